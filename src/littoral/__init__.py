@@ -1,0 +1,1 @@
+"""Littoral: one large-model service from many unlike machines."""

@@ -1,0 +1,1 @@
+"""Settings, the registry of drivers, wiring and the command line."""

@@ -1,0 +1,1 @@
+"""Fleet state and its loops: admin API, snapshot compiler, session server."""

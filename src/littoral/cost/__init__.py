@@ -1,0 +1,1 @@
+"""The four functions: seconds and money of edge and cloud."""

@@ -1,0 +1,1 @@
+"""Ids, units, errors, records and ports. Imports nothing of ours."""

@@ -1,0 +1,72 @@
+"""Deployment and Upstream as declared, and Assignment: what a node is told to run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from littoral.domain.ids import DeploymentName, UpstreamName
+from littoral.domain.model import Artefact
+from littoral.domain.units import Tokens
+
+EngineKind: TypeAlias = Literal["llama_cpp", "openai", "fake"]
+Option: TypeAlias = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamSpec:
+    """An OpenAI-compatible API: its base URL, up to and including ``/v1``.
+
+    ``credential`` is write-only: it is sealed at rest and never read back.
+    """
+
+    url: str
+    credential: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentSpec:
+    """A model version on an engine, under the name clients ask for.
+
+    Several deployments may share one ``serves``: each request is placed on one of them.
+    ``model`` is ``name`` or ``name@version`` for a local engine, and the upstream's own model name
+    for engine ``openai``. Prices are per million tokens, in the platform's one currency.
+    """
+
+    engine: EngineKind = "llama_cpp"
+    model: str
+    upstream: UpstreamName | None = None
+    serves: str | None = None
+    slots: int | None = None
+    context: Tokens | None = None
+    max_tokens: Tokens | None = None
+    price_in: float = 0.0
+    price_out: float = 0.0
+    options: Mapping[str, Option] = field(default_factory=dict[str, Option])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamGrant:
+    """An upstream as a node needs it, credential opened."""
+
+    name: UpstreamName
+    url: str
+    credential: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One deployment that a node shall serve. ``revision`` rises with each change of it."""
+
+    name: DeploymentName
+    revision: int
+    serves: str
+    engine: EngineKind
+    model: str
+    artefact: Artefact | None = None
+    upstream: UpstreamGrant | None = None
+    slots: int | None = None
+    context: Tokens | None = None
+    max_tokens: Tokens | None = None
+    price_in: float = 0.0
+    price_out: float = 0.0
+    options: Mapping[str, Option] = field(default_factory=dict[str, Option])

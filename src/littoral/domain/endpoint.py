@@ -1,0 +1,104 @@
+"""Endpoint: one running engine as the gateway reaches it; EngineSpec: how to start one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from littoral.domain.deployment import Assignment, Option
+from littoral.domain.ids import DeploymentName, EndpointId
+from littoral.domain.units import Bytes, Seconds, Tokens
+
+EndpointState: TypeAlias = Literal["starting", "ready", "draining", "degraded", "failed"]
+Capability: TypeAlias = Literal[
+    "chat", "completions", "stream", "tools", "json_schema", "logprobs", "many_choices"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where an engine answers HTTP. ``base`` is the path before ``/chat/completions``.
+
+    ``host`` is an IP address or a name; ``tls`` names the server to verify where it is set.
+    """
+
+    host: str
+    port: int
+    base: str = "/v1"
+    tls: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A candidate of one deployment and its present state."""
+
+    id: EndpointId
+    deployment: DeploymentName
+    serves: str
+    engine: str
+    state: EndpointState
+    address: Address | None = None
+    credential: str | None = None
+    engine_model: str = ""
+    slots: int = 1
+    context: Tokens = Tokens(0)
+    max_tokens: Tokens | None = None
+    capabilities: tuple[Capability, ...] = ()
+    price_in: float = 0.0
+    price_out: float = 0.0
+    remote: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a host offers to engines."""
+
+    cores: int
+    memory: Bytes
+    memory_free: Bytes
+    contended: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSpec:
+    """Everything a driver needs to start one engine for one assignment."""
+
+    assignment: Assignment
+    artefact_path: str | None
+    machine: Machine
+    threads: int
+    spin: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """Whether a model fits a machine's memory, and the terms of the answer."""
+
+    fits: bool
+    weights: Bytes
+    cache: Bytes
+    overhead: Bytes
+    available: Bytes
+    slots: int
+    context: Tokens
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """Learned coefficients of one endpoint, folded with its present load, for ``decide``.
+
+    ``first = t0 + t_in * fresh``; ``total = first + t_step * (n_out - 1)``, all in seconds;
+    ``width`` is the log half-width from p50 to p90 and ``scale`` its conformal multiplier.
+    """
+
+    endpoint: EndpointId
+    version: int
+    t0: Seconds
+    t_in: Seconds
+    t_step: Seconds
+    width: float = 0.3
+    scale: float = 1.0
+    out_p50: Tokens = Tokens(128)
+    state: Literal["cold", "ok", "suspect", "off"] = "cold"
+    terms: Mapping[str, Option] = field(default_factory=dict[str, Option])

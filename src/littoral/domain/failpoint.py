@@ -1,0 +1,22 @@
+"""Failpoints: the closed list of places where tests inject death, error and delay."""
+
+from typing import Literal, TypeAlias, get_args
+
+FailpointName: TypeAlias = Literal[
+    "outbox.begin",
+    "outbox.committed",
+    "records.sent",
+    "records.applied",
+    "stored.sent",
+    "rows.deleted",
+    "snapshot.renamed",
+    "snapshot.swapped",
+    "engine.spawned",
+    "request.admitted",
+    "request.settled",
+    "slots.freed",
+    "state.committed",
+    "blob.renamed",
+]
+
+NAMES: tuple[str, ...] = get_args(FailpointName)

@@ -1,0 +1,135 @@
+"""The flight table: one fixed slot per request under way, in memory that outlives its writer.
+
+The gateway writes, the node reads. A slot is *open* from admission until the request is settled,
+then *settled* until its record is synced, then free again. When the gateway dies at any point, the
+node finds what every request had used; nothing is lost and no sync stands on the request's path.
+
+A slot is 512 bytes, little-endian: the header below, then the identity, six names joined by
+newlines. The state byte is written last on the way in, so a slot that is not free is whole.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from littoral.domain.ids import DeploymentName, EndpointId, KeyId, ProjectId, RequestId
+from littoral.domain.units import Micros, Tokens
+from littoral.domain.usage import UsageRecord, UsageStatus
+
+Buffer: TypeAlias = bytearray | memoryview
+
+SLOT_BYTES = 512
+FREE, OPEN, SETTLED = 0, 1, 2
+STREAMED, ESTIMATED = 1, 2
+STATUSES: tuple[UsageStatus, ...] = ("ok", "cancelled", "failed", "interrupted")
+HEADER = struct.Struct("<BBBBIIIQIIIIddH")
+"""state, flags, status, attempt, tokens in, cached, out, at_us, first_us, total_us, predicted_us,
+predicted_p90_us, price_in, price_out (per million tokens), identity bytes."""
+TOKENS_OUT = struct.Struct("<I")
+TOKENS_OUT_OFFSET = 12
+IDENTITY_BYTES = SLOT_BYTES - HEADER.size
+
+
+class Header(NamedTuple):
+    """The header's fields, in their order."""
+
+    state: int
+    flags: int
+    status: int
+    attempt: int
+    tokens_in: int
+    cached: int
+    tokens_out: int
+    at_us: int
+    first_us: int
+    total_us: int
+    predicted_us: int
+    predicted_p90_us: int
+    price_in: float
+    price_out: float
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flight:
+    """One slot as read back: its state and what it would be as a usage record."""
+
+    index: int
+    settled: bool
+    record: UsageRecord
+
+
+def identity(names: tuple[str, str, str, str, str, str]) -> bytes:
+    """Join request, project, key, model, deployment and endpoint; cut to fit a slot."""
+    return "\n".join(names).encode()[:IDENTITY_BYTES]
+
+
+def write(
+    buffer: Buffer, index: int, *, state: int, header: tuple[float, ...], names: bytes
+) -> None:
+    """Write a whole slot, its state byte last.
+
+    Args:
+        buffer: The table.
+        index: Which slot.
+        state: ``OPEN`` or ``SETTLED``.
+        header: The header's fields from ``flags`` to ``price_out``, in its order.
+        names: From ``identity``.
+    """
+    at = index * SLOT_BYTES
+    buffer[at] = FREE
+    start = at + HEADER.size
+    buffer[start : start + len(names)] = names
+    HEADER.pack_into(buffer, at, FREE, *header, len(names))
+    buffer[at] = state
+
+
+def free(buffer: Buffer, index: int) -> None:
+    """Give a slot back."""
+    buffer[index * SLOT_BYTES] = FREE
+
+
+def cost_of(tokens_in: int, tokens_out: int, *, price_in: float, price_out: float) -> float:
+    """Money of one request: tokens times the price per million, input and output."""
+    return (tokens_in * price_in + tokens_out * price_out) / 1e6
+
+
+def read(buffer: Buffer, index: int) -> Flight | None:
+    """Read one slot; None where it is free or holds no whole identity.
+
+    An open slot reads as ``interrupted`` with estimated counts: its writer did not settle it.
+    """
+    at = index * SLOT_BYTES
+    head = Header._make(HEADER.unpack_from(buffer, at))
+    start = at + HEADER.size
+    names = bytes(buffer[start : start + min(head.length, IDENTITY_BYTES)]).decode(
+        "utf-8", "replace"
+    )
+    parts = names.split("\n")
+    if head.state not in {OPEN, SETTLED} or len(parts) != 6:
+        return None
+    settled = head.state == SETTLED
+    record = UsageRecord(
+        request=RequestId(parts[0]),
+        attempt=head.attempt,
+        project=ProjectId(parts[1]),
+        key=KeyId(parts[2]),
+        model=parts[3],
+        deployment=DeploymentName(parts[4]),
+        endpoint=EndpointId(parts[5]),
+        status=STATUSES[head.status] if settled and head.status < len(STATUSES) else "interrupted",
+        streamed=bool(head.flags & STREAMED),
+        estimated=bool(head.flags & ESTIMATED) or not settled,
+        tokens_in=Tokens(head.tokens_in),
+        tokens_cached=Tokens(head.cached),
+        tokens_out=Tokens(head.tokens_out),
+        at_us=Micros(head.at_us),
+        first_us=head.first_us,
+        total_us=head.total_us,
+        predicted_us=head.predicted_us,
+        predicted_p90_us=head.predicted_p90_us,
+        cost=cost_of(
+            head.tokens_in, head.tokens_out, price_in=head.price_in, price_out=head.price_out
+        ),
+    )
+    return Flight(index=index, settled=settled, record=record)

@@ -1,0 +1,63 @@
+"""Request, Candidate, Decision, Prediction: the question of where, and its answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from littoral.domain.endpoint import Capability
+from littoral.domain.ids import EndpointId, RequestId
+from littoral.domain.units import Seconds, Tokens
+
+Reason: TypeAlias = Literal["capability", "context", "unready", "deadline"]
+"""Why a candidate was rejected, in the order the filters run. From ``unready`` on, waiting may
+help."""
+Why: TypeAlias = Literal["cheapest", "fastest", "only", "least_miss", "retry", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What placement must know of a request: sizes, needs and the deadline, never its content."""
+
+    id: RequestId
+    model: str
+    tokens_in: Tokens
+    tokens_out: Tokens
+    needs: frozenset[Capability] = frozenset()
+    total_s: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One endpoint that serves the model, with what filters and scores read."""
+
+    id: EndpointId
+    ready: bool
+    slots: int
+    in_flight: int
+    context: Tokens
+    capabilities: frozenset[Capability]
+    price_in: float
+    price_out: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What the chosen candidate is expected to take and to cost."""
+
+    candidate: EndpointId
+    coefficients: int
+    first_p50_s: Seconds
+    total_p50_s: Seconds
+    total_p90_s: Seconds
+    cost: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The answer: who, why, the prediction, and the count of every rejection."""
+
+    request: RequestId
+    chosen: EndpointId | None
+    why: Why
+    prediction: Prediction | None
+    rejected: Mapping[Reason, int]

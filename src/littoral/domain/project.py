@@ -1,0 +1,56 @@
+"""Project and Key: who a request belongs to, and what it may do."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from littoral.domain.ids import KeyId, ProjectId
+from littoral.domain.units import Micros
+
+Scope: TypeAlias = Literal["infer", "read", "write", "keys", "admin"]
+"""What a key may do: call models, read resources and usage, change resources, mint and revoke
+keys, everything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectSpec:
+    """The tenant: keys, deployments and usage belong to one."""
+
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What control keeps of an API key: never its secret."""
+
+    id: KeyId
+    project: ProjectId
+    name: str
+    scopes: tuple[Scope, ...]
+    models: tuple[str, ...] = ("*",)
+    requests_per_minute: int | None = None
+    created_us: Micros
+    expires_us: Micros | None = None
+    revoked_us: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyGrant:
+    """A key as a gateway needs it: the MAC of its secret and what it may do."""
+
+    id: KeyId
+    mac: bytes
+    project: ProjectId
+    scopes: tuple[Scope, ...]
+    models: tuple[str, ...] = ("*",)
+    requests_per_minute: int | None = None
+    expires_us: Micros | None = None
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Whoever was authenticated, for one request to control."""
+
+    key: KeyId
+    project: ProjectId
+    scopes: tuple[Scope, ...]

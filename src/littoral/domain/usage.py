@@ -1,0 +1,74 @@
+"""UsageRecord: what one attempt used; StoredRecord: the same with its place in an outbox."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
+from littoral.domain.units import Micros, Tokens
+
+UsageStatus: TypeAlias = Literal["ok", "cancelled", "failed", "interrupted"]
+"""``interrupted``: our own process ended in the middle; counts are those of relayed events."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRecord:
+    """One attempt of one request, with the tokens that count.
+
+    ``estimated`` marks counts that come from relayed events, not from the engine's own usage.
+    Times are microseconds; ``first_us`` and ``total_us`` count from ``at_us``. ``cost`` is in the
+    platform's currency.
+    """
+
+    request: RequestId
+    attempt: int
+    project: ProjectId
+    key: KeyId
+    model: str
+    deployment: DeploymentName
+    endpoint: EndpointId
+    status: UsageStatus
+    streamed: bool
+    estimated: bool
+    tokens_in: Tokens
+    tokens_cached: Tokens
+    tokens_out: Tokens
+    at_us: Micros
+    first_us: int
+    total_us: int
+    predicted_us: int
+    predicted_p90_us: int
+    cost: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecord:
+    """A record as an outbox keeps it: (node, outbox, seq) names it for ever."""
+
+    seq: int
+    record: UsageRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageSum:
+    """One row of a usage report; the fields not grouped by are empty."""
+
+    project: str = ""
+    key: str = ""
+    model: str = ""
+    day: str = ""
+    node: str = ""
+    requests: int = 0
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+    estimated: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far control has applied one outbox of one node."""
+
+    node: NodeId
+    outbox: str
+    stored: int

@@ -1,0 +1,1 @@
+"""Drivers of inference engines, one file each."""

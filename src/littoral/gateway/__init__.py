@@ -1,0 +1,1 @@
+"""The data plane: parse, admit, decide, forward, stream, meter."""

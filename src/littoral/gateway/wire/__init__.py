@@ -1,0 +1,1 @@
+"""The gateway's sockets: the only code that uses asyncio directly."""

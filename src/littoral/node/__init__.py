@@ -1,0 +1,1 @@
+"""What runs beside the engines: converge, supervise, keep and flush the outbox."""

@@ -1,0 +1,1 @@
+"""Filter, score, decide: where a request runs, with reasons and a prediction."""

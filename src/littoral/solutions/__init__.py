@@ -1,0 +1,1 @@
+"""Applications built on the public API and on job steps."""

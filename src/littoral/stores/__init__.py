@@ -1,0 +1,1 @@
+"""State, blobs and the outbox on real disks."""

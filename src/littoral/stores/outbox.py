@@ -1,0 +1,1 @@
+"""The node's outbox of usage records on SQLite."""

@@ -1,0 +1,1 @@
+"""Keys, rights, envelopes and artefact checks; bytes in, verdicts out."""
