@@ -1,0 +1,246 @@
+"""Settings: everything that may be configured, read once at start and handed on as one value.
+
+A flag wins over a ``LITTORAL_*`` variable, that over ``littoral.toml``, that over the default.
+Standard library only: the command line reads this before anything heavy is loaded.
+"""
+
+import ipaddress
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Literal, TypeAlias, cast, get_args
+
+from littoral.domain.errors import InvalidInput
+from littoral.domain.ids import checked_name
+
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+Value: TypeAlias = str | int | bool | tuple[str, ...]
+
+PREFIX = "LITTORAL_"
+CLIENT_VARIABLES = ("LITTORAL_CONFIG", "LITTORAL_URL", "LITTORAL_KEY", "LITTORAL_KEY_FILE")
+"""Variables of the command line itself: where the settings file is, and whom the client calls."""
+SOCKET_PATH_LIMIT = 107
+"""Longest path of a unix socket on Linux, bytes."""
+LONGEST_SOCKET = "run/control.sock"
+
+
+def default_data_dir(environ: Mapping[str, str]) -> str:
+    """``$XDG_DATA_HOME/littoral``, or ``~/.local/share/littoral``."""
+    home = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME", "/")) / ".local/share")
+    return str(Path(home) / "littoral")
+
+
+def default_file(environ: Mapping[str, str]) -> Path:
+    """``$LITTORAL_CONFIG``, else ``littoral/littoral.toml`` in the user's configuration folder."""
+    given = environ.get("LITTORAL_CONFIG")
+    if given:
+        return Path(given)
+    home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "/")) / ".config")
+    return Path(home) / "littoral/littoral.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this instance runs. Each field is a flag, a ``LITTORAL_*`` variable and a TOML key."""
+
+    data_dir: str = field(
+        metadata={"help": "Folder that holds everything this instance keeps; made with mode 0700."}
+    )
+    host: str = field(
+        default="127.0.0.1",
+        metadata={"help": "IP address to listen on; loopback unless insecure_behind_proxy."},
+    )
+    port: int = field(
+        default=8080, metadata={"help": "TCP port to listen on; 0 takes any free one."}
+    )
+    insecure_behind_proxy: bool = field(
+        default=False,
+        metadata={
+            "help": "Allow a non-loopback address although this version serves no TLS: only "
+            "behind a proxy that does."
+        },
+    )
+    name: str = field(
+        default="local", metadata={"help": "Name of this node, as people will see it."}
+    )
+    log_level: LogLevel = field(
+        default="info",
+        metadata={"help": "Least level that is logged: debug, info, warning, error."},
+    )
+    flight_slots: int = field(
+        default=4096, metadata={"help": "Most requests under way or not yet synced at one time."}
+    )
+    drain_s: int = field(
+        default=10, metadata={"help": "Seconds that open requests may take to end at a stop."}
+    )
+    pass_environment: tuple[str, ...] = field(
+        default=(),
+        metadata={"help": "Names of further environment variables to hand to the own processes."},
+    )
+    hf_endpoint: str = field(
+        default="https://huggingface.co", metadata={"help": "Where hf: sources are fetched from."}
+    )
+    hf_token_file: str = field(
+        default="", metadata={"help": "File that holds the token for hf: sources."}
+    )
+    modelscope_endpoint: str = field(
+        default="https://modelscope.cn",
+        metadata={"help": "Where modelscope: sources are fetched from."},
+    )
+    modelscope_token_file: str = field(
+        default="", metadata={"help": "File that holds the token for modelscope: sources."}
+    )
+    failpoints: str = field(
+        default="",
+        metadata={"help": "For tests: places where a process shall die, fail or wait."},
+    )
+
+    def path(self, *parts: str) -> Path:
+        """A path inside the data folder."""
+        return Path(self.data_dir, *parts)
+
+    def to_json(self) -> str:
+        """One line that ``from_json`` reads back: how a parent hands settings to a child."""
+        return json.dumps(asdict(self))
+
+
+FIELDS: Mapping[str, Field[Value]] = {entry.name: entry for entry in fields(Settings)}
+"""Every setting by name, in order; ``metadata["help"]`` says what it does."""
+
+
+def load(
+    flags: Mapping[str, Value | None], environ: Mapping[str, str], file: Path | None = None
+) -> Settings:
+    """Read the settings from all their places.
+
+    Args:
+        flags: What the command line gave, by field name; None means not given.
+        environ: The process's environment.
+        file: The TOML file; by default ``default_file``, which need not exist.
+
+    Raises:
+        InvalidInput: A name is unknown (the message lists the known ones), or a value is not
+            allowed.
+    """
+    values: dict[str, Value] = {"data_dir": default_data_dir(environ)}
+    values |= _from_file(default_file(environ) if file is None else file, must_exist=bool(file))
+    values |= _from_environ(environ)
+    values |= {name: value for name, value in flags.items() if value is not None}
+    return _checked(values, where="a flag")
+
+
+def from_json(text: str) -> Settings:
+    """Read what ``Settings.to_json`` wrote."""
+    return _checked(cast("dict[str, Value]", json.loads(text)), where="the handed settings")
+
+
+def _refuse_unknown(names: Iterable[str], known: Iterable[str], *, where: str) -> None:
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        listed = ", ".join(sorted(known))
+        raise InvalidInput(f"unknown setting {unknown[0]!r} in {where}; known: {listed}")
+
+
+def _from_file(file: Path, *, must_exist: bool) -> dict[str, Value]:
+    try:
+        table = cast("dict[str, Value]", tomllib.loads(file.read_text("utf-8")))
+    except FileNotFoundError:
+        if must_exist:
+            raise InvalidInput(f"there is no settings file {str(file)!r}") from None
+        return {}
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"the settings file {str(file)!r} cannot be read: {error}") from error
+    _refuse_unknown(table, FIELDS, where=str(file))
+    return table
+
+
+def _from_environ(environ: Mapping[str, str]) -> dict[str, Value]:
+    given = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
+    known = {PREFIX + name.upper(): name for name in FIELDS}
+    _refuse_unknown(given, (*known, *CLIENT_VARIABLES), where="the environment")
+    return {known[name]: text for name, text in given.items() if name in known}
+
+
+def _checked(values: Mapping[str, Value], *, where: str) -> Settings:
+    _refuse_unknown(values, FIELDS, where=where)
+    typed = {name: _typed(name, value) for name, value in values.items()}
+    settings = Settings(**typed)  # pyright: ignore[reportArgumentType]  each value has its field's type by _typed
+    _check_ranges(settings)
+    return settings
+
+
+def _typed(name: str, value: Value) -> Value:
+    wanted = FIELDS[name].type
+    if wanted is bool:
+        return _boolean(name, value)
+    if wanted is int:
+        return _integer(name, value)
+    if wanted in {str, LogLevel}:
+        if not isinstance(value, str):
+            raise InvalidInput(f"{name} must be text, not {value!r}", param=name)
+        return value
+    names = value.replace(",", " ").split() if isinstance(value, str) else value
+    if isinstance(names, (bool, int)):
+        raise InvalidInput(f"{name} must be a list of names, not {value!r}", param=name)
+    return tuple(str(entry) for entry in names)
+
+
+def _boolean(name: str, value: Value) -> bool:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise InvalidInput(f"{name} must be true or false, not {value!r}", param=name)
+
+
+def _integer(name: str, value: Value) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    raise InvalidInput(f"{name} must be a whole number, not {value!r}", param=name)
+
+
+def _check_ranges(settings: Settings) -> None:
+    ranges = {"port": (0, 65535), "flight_slots": (64, 65536), "drain_s": (0, 600)}
+    for name, (low, high) in ranges.items():
+        value = cast("int", getattr(settings, name))
+        if not low <= value <= high:
+            raise InvalidInput(f"{name} must be {low} to {high}, not {value}", param=name)
+    if settings.log_level not in get_args(LogLevel):
+        known = ", ".join(get_args(LogLevel))
+        raise InvalidInput(
+            f"no log level {settings.log_level!r}; known: {known}", param="log_level"
+        )
+    checked_name(settings.name, what="node")
+    if not Path(settings.data_dir).is_absolute():
+        raise InvalidInput(
+            f"data_dir must be absolute, not {settings.data_dir!r}", param="data_dir"
+        )
+    longest = os.fsencode(settings.path(LONGEST_SOCKET))
+    if len(longest) > SOCKET_PATH_LIMIT:
+        room = SOCKET_PATH_LIMIT - len(LONGEST_SOCKET) - 1
+        raise InvalidInput(
+            f"data_dir is too long for the sockets in it: at most {room} bytes", param="data_dir"
+        )
+    _check_host(settings)
+
+
+def _check_host(settings: Settings) -> None:
+    try:
+        address = ipaddress.ip_address(settings.host)
+    except ValueError:
+        raise InvalidInput(
+            f"host must be an IP address such as 127.0.0.1, not {settings.host!r}", param="host"
+        ) from None
+    if not address.is_loopback and not settings.insecure_behind_proxy:
+        raise InvalidInput(
+            f"refusing to listen on {settings.host}: this version serves no TLS, so keys and "
+            "prompts would cross the network in the clear. Put a TLS proxy in front and set "
+            "insecure_behind_proxy, or listen on 127.0.0.1",
+            param="host",
+        )
