@@ -14,6 +14,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 PACKAGES = str(Path(__file__).resolve().parents[2] / "src")
@@ -152,6 +153,21 @@ class Site:
             threading.Event().wait(0.05)
         log = (self.data_dir / "site.log").read_text(errors="replace")[-2000:]
         raise TimeoutError(f"waited {timeout_s:.0f} s for {what}; the log ends:\n{log}")
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Stop, so that everything is flushed, start again, and read every row of the ledger."""
+        self.wait_for(self.flushed, "the outbox to be empty")
+        file = apsw.Connection(str(self.data_dir / "ledger.db"), flags=apsw.SQLITE_OPEN_READONLY)
+        with contextlib.closing(file):
+            fields = ("request", "attempt", "status", "tokens_in", "tokens_out", "estimated")
+            query = f"select {', '.join(fields)} from usage"  # noqa: S608  names from above
+            return [dict(zip(fields, row, strict=True)) for row in file.execute(query)]
+
+    def flushed(self) -> bool:
+        """Whether every node says that its outbox is empty and nothing is in flight."""
+        status, answer = self.request("GET", "/api/v1/nodes")
+        nodes = answer["nodes"] if status == 200 else []
+        return bool(nodes) and all(n["status"]["outbox_depth"] == 0 for n in nodes)
 
     def deploy(self, name: str, *, timeout_s: float = 60.0, **spec: object) -> None:
         """Apply a deployment and wait until the gateway serves it."""
