@@ -15,6 +15,9 @@ from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import StoredRecord
 
+PROTOCOL = 1
+"""The version of the session that this build speaks."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:

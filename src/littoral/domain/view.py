@@ -1,0 +1,173 @@
+"""What the admin API takes and answers where a noun alone does not say enough."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from littoral.domain.deployment import DeploymentSpec
+from littoral.domain.endpoint import Endpoint, Fit
+from littoral.domain.ids import DeploymentName, ModelName, NodeId
+from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
+from littoral.domain.node import Event
+from littoral.domain.project import Key, Scope
+from littoral.domain.resource import Change, Kind
+from littoral.domain.units import Bytes, Micros
+from littoral.domain.usage import UsageRecord, UsageSum
+
+DeploymentPhase: TypeAlias = Literal["pending", "ready", "degraded", "failed"]
+HIDDEN = "***"
+"""Stands where a write-only value is; written back, it keeps that value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentMetadata:
+    """Name and labels of a declared document; ``version`` asks that this is the present one."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One declared thing as people write it, its spec not yet read.
+
+    What a resource answers with may be applied again: its ``version`` then must be the present
+    one, and its times are ignored.
+    """
+
+    kind: Kind
+    metadata: DocumentMetadata
+    spec: Mapping[str, object] = field(default_factory=dict[str, object])
+    version: int | None = None
+    created_us: int | None = None
+    updated_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyRequest:
+    """Documents to make true, all checked before the first is written."""
+
+    documents: tuple[Document, ...]
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What applying did, or would do, one entry a document."""
+
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRequest:
+    """A key to mint."""
+
+    name: str
+    project: str = "default"
+    scopes: tuple[Scope, ...] = ("infer",)
+    models: tuple[str, ...] = ("*",)
+    requests_per_minute: int | None = None
+    expires_in_days: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MintedKey:
+    """A new key and, this once, its whole text."""
+
+    key: Key
+    secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullRequest:
+    """Which version to obtain; ``catalogue`` names the entry that a new model is made from."""
+
+    version: str | None = None
+    catalogue: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionView:
+    """A version, how far obtaining it has come, and whether it fits the known machine."""
+
+    spec: VersionSpec
+    status: VersionStatus | None = None
+    fit: Fit | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelView:
+    """A model, its versions and the deployments that use it."""
+
+    name: ModelName
+    description: str
+    versions: tuple[VersionView, ...]
+    deployments: tuple[DeploymentName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueEntry:
+    """A model that can be pulled by name alone."""
+
+    name: str
+    spec: ModelSpec
+    present: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedEndpoint:
+    """An endpoint and the node it runs on."""
+
+    node: NodeId
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentView:
+    """What was declared, what runs, and in one sentence why they differ."""
+
+    name: DeploymentName
+    serves: str
+    spec: DeploymentSpec
+    version: int
+    phase: DeploymentPhase
+    why: str
+    endpoints: tuple[PlacedEndpoint, ...] = ()
+    fit: Fit | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberedEvent:
+    """An event and its number; numbers only rise."""
+
+    number: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRows:
+    """A usage report."""
+
+    rows: tuple[UsageSum, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecords:
+    """Every attempt of one request."""
+
+    records: tuple[UsageRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """Control in one look: counts of nodes by state, deployments by phase, models by phase."""
+
+    cluster: str
+    build: str
+    started_us: Micros
+    revision: int
+    nodes: Mapping[str, int]
+    deployments: Mapping[str, int]
+    models: Mapping[str, int]
+    blobs_free: Bytes
