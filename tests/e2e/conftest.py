@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,17 @@ class Site:
     Args:
         data_dir: Where its state lives; kept between ``start`` calls.
         environ: More variables for the supervisor, such as ``LITTORAL_FAILPOINTS``.
+        wrap: A command to run it under, such as a tracer.
     """
 
-    def __init__(self, data_dir: Path, *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        environ: Mapping[str, str] | None = None,
+        wrap: Sequence[str] = (),
+    ) -> None:
+        self._wrap = list(wrap)
         self.data_dir = data_dir
         self.port = free_port()
         self._environ = dict(environ or {})
@@ -43,7 +51,7 @@ class Site:
 
     def start(self, *, timeout_s: float = 30.0) -> None:
         """Start it and wait until it serves."""
-        command = [sys.executable, "-m", "littoral", "up", "--port", str(self.port)]
+        command = [*self._wrap, sys.executable, "-m", "littoral", "up", "--port", str(self.port)]
         command += ["--data-dir", str(self.data_dir)]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("LITTORAL_")}
         passed = [name for name in inherited if name.startswith("COVERAGE_")]
@@ -191,8 +199,8 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     """Start sites by hand: ``make_site(environ={...})``; all are stopped afterwards."""
     made: list[Site] = []
 
-    def make(*, environ: Mapping[str, str] | None = None) -> Site:
-        made.append(Site(tmp_path / f"data{len(made)}", environ=environ))
+    def make(**options: Any) -> Site:
+        made.append(Site(tmp_path / f"data{len(made)}", **options))
         made[-1].start()
         return made[-1]
 
