@@ -1,0 +1,71 @@
+# Every recipe makes its own .venv first; each is safe to repeat. `make help` lists them.
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+BIN := .venv/bin
+PY := $(BIN)/python
+MODEL ?= smollm2-135m
+COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --no-annotate --no-config
+PURE := src/littoral/domain/*,src/littoral/trust/*,src/littoral/cost/*,src/littoral/placement/*,src/littoral/planner/*
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test check lint static cover slow docs translations wheel lock clean base dev \
+	bench-gateway bench-serving bench-start bench-outbox bench-footprint
+
+help:           ## list the recipes
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
+
+up: base        ## set up, fetch a model, start, answer a first question
+	@$(BIN)/littoral up --detach --model $(MODEL)
+
+down: base      ## stop what `make up` started
+	@$(BIN)/littoral down
+
+test: dev       ## the default test suite
+	@$(PY) -m pytest -q -n auto
+
+check: lint static docs cover ## what CI runs: style, contracts, types, docs, the tests under coverage
+
+lint: dev       ## style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+static: dev     ## import contracts, types, dependencies, dead code
+	PYTHONPATH=src $(BIN)/lint-imports --no-logo
+	$(BIN)/basedpyright
+	$(BIN)/deptry src
+	$(BIN)/vulture
+
+cover: dev      ## the default test suite, and how much of the code it runs
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q -n auto
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report --fail-under=90
+	@$(BIN)/coverage report --fail-under=100 --include="$(PURE)"
+
+slow: dev       ## kill loops, ledger equality, power-loss images, the size of an install
+	@$(PY) -m pytest -q -m slow
+
+docs: dev       ## English and Chinese pages into docs/_build
+	@$(BIN)/sphinx-build -W -q -b html docs docs/_build/en
+	@$(BIN)/sphinx-build -W -q -b html -D language=zh_CN docs docs/_build/zh
+
+translations: dev ## bring docs/locale up to date with the English pages
+	@$(BIN)/sphinx-build -W -q -b gettext docs docs/_build/gettext
+	@$(BIN)/sphinx-intl update -c docs/conf.py -p docs/_build/gettext -d docs/locale -l zh_CN -w 0
+
+bench-gateway bench-serving bench-start bench-outbox bench-footprint: dev ## measure; figures go to bench/out
+	@$(PY) bench/$(@:bench-%=%)/run.py
+
+wheel: dev      ## build dist/*.whl
+	@$(PY) -m build --wheel --no-isolation --outdir dist .
+
+lock: dev       ## resolve requirements/*.txt anew, from the public index
+	@$(BIN)/$(COMPILE) pyproject.toml requirements/base.in --extra llama -o requirements/base.txt
+	@$(BIN)/$(COMPILE) requirements/base.txt requirements/dev.in -o requirements/dev.txt
+
+clean:          ## remove everything the recipes made here
+	rm -rf .venv dist docs/_build bench/out .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+base dev:
+	@scripts/setup.sh $@
