@@ -1,0 +1,1 @@
+"""What runs inside engine processes: one module a kind, each with ``main(line)``."""

@@ -1,0 +1,248 @@
+"""What the fake engine answers: the same words for the same request, in any process."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import msgspec
+
+from littoral.engines.child.instance import JSON, instance
+
+DIRECTIVE = re.compile(r"\[\[([a-z]+)(?:=([a-z0-9:]+))?\]\]")
+MEDIA_TOKENS = 64
+
+
+class Part(msgspec.Struct):
+    """One part of a message's content."""
+
+    type: str
+    text: str = ""
+
+
+class Message(msgspec.Struct):
+    """One message of a chat."""
+
+    role: str
+    content: str | list[Part] | None = None
+
+
+class Function(msgspec.Struct):
+    """A function that may be called."""
+
+    name: str
+    parameters: msgspec.Raw | None = None
+
+
+class Tool(msgspec.Struct):
+    """One entry of ``tools``."""
+
+    function: Function
+    type: str = "function"
+
+
+class Named(msgspec.Struct):
+    """A function's name."""
+
+    name: str
+
+
+class Choice(msgspec.Struct):
+    """``tool_choice`` where it names one function."""
+
+    function: Named
+    type: str = "function"
+
+
+class Schema(msgspec.Struct):
+    """``json_schema`` of a response format."""
+
+    schema: msgspec.Raw | None = None
+
+
+class Format(msgspec.Struct):
+    """``response_format``."""
+
+    type: str
+    json_schema: Schema | None = None
+
+
+class StreamOptions(msgspec.Struct):
+    """``stream_options``."""
+
+    include_usage: bool = False
+
+
+class Ask(msgspec.Struct):
+    """A request for a chat or text completion, as far as the fake engine reads it."""
+
+    model: str = ""
+    messages: list[Message] | None = None
+    prompt: str | list[str] | None = None
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    stop: str | list[str] | None = None
+    n: int | None = None
+    logprobs: bool | int | None = None
+    tools: list[Tool] | None = None
+    tool_choice: str | Choice | None = None
+    response_format: Format | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """What the request asks to go wrong, by directives in its text."""
+
+    status: int | None = None
+    before: bool = False
+    after: int | None = None
+    hang: bool = False
+    reset: bool = False
+    slow_ms: int | None = None
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The answer: pieces of one token each, or one call of a tool."""
+
+    pieces: tuple[str, ...]
+    finish: str
+    prompt_tokens: int
+    call: tuple[str, str] | None
+    faults: Faults
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens of the answer: one a piece, and those of the call's arguments."""
+        return len(self.pieces) + (count_tokens(self.call[1]) if self.call else 0)
+
+
+def count_tokens(text: str) -> int:
+    """Tokens of a text: its UTF-8 bytes divided by four, rounded up."""
+    return -(-len(text.encode("utf-8", "replace")) // 4)
+
+
+def split_tokens(text: str) -> tuple[str, ...]:
+    """Cut a text into as many pieces as it has tokens; together they are the text."""
+    pieces = [""] * count_tokens(text)
+    at = 0
+    for letter in text:
+        pieces[at // 4] += letter
+        at += len(letter.encode("utf-8", "replace"))
+    return tuple(pieces)
+
+
+def answer(ask: Ask, *, directives: bool, default_tokens: int) -> Reply:
+    """Decide the whole answer to a request.
+
+    Args:
+        ask: The request.
+        directives: Whether ``[[...]]`` in its text is obeyed (and left out of the echo).
+        default_tokens: Limit of the answer where the request gives none.
+    """
+    heard = _heard(ask)
+    faults = _faults(heard) if directives else Faults()
+    said = DIRECTIVE.sub("", heard) if directives else heard
+    call = _call(ask)
+    if call is not None:
+        return Reply(
+            pieces=(),
+            finish="tool_calls",
+            prompt_tokens=_prompt_tokens(ask),
+            call=call,
+            faults=faults,
+        )
+    text = _shaped(ask.response_format) or f"echo: {said}"
+    if faults.length is not None:
+        text = (text * (faults.length * 4 // len(text) + 1))[: faults.length * 4]
+    pieces = split_tokens(_stopped(text, ask.stop))
+    limit = ask.max_completion_tokens or ask.max_tokens or default_tokens
+    return Reply(
+        pieces=pieces[:limit],
+        finish="length" if len(pieces) > limit else "stop",
+        prompt_tokens=_prompt_tokens(ask),
+        call=None,
+        faults=faults,
+    )
+
+
+def _text(message: Message) -> str:
+    content = message.content
+    if isinstance(content, list):
+        return "".join(part.text for part in content)
+    return content or ""
+
+
+def _heard(ask: Ask) -> str:
+    if ask.messages is None:
+        return ask.prompt if isinstance(ask.prompt, str) else " ".join(ask.prompt or ())
+    users = [message for message in ask.messages if message.role == "user"]
+    return _text(users[-1]) if users else ""
+
+
+def _prompt_tokens(ask: Ask) -> int:
+    if ask.messages is None:
+        return count_tokens(_heard(ask))
+    total = 0
+    for message in ask.messages:
+        total += count_tokens(_text(message))
+        parts: Sequence[Part] = message.content if isinstance(message.content, list) else ()
+        total += sum(MEDIA_TOKENS for part in parts if part.type != "text")
+    return total
+
+
+def _call(ask: Ask) -> tuple[str, str] | None:
+    if not ask.tools or ask.tool_choice == "none" or not ask.messages:
+        return None
+    if ask.messages[-1].role == "tool":
+        return None
+    function = ask.tools[0].function
+    if isinstance(ask.tool_choice, Choice):
+        wanted = ask.tool_choice.function.name
+        named = [tool.function for tool in ask.tools if tool.function.name == wanted]
+        function = named[0] if named else function
+    return function.name, _sample(function.parameters)
+
+
+def _sample(schema: msgspec.Raw | None) -> str:
+    if schema is None:
+        return "{}"
+    return json.dumps(instance(cast("JSON", json.loads(bytes(schema)))))
+
+
+def _shaped(wanted: Format | None) -> str:
+    match wanted:
+        case Format(type="json_object"):
+            return '{"a": 1}'
+        case Format(type="json_schema", json_schema=Schema(schema=schema)):
+            return _sample(schema)
+        case _:
+            return ""
+
+
+def _stopped(text: str, stop: str | list[str] | None) -> str:
+    words = [stop] if isinstance(stop, str) else stop or []
+    places = [text.find(word) for word in words if word and word in text]
+    return text[: min(places)] if places else text
+
+
+def _faults(text: str) -> Faults:
+    said = {found[1]: found[2] or "" for found in DIRECTIVE.finditer(text)}
+    fail = said.get("fail", "")
+    return Faults(
+        status=_number(said.get("status", "")),
+        before=fail == "before",
+        after=_number(fail.removeprefix("after:")) if fail.startswith("after:") else None,
+        hang="hang" in said,
+        reset="reset" in said,
+        slow_ms=_number(said.get("slow", "")),
+        length=_number(said.get("len", "")),
+    )
+
+
+def _number(digits: str) -> int | None:
+    return int(digits) if digits.isdecimal() and len(digits) < 7 else None
