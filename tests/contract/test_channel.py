@@ -6,12 +6,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import anyio
 import pytest
 
+from littoral.app.channel import UnixNetwork
 from littoral.domain.ids import NodeId
 from littoral.domain.ports import Channel, ChannelClosed, Network
 from littoral.domain.session import Beat, Frame, Goodbye, Hello, Stored
 from littoral.testing.network import MemoryNetwork
 
-NETWORKS: dict[str, Callable[[], Network]] = {"memory": MemoryNetwork}
+NETWORKS: dict[str, Callable[[], Network]] = {"memory": MemoryNetwork, "unix": UnixNetwork}
 
 HELLO = Hello(
     protocol=1,
