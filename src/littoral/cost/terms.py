@@ -1,0 +1,48 @@
+"""Terms: the scalars that every prediction is made of."""
+
+import math
+
+
+def transfer(size: float, goodput: float) -> float:
+    """Return the seconds that ``size`` bytes take at ``goodput`` bytes per second.
+
+    0 for no bytes, whatever the link; ``inf`` for a link that carries nothing.
+
+    Source: term B of ECS = f(T, C, B, N).
+    Checked by: tests/unit/cost/test_terms.py.
+    """
+    if size == 0:
+        return 0.0
+    return math.inf if goodput <= 0 else size / goodput
+
+
+def prefill(per_token: float, fresh: float) -> float:
+    """Return the seconds to read ``fresh`` input tokens; an engine reads at least one.
+
+    Source: term C of ECS = f(T, C, B, N).
+    Checked by: tests/unit/cost/test_terms.py.
+    """
+    return per_token * max(1.0, fresh)
+
+
+def decode(step: float, pen: float, n_out: float, j: float) -> float:
+    """Return the seconds to write ``n_out`` tokens with ``j`` sequences in service.
+
+    The first token comes out of the prefill. ``step`` is seconds a token alone, ``pen`` the share
+    that each further sequence adds.
+
+    Source: term C of ECS = f(T, C, B, N).
+    Checked by: tests/unit/cost/test_terms.py.
+    """
+    return max(0.0, n_out - 1.0) * step * (1.0 + pen * (j - 1.0))
+
+
+def stretch(load: int, slots: int) -> float:
+    """Return the wait for a slot as a multiple of the request's own time.
+
+    ``load`` requests are there already; with a slot free nobody waits.
+
+    Source: the wait W of section "One request on a node", all works alike.
+    Checked by: tests/unit/cost/test_terms.py, and against ``rank`` in test_predictor.py.
+    """
+    return max(0, load + 1 - slots) / slots
