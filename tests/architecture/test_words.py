@@ -6,7 +6,7 @@ FOLDERS = ["src", "tests", "docs", "bench", "scripts", "requirements", "changelo
 TEXT = {".py", ".md", ".po", ".txt", ".in", ".toml", ".sh", ".yaml", ".yml", ".svg", ".json", ""}
 BUILT = {"__pycache__", "_build", "out", "build", ".git"}
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|HA" r"CK|X" r"XX)\b")
-MACHINE = re.compile(r"(?<![\w.])/(?:wo" r"rk|ro" r"ot|home/\w+)/|/opt/(?:py" r"pi|wheels)")
+MACHINE = re.compile(r"(?<![\w.])/(?:wo" r"rk|ro" r"ot)/|/opt/(?:py" r"pi|wheels)")
 HOSTS = re.compile(
     r"py" r"pi\.org|python" r"hosted|deb\.deb" r"ian\.org|npm" r"js\.org|archive\.ubu" r"ntu\.com"
 )
