@@ -10,11 +10,12 @@ from typing import cast, final
 
 import anyio
 
+from littoral.domain.child import Child, Spawner
 from littoral.domain.deployment import Option
 from littoral.domain.endpoint import Address, Capability, Endpoint, EngineSpec
 from littoral.domain.errors import InvalidInput, UpstreamFailed
 from littoral.domain.ids import EndpointId
-from littoral.domain.ports import Child, Entropy, Spawner
+from littoral.domain.ports import Entropy
 from littoral.domain.units import Seconds, Tokens
 
 PROGRAM = (sys.executable, "-m", "littoral", "engine")
@@ -142,7 +143,7 @@ def _line(spec: EngineSpec, key: str) -> bytes:
     start = {
         "parent": os.getpid(),
         "key": key,
-        "model": assignment.model,
+        "model": assignment.serves,
         "slots": assignment.slots or SLOTS,
         "context": context,
         "max_tokens": assignment.max_tokens or context,
@@ -168,7 +169,7 @@ def _endpoint(spec: EngineSpec, *, address: Address, key: str) -> Endpoint:
         state="ready",
         address=address,
         credential=key,
-        engine_model=assignment.model,
+        engine_model=assignment.serves,
         slots=assignment.slots or SLOTS,
         context=assignment.context or CONTEXT,
         max_tokens=assignment.max_tokens,

@@ -1,0 +1,115 @@
+"""The llama.cpp engine's process: hosts its own HTTP server on loopback."""
+
+import http.client
+import os
+import sys
+from urllib.parse import urlsplit
+
+import msgspec
+import xllamacpp
+
+from littoral.engines.child.lifeline import tie
+
+FLASH = {"auto": -1, "off": 0, "on": 1}
+PROPS_S = 30.0
+
+
+class Start(msgspec.Struct, kw_only=True):
+    """What the parent sends on standard input. ``context`` is that of one slot."""
+
+    parent: int
+    key: str
+    model: str
+    alias: str
+    slots: int
+    context: int
+    threads: int
+    template: str = ""
+    batch: int = 2048
+    micro_batch: int = 512
+    flash_attention: str = "auto"
+    cache_prompt: bool = True
+    cache_ram_mib: int = 0
+    warmup: bool = True
+
+
+class Abilities(msgspec.Struct):
+    """What the engine says of its chat template."""
+
+    supports_tools: bool = False
+
+
+class Props(msgspec.Struct):
+    """The part of the engine's properties that we read."""
+
+    chat_template: str = ""
+    chat_template_caps: Abilities = msgspec.field(default_factory=Abilities)
+
+
+def main(line: bytes) -> None:
+    """Load the model, say the port, and serve until standard input ends.
+
+    Args:
+        line: The parent's one line, a ``Start`` as JSON.
+    """
+    start = msgspec.json.decode(line, type=Start)
+    tie(start.parent)
+    ready = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        server = xllamacpp.Server(_params(start))
+    except RuntimeError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+    place = urlsplit(server.listening_address)
+    props = _props(place.hostname or "", place.port or 0, key=start.key)
+    report = {
+        "port": place.port,
+        "chat": bool(props.chat_template),
+        "tools": props.chat_template_caps.supports_tools,
+    }
+    ready.write(msgspec.json.encode(report) + b"\n")
+    ready.flush()
+    sys.stdin.buffer.read()
+    os._exit(0)  # its threads have no clean end that was found to be safe
+
+
+def _params(start: Start) -> xllamacpp.CommonParams:
+    params = xllamacpp.CommonParams()
+    params.model.path = start.model
+    params.model_alias = {start.alias}
+    params.api_keys = [start.key]
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.n_parallel = start.slots
+    params.n_ctx = start.slots * start.context
+    params.kv_unified = False
+    params.cont_batching = True
+    params.ctx_shift = False
+    params.fit_params = False
+    params.n_gpu_layers = 0
+    params.n_threads_http = start.slots + 8
+    for cpu in (params.cpuparams, params.cpuparams_batch):
+        cpu.n_threads = start.threads
+    params.n_batch = start.batch
+    params.n_ubatch = min(start.micro_batch, start.batch)
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type(FLASH[start.flash_attention])
+    params.cache_prompt = start.cache_prompt
+    params.cache_ram_mib = start.cache_ram_mib
+    params.warmup = start.warmup
+    params.chat_template = start.template
+    params.ui = False
+    params.endpoint_slots = False
+    params.endpoint_props = False
+    params.offline = True
+    params.verbosity = 1
+    return params
+
+
+def _props(host: str, port: int, *, key: str) -> Props:
+    connection = http.client.HTTPConnection(host, port, timeout=PROPS_S)
+    try:
+        connection.request("GET", "/props", headers={"Authorization": f"Bearer {key}"})
+        return msgspec.json.decode(connection.getresponse().read(), type=Props)
+    finally:
+        connection.close()
