@@ -357,6 +357,10 @@ class Obtainer(Protocol):
         """Stop it; what was fetched stays for a later start."""
         ...
 
+    def forget(self, model: str, version: str) -> None:
+        """Stop it and drop its status and what was fetched so far; blobs are left."""
+        ...
+
     def statuses(self) -> Iterable[VersionStatus]:
         """Every version ever started, by model and version."""
         ...

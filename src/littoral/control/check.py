@@ -1,0 +1,215 @@
+"""Whether declared specs make sense: ranges, and that what they name exists."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from littoral.domain.deployment import DeploymentSpec, UpstreamSpec
+from littoral.domain.errors import InvalidInput
+from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
+from littoral.domain.project import ProjectSpec
+from littoral.domain.resource import Kind, Resource, Spec
+
+MOST_SLOTS = 64
+LEAST_CONTEXT = 128
+MOST_TOKENS = 16_777_216
+SERVES = re.compile(r"[A-Za-z0-9._\-/:]{1,96}")
+_URL = re.compile(
+    r"https?://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?"
+    r"(?P<path>/[A-Za-z0-9._~/-]*)?"
+)
+_SOURCE = re.compile(r"(?:pypi:|file:/|https://|hf:|modelscope:)\S+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+Specs = Mapping[tuple[Kind, str], Spec]
+Statuses = Mapping[tuple[str, str], VersionStatus]
+
+
+def statuses_by_version(statuses: Iterable[VersionStatus]) -> Statuses:
+    """Index statuses by model and version."""
+    return {(status.model, status.version): status for status in statuses}
+
+
+def serves_of(spec: DeploymentSpec) -> str:
+    """The name clients ask for: as declared, else the model's own."""
+    if spec.serves is not None:
+        return spec.serves
+    return spec.model if spec.engine == "openai" else spec.model.partition("@")[0]
+
+
+def version_of(spec: DeploymentSpec, model: ModelSpec) -> VersionSpec | None:
+    """The version a deployment runs: the one it names, else the model's last."""
+    _, _, wanted = spec.model.partition("@")
+    if not wanted:
+        return model.versions[-1]
+    return next((version for version in model.versions if version.name == wanted), None)
+
+
+def users_of(kind: Kind, name: str, specs: Specs) -> list[str]:
+    """The deployments that use a model or an upstream, by name."""
+    return sorted(
+        user
+        for (user_kind, user), spec in specs.items()
+        if user_kind == "Deployment" and isinstance(spec, DeploymentSpec)
+        if (kind == "Upstream" and spec.upstream == name)
+        or (kind == "Model" and needs_model(spec) and spec.model.partition("@")[0] == name)
+    )
+
+
+def needs_model(spec: DeploymentSpec) -> bool:
+    """Whether ``model`` names a Model resource: only llama_cpp loads weights."""
+    return spec.engine == "llama_cpp"
+
+
+def check_spec(spec: Spec, specs: Specs, statuses: Statuses) -> None:
+    """Check one spec against everything that is, or will be, declared.
+
+    Args:
+        spec: What to check.
+        specs: All specs as they will be, this one included.
+        statuses: Of every version known, by (model, version).
+
+    Raises:
+        InvalidInput: What is wrong, what is allowed; ``param`` is the path.
+    """
+    match spec:
+        case ProjectSpec():
+            _within("spec.title", len(spec.title), (0, 200))
+        case ModelSpec():
+            _check_model(spec)
+        case UpstreamSpec():
+            _check_upstream(spec)
+        case DeploymentSpec():
+            _check_deployment(spec, specs, statuses)
+
+
+def check_labels(resource: Resource) -> None:
+    """Refuse labels that are too many or too long."""
+    labels = resource.metadata.labels
+    _within("metadata.labels", len(labels), (0, 32))
+    for name, value in labels.items():
+        _within(f"metadata.labels.{name}", len(name), (1, 63))
+        _within(f"metadata.labels.{name}", len(value), (0, 256))
+
+
+def _refuse(path: str, message: str) -> InvalidInput:
+    return InvalidInput(f"{path}: {message}", param=path)
+
+
+def _within(path: str, value: float | None, bounds: tuple[float, float]) -> None:
+    least, most = bounds
+    if value is not None and not (math.isfinite(value) and least <= value <= most):
+        raise _refuse(path, f"{value!r} is not within {least} to {most}")
+
+
+def _matches(path: str, value: str | None, *, pattern: re.Pattern[str], allowed: str) -> None:
+    if value is not None and pattern.fullmatch(value) is None:
+        raise _refuse(path, f"{value!r} will not do: {allowed}")
+
+
+_VERSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
+
+
+def _check_model(spec: ModelSpec) -> None:
+    if not spec.versions:
+        raise _refuse("spec.versions", "a model needs at least one version")
+    names = [version.name for version in spec.versions]
+    for index, version in enumerate(spec.versions):
+        at = f"spec.versions[{index}]"
+        allowed = "1 to 63 of letters, digits, . _ + -"
+        _matches(f"{at}.name", version.name, pattern=_VERSION_NAME, allowed=allowed)
+        if names.index(version.name) != index:
+            raise _refuse(f"{at}.name", f"{version.name!r} is there twice")
+        _matches(
+            f"{at}.source",
+            version.source,
+            pattern=_SOURCE,
+            allowed="a source begins with pypi:, file:/, https://, hf: or modelscope:",
+        )
+        for field, value in (
+            ("sha256", version.sha256),
+            ("container_sha256", version.container_sha256),
+        ):
+            _matches(
+                f"{at}.{field}",
+                value,
+                pattern=_SHA256,
+                allowed="64 lower-case hexadecimal digits",
+            )
+        _within(f"{at}.size", version.size, (1, 2**50))
+
+
+def _check_upstream(spec: UpstreamSpec) -> None:
+    found = _URL.fullmatch(spec.url)
+    if found is None:
+        raise _refuse(
+            "spec.url",
+            "give http:// or https://, a host, maybe a port and a path such as /v1; "
+            "no user, password, query or fragment",
+        )
+    if found["port"] is not None:
+        _within("spec.url", int(found["port"]), (1, 65535))
+    credential = spec.credential
+    if credential is not None and not (credential.isascii() and credential.isprintable()):
+        raise _refuse("spec.credential", "only printable ASCII can be sent in a header")
+
+
+def _check_deployment(spec: DeploymentSpec, specs: Specs, statuses: Statuses) -> None:
+    _within("spec.slots", spec.slots, (1, MOST_SLOTS))
+    _within("spec.context", spec.context, (LEAST_CONTEXT, MOST_TOKENS))
+    _within("spec.max_tokens", spec.max_tokens, (1, spec.context or MOST_TOKENS))
+    _within("spec.price_in", spec.price_in, (0, 1e9))
+    _within("spec.price_out", spec.price_out, (0, 1e9))
+    for name, value in spec.options.items():
+        if isinstance(value, float):
+            _within(f"spec.options.{name}", value, (-1e18, 1e18))
+    allowed = "1 to 96 of letters, digits, . _ - / :"
+    _matches("spec.serves", serves_of(spec), pattern=SERVES, allowed=allowed)
+    _CHECKS[spec.engine](spec, specs, statuses)
+
+
+def _check_upstream_engine(spec: DeploymentSpec, specs: Specs, statuses: Statuses) -> None:
+    del statuses
+    if spec.upstream is None:
+        known = _known("Upstream", specs)
+        raise _refuse("spec.upstream", f"engine 'openai' needs an upstream; known: {known}")
+    if ("Upstream", spec.upstream) not in specs:
+        known = _known("Upstream", specs)
+        raise _refuse("spec.upstream", f"no upstream is named {spec.upstream!r}; known: {known}")
+
+
+def _check_local_engine(spec: DeploymentSpec, specs: Specs, statuses: Statuses) -> None:
+    _refuse_upstream(spec)
+    name = spec.model.partition("@")[0]
+    model = specs.get(("Model", name))
+    if not isinstance(model, ModelSpec):
+        known = _known("Model", specs)
+        raise _refuse("spec.model", f"no model is named {name!r}; known: {known}")
+    version = version_of(spec, model)
+    if version is None:
+        known = ", ".join(version.name for version in model.versions)
+        raise _refuse("spec.model", f"{spec.model!r}: no such version; known: {known}")
+    status = statuses.get((name, version.name))
+    if status is not None and status.artefact is not None:
+        _within("spec.context", spec.context, (LEAST_CONTEXT, status.artefact.facts.context))
+
+
+def _check_fake_engine(spec: DeploymentSpec, specs: Specs, statuses: Statuses) -> None:
+    del specs, statuses
+    _refuse_upstream(spec)
+
+
+def _refuse_upstream(spec: DeploymentSpec) -> None:
+    if spec.upstream is not None:
+        raise _refuse("spec.upstream", f"engine {spec.engine!r} runs here and has no upstream")
+
+
+_CHECKS: Mapping[str, Callable[[DeploymentSpec, Specs, Statuses], None]] = {
+    "openai": _check_upstream_engine,
+    "llama_cpp": _check_local_engine,
+    "fake": _check_fake_engine,
+}
+
+
+def _known(kind: Kind, specs: Specs) -> str:
+    return ", ".join(sorted(name for of, name in specs if of == kind)) or "none"

@@ -1,0 +1,145 @@
+"""Compiler: desired state for one node, as a pure function of what control holds.
+
+The same content gives the same version, whatever the order in which it was declared; other content
+gives the next version. An assignment's revision is the version in which it last changed.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import msgspec
+
+from littoral.control.check import Specs, Statuses, needs_model, serves_of, version_of
+from littoral.domain.deployment import Assignment, DeploymentSpec, UpstreamGrant, UpstreamSpec
+from littoral.domain.ids import DeploymentName, NodeId
+from littoral.domain.model import Artefact, ModelSpec
+from littoral.domain.project import KeyGrant
+from littoral.domain.snapshot import Snapshot
+from littoral.domain.units import Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """Everything a snapshot is made from; upstream credentials opened."""
+
+    epoch: int
+    pepper: bytes
+    keys: Sequence[KeyGrant]
+    specs: Specs
+    statuses: Statuses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memo:
+    """What the last compilation for a node left: versions and digests, no content."""
+
+    epoch: int = 0
+    version: int = 0
+    digest: str = ""
+    revisions: Mapping[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
+
+
+def compile_snapshot(
+    desired: Desired, *, node: NodeId, issued_us: Micros, memo: Memo
+) -> tuple[Snapshot, Memo]:
+    """Compile the snapshot of one node.
+
+    Args:
+        desired: What control holds.
+        node: For whom.
+        issued_us: Stamped on it; no part of its content.
+        memo: From the last compilation for this node; a new one for a new node.
+
+    Returns:
+        The snapshot, and the memo to keep. Unchanged content returns ``memo`` itself.
+    """
+    keys = tuple(sorted(desired.keys, key=lambda grant: grant.id))
+    bare = tuple(_assignments(desired))
+    digests: dict[str, str] = {item.name: _digest(item) for item in bare}
+    digest = _digest([desired.pepper, keys, bare])
+    if (memo.epoch, memo.digest) != (desired.epoch, digest):
+        version = memo.version + 1
+        revisions = {
+            name: _revision(memo.revisions.get(name), digests[name], version) for name in digests
+        }
+        memo = Memo(epoch=desired.epoch, version=version, digest=digest, revisions=revisions)
+    snapshot = Snapshot(
+        epoch=memo.epoch,
+        version=memo.version,
+        issued_us=issued_us,
+        node=node,
+        pepper=desired.pepper,
+        keys=keys,
+        assignments=tuple(replace(item, revision=memo.revisions[item.name][0]) for item in bare),
+    )
+    return snapshot, memo
+
+
+def without_secrets(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot as people may see it: no pepper, no MACs, no credentials."""
+    return replace(
+        snapshot,
+        pepper=b"",
+        keys=tuple(replace(grant, mac=b"") for grant in snapshot.keys),
+        assignments=tuple(
+            replace(item, upstream=replace(item.upstream, credential=None))
+            if item.upstream
+            else item
+            for item in snapshot.assignments
+        ),
+    )
+
+
+def assignment_of(name: str, specs: Specs, statuses: Statuses) -> Assignment | None:
+    """What a node is told of one deployment, its revision still 0; None where there is none."""
+    spec = specs.get(("Deployment", name))
+    if not isinstance(spec, DeploymentSpec):
+        return None
+    upstream = specs.get(("Upstream", spec.upstream)) if spec.upstream else None
+    grant = None
+    if spec.upstream and isinstance(upstream, UpstreamSpec):
+        grant = UpstreamGrant(name=spec.upstream, url=upstream.url, credential=upstream.credential)
+    return Assignment(
+        name=DeploymentName(name),
+        revision=0,
+        serves=serves_of(spec),
+        engine=spec.engine,
+        model=spec.model,
+        artefact=artefact_of(spec, specs, statuses),
+        upstream=grant,
+        slots=spec.slots,
+        context=spec.context,
+        max_tokens=spec.max_tokens,
+        price_in=spec.price_in,
+        price_out=spec.price_out,
+        options=dict(sorted(spec.options.items())),
+    )
+
+
+def artefact_of(spec: DeploymentSpec, specs: Specs, statuses: Statuses) -> Artefact | None:
+    """The verified weights of a deployment's version, once they are there."""
+    name = spec.model.partition("@")[0]
+    model = specs.get(("Model", name))
+    if not needs_model(spec) or not isinstance(model, ModelSpec):
+        return None
+    version = version_of(spec, model)
+    status = statuses.get((name, version.name)) if version else None
+    return status.artefact if status and status.phase == "ready" else None
+
+
+def _assignments(desired: Desired) -> Iterator[Assignment]:
+    for name in sorted(name for kind, name in desired.specs if kind == "Deployment"):
+        assignment = assignment_of(name, desired.specs, desired.statuses)
+        if assignment is not None:
+            yield assignment
+
+
+def _revision(old: tuple[int, str] | None, digest: str, version: int) -> tuple[int, str]:
+    return old if old is not None and old[1] == digest else (version, digest)
+
+
+def _digest(content: object) -> str:
+    plain = cast("object", msgspec.to_builtins(content))
+    return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()

@@ -1,0 +1,162 @@
+"""Keys: mint, list, revoke, and who a presented key is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from littoral.control.vault import Vault
+from littoral.domain.errors import Denied, InvalidInput, Unauthenticated, UnknownName
+from littoral.domain.ids import ProjectId, checked_name
+from littoral.domain.ports import Clock, Entropy, State
+from littoral.domain.project import Key, KeyGrant, Principal
+from littoral.domain.units import Micros
+from littoral.domain.view import KeyRequest, MintedKey
+from littoral.trust import key as trust_key
+from littoral.trust import role
+
+MOST_REQUESTS_PER_MINUTE = 1_000_000
+MOST_DAYS = 36_500
+_DAY_US = 86_400_000_000
+_OWN_PEPPER_BYTES = 32
+
+
+class Keys:
+    """API keys as control keeps them: records, and the sealed digest of each secret.
+
+    Args:
+        state: Where they live.
+        vault: Seals the digests.
+        clock: For creation, expiry and revocation.
+        entropy: Where secrets come from.
+    """
+
+    def __init__(self, state: State, vault: Vault, *, clock: Clock, entropy: Entropy) -> None:
+        self._state = state
+        self._vault = vault
+        self._clock = clock
+        self._entropy = entropy
+        self._pepper = entropy.bytes(_OWN_PEPPER_BYTES)
+
+    def mint(self, request: KeyRequest, *, by: Principal | None = None) -> MintedKey:
+        """Make a key.
+
+        Args:
+            request: What it shall be.
+            by: Who asks; None only for the first start.
+
+        Raises:
+            InvalidInput: A value is outside its range, or there is no such project.
+            Denied: It would be allowed more than its creator.
+        """
+        if by is not None and not role.subset(request.scopes, by.scopes):
+            raise Denied(
+                f"a key with the scopes {', '.join(by.scopes)} cannot make one with "
+                f"{', '.join(request.scopes)}",
+                param="scopes",
+            )
+        self._check(request)
+        now = self._clock.wall()
+        days = request.expires_in_days
+        minted = trust_key.mint(self._entropy.bytes(trust_key.NOISE_BYTES))
+        key = Key(
+            id=minted.id,
+            project=ProjectId(request.project),
+            name=request.name,
+            scopes=request.scopes,
+            models=request.models,
+            requests_per_minute=request.requests_per_minute,
+            created_us=now,
+            expires_us=None if days is None else Micros(now + int(days * _DAY_US)),
+        )
+        self._state.put_key(key, self._vault.seal(minted.digest, "key", key.id))
+        return MintedKey(key=key, secret=minted.text)
+
+    def list(self) -> Sequence[Key]:
+        """All keys, oldest first."""
+        return self._state.keys()
+
+    def revoke(self, key_id: str) -> Key:
+        """Revoke a key; a second time changes nothing.
+
+        Raises:
+            UnknownName: There is no such key.
+        """
+        for key in self.list():
+            if key.id == key_id:
+                break
+        else:
+            raise UnknownName(f"no key has the id {key_id!r}")
+        if key.revoked_us is not None:
+            return key
+        revoked = replace(key, revoked_us=self._clock.wall())
+        self._state.put_key(revoked)
+        return revoked
+
+    def grants(self, pepper: bytes) -> Sequence[KeyGrant]:
+        """All keys as a site with this pepper needs them, by id; revoked ones marked."""
+        found = [self._grant(key, pepper) for key in self.list()]
+        return sorted((grant for grant in found if grant), key=lambda grant: grant.id)
+
+    def authenticate(self, presented: str) -> Principal:
+        """Say who presents a key.
+
+        Raises:
+            Unauthenticated: It is malformed, unknown, revoked or expired.
+        """
+        text = presented.encode("utf-8", "replace")
+        grant = trust_key.verify(text, self._named_in(text), pepper=self._pepper)
+        if grant is None:
+            raise Unauthenticated("this key is not known here; check it for a typing error")
+        match trust_key.standing(grant, now_us=self._clock.wall()):
+            case "good":
+                return Principal(key=grant.id, project=grant.project, scopes=grant.scopes)
+            case "revoked":
+                raise Unauthenticated(f"the key {grant.id} was revoked")
+            case "expired":
+                raise Unauthenticated(f"the key {grant.id} has expired")
+
+    def _named_in(self, text: bytes) -> Mapping[str, KeyGrant]:
+        """The one key whose id stands in ``text``: no other secret is opened for it."""
+        parts = trust_key.KEY.fullmatch(text)
+        wanted = parts[1].decode() if parts else ""
+        found = [self._grant(key, self._pepper) for key in self.list() if key.id == wanted]
+        return {grant.id: grant for grant in found if grant}
+
+    def _grant(self, key: Key, pepper: bytes) -> KeyGrant | None:
+        sealed = self._state.secret(key.id)
+        if sealed is None:
+            return None
+        digest = self._vault.open(sealed, "key", key.id)
+        return KeyGrant(
+            id=key.id,
+            mac=trust_key.mac_of(digest, pepper=pepper),
+            project=key.project,
+            scopes=key.scopes,
+            models=key.models,
+            requests_per_minute=key.requests_per_minute,
+            expires_us=key.expires_us,
+            revoked=key.revoked_us is not None,
+        )
+
+    def _check(self, request: KeyRequest) -> None:
+        checked_name(request.name, what="key")
+        if self._state.get("Project", request.project) is None:
+            known = ", ".join(project.metadata.name for project in self._state.list("Project"))
+            raise InvalidInput(
+                f"no project is named {request.project!r}; known: {known}", param="project"
+            )
+        if not request.scopes:
+            raise InvalidInput("a key needs at least one scope", param="scopes")
+        if not request.models or not all(request.models):
+            raise InvalidInput("models: name at least one, or '*' for all", param="models")
+        rate = request.requests_per_minute
+        if rate is not None and not 1 <= rate <= MOST_REQUESTS_PER_MINUTE:
+            raise InvalidInput(
+                f"requests_per_minute: {rate} is not within 1 to {MOST_REQUESTS_PER_MINUTE}",
+                param="requests_per_minute",
+            )
+        days = request.expires_in_days
+        if days is not None and not 0 < days <= MOST_DAYS:
+            raise InvalidInput(
+                f"expires_in_days: {days} is not above 0 and at most {MOST_DAYS}",
+                param="expires_in_days",
+            )

@@ -1,0 +1,84 @@
+"""Publisher: compiles each node's snapshot from the state, and remembers the versions given."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+
+from littoral.control.apply import Resources
+from littoral.control.check import Statuses
+from littoral.control.compiler import Desired, Memo, compile_snapshot
+from littoral.control.key import Keys
+from littoral.control.site import Site, raise_epoch
+from littoral.domain.ids import NodeId
+from littoral.domain.ports import Clock, State
+from littoral.domain.snapshot import Snapshot
+
+_PREFIX = "snapshot/"
+
+
+class Publisher:
+    """Snapshots by node. Its calls touch the state: one at a time, in a worker.
+
+    Args:
+        state: Where memos are kept.
+        site: Epoch and pepper.
+        keys: The keys to grant.
+        resources: The specs, credentials opened.
+        statuses: What is known of model versions.
+        clock: Stamps snapshots.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        site: Site,
+        *,
+        keys: Keys,
+        resources: Resources,
+        statuses: Callable[[], Statuses],
+        clock: Clock,
+    ) -> None:
+        self._state = state
+        self._site = site
+        self._keys = keys
+        self._resources = resources
+        self._statuses = statuses
+        self._clock = clock
+
+    def compile(self, node: NodeId) -> Snapshot:
+        """The snapshot that this node shall serve now."""
+        desired = Desired(
+            epoch=self._site.epoch,
+            pepper=self._site.pepper,
+            keys=self._keys.grants(self._site.pepper),
+            specs=self._resources.opened_specs(),
+            statuses=self._statuses(),
+        )
+        memo = self._memo(node)
+        snapshot, kept = compile_snapshot(
+            desired, node=node, issued_us=self._clock.wall(), memo=memo
+        )
+        if kept is not memo:
+            self._keep(node, kept)
+        return snapshot
+
+    def catch_up(self, node: NodeId, serves: tuple[int, int]) -> None:
+        """Pass what a node already serves: control was restored from older data, or is new.
+
+        A node takes only what is newer than what it has, so the next snapshot must be.
+        """
+        memo = self._memo(node)
+        if serves <= (memo.epoch, memo.version):
+            return
+        epoch, version = serves
+        if epoch > self._site.epoch:
+            self._site = raise_epoch(self._state, self._site, epoch)
+        self._keep(node, replace(memo, epoch=epoch, version=version, digest=""))
+
+    def _memo(self, node: NodeId) -> Memo:
+        kept = self._state.value(_PREFIX + node)
+        return msgspec.json.decode(kept, type=Memo) if kept else Memo()
+
+    def _keep(self, node: NodeId, memo: Memo) -> None:
+        self._state.put_value(_PREFIX + node, msgspec.json.encode(memo))

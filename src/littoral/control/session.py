@@ -1,0 +1,214 @@
+"""Sessions: the control end of the channel to each node."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+
+from littoral.control.fleet import BEAT_S, DISCONNECTED_S, Fleet
+from littoral.control.publish import Publisher
+from littoral.control.worker import Bell, Workers
+from littoral.domain.errors import LittoralError
+from littoral.domain.ids import NodeId
+from littoral.domain.node import Event
+from littoral.domain.ports import Channel, ChannelClosed, Clock, Failpoints, Ledger, Sink
+from littoral.domain.session import (
+    PROTOCOL,
+    Applied,
+    Beat,
+    Frame,
+    Goodbye,
+    Hello,
+    Records,
+    SnapshotOffer,
+    Stored,
+    Welcome,
+)
+from littoral.domain.units import Seconds
+
+COALESCE_S = Seconds(0.1)
+TRY_AGAIN_S = Seconds(5.0)
+HELLO_S = Seconds(10.0)
+FAREWELL_S = Seconds(1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionParts:
+    """What every session needs.
+
+    ``bell`` rings when something in the desired state may have changed. ``report`` takes a foreign
+    error with what it interrupted.
+    """
+
+    fleet: Fleet
+    publisher: Publisher
+    ledger: Ledger
+    clock: Clock
+    failpoints: Failpoints
+    sink: Sink
+    workers: Workers
+    bell: Bell
+    report: Callable[[str, BaseException], None]
+    coalesce_s: Seconds = COALESCE_S
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A session under way; ``goodbye`` is what ends it from this side."""
+
+    node: NodeId
+    channel: Channel
+    scope: anyio.CancelScope
+    goodbye: Goodbye | None = None
+
+
+class Sessions:
+    """Serves node sessions; of two with one node id the newer wins."""
+
+    def __init__(self, parts: SessionParts) -> None:
+        self._parts = parts
+        self._open: dict[NodeId, _Open] = {}
+
+    async def serve(self, channel: Channel) -> None:
+        """Serve one channel until either end leaves; the handler for ``Network.listen``."""
+        try:
+            with suppress(ChannelClosed):
+                hello = await self._hello(channel)
+                if hello is not None:
+                    await self._session(channel, hello)
+        except Exception as error:  # noqa: BLE001  one session's failure is not the listener's
+            self._parts.report("session", error)
+            await _part(channel, Goodbye(code="internal", after_s=TRY_AGAIN_S))
+        finally:
+            with anyio.CancelScope(shield=True):
+                await channel.close()
+
+    async def _hello(self, channel: Channel) -> Hello | None:
+        """The peer's opening; None where it did not give one that we understand."""
+        first: Frame | None = None
+        with anyio.move_on_after(HELLO_S):
+            first = await channel.receive()
+        if isinstance(first, Hello) and first.protocol == PROTOCOL:
+            return first
+        spoken = first.protocol if isinstance(first, Hello) else "none"
+        self._event("session.refused", f"a node speaks protocol {spoken}, this is {PROTOCOL}")
+        await _part(channel, Goodbye(code="protocol"))
+        return None
+
+    async def _session(self, channel: Channel, hello: Hello) -> None:
+        parts = self._parts
+        node = await parts.workers.state(partial(parts.fleet.row, hello))
+        await parts.workers.state(partial(parts.publisher.catch_up, hello.node, hello.snapshot))
+        stored = await parts.workers.ledger(partial(parts.ledger.cursor, hello.node, hello.outbox))
+        this = _Open(hello.node, channel, anyio.CancelScope())
+        with this.scope:
+            self._supersede(this)
+            parts.fleet.joined(node)
+            try:
+                await channel.send(
+                    Welcome(
+                        protocol=PROTOCOL,
+                        server_us=parts.clock.wall(),
+                        beat_s=BEAT_S,
+                        stored=stored,
+                    )
+                )
+                await self._converse(this)
+            finally:
+                self._ended(this)
+        if this.goodbye is not None:
+            await _part(channel, this.goodbye)
+
+    async def _converse(self, this: _Open) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._offer, this)
+            with suppress(ChannelClosed):
+                await self._hear(this)
+            group.cancel_scope.cancel()
+
+    async def _hear(self, this: _Open) -> None:
+        """Take what the node sends; silence for too long ends the session."""
+        with anyio.CancelScope() as silence:
+            while this.goodbye is None:
+                silence.deadline = anyio.current_time() + DISCONNECTED_S
+                frame = await this.channel.receive()
+                await self._take(this, frame)
+        if silence.cancelled_caught:
+            this.goodbye = Goodbye(code="silent")
+
+    async def _take(self, this: _Open, frame: Frame) -> None:
+        match frame:
+            case Beat(status=status):
+                self._parts.fleet.beat(this.node, status)
+            case Records():
+                self._parts.fleet.beat(this.node, None)
+                await self._store(this, frame)
+            case Applied(ok=False):
+                self._event(
+                    "snapshot.refused",
+                    f"{this.node} does not serve snapshot {frame.version}: {frame.reason}",
+                )
+            case _:
+                self._parts.fleet.beat(this.node, None)
+
+    async def _store(self, this: _Open, records: Records) -> None:
+        """Apply usage records once, then, and only then, say so."""
+        parts = self._parts
+        try:
+            upto = await parts.workers.ledger(
+                partial(parts.ledger.apply, this.node, records.outbox, records.rows)
+            )
+        except LittoralError as error:
+            self._event(f"ledger.{error.code}", error.message)
+            this.goodbye = Goodbye(code=error.code, after_s=TRY_AGAIN_S)
+            return
+        parts.failpoints.hit("records.applied")
+        parts.failpoints.hit("stored.sent")
+        await this.channel.send(Stored(outbox=records.outbox, upto=upto))
+
+    async def _offer(self, this: _Open) -> None:
+        """Offer the snapshot now and after each change; of several changes the newest wins."""
+        parts = self._parts
+        sent: tuple[int, int] | None = None
+        with suppress(ChannelClosed):
+            while True:
+                heard = parts.bell.count
+                snapshot = await parts.workers.state(partial(parts.publisher.compile, this.node))
+                version = (snapshot.epoch, snapshot.version)
+                if version != sent:
+                    await this.channel.send(SnapshotOffer(snapshot=snapshot))
+                    sent = version
+                await parts.bell.wait(heard)
+                await anyio.sleep(parts.coalesce_s)
+
+    def _supersede(self, this: _Open) -> None:
+        older = self._open.get(this.node)
+        self._open[this.node] = this
+        if older is not None:
+            older.goodbye = Goodbye(code="superseded")
+            older.scope.cancel()
+            self._event("node.superseded", f"{this.node} opened a second session: the newer wins")
+
+    def _ended(self, this: _Open) -> None:
+        if self._open.get(this.node) is this:
+            del self._open[this.node]
+            self._parts.fleet.left(this.node)
+
+    def _event(self, code: str, message: str) -> None:
+        self._parts.sink.emit(
+            Event(
+                at_us=self._parts.clock.wall(),
+                level="warning",
+                subject="session",
+                code=code,
+                message=message,
+            )
+        )
+
+
+async def _part(channel: Channel, goodbye: Goodbye) -> None:
+    """Say goodbye, without waiting long for a peer that does not listen."""
+    with anyio.move_on_after(FAREWELL_S, shield=True), suppress(ChannelClosed):
+        await channel.send(goodbye)

@@ -1,0 +1,44 @@
+"""Workers: where blocking calls of control run, each store in its own bounded lane."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+from anyio import to_thread
+
+T = TypeVar("T")
+
+
+class Workers:
+    """Runs blocking calls in threads: one at a time on the state, so writes never interleave."""
+
+    def __init__(self) -> None:
+        self._state = anyio.CapacityLimiter(1)
+        self._ledger = anyio.CapacityLimiter(2)
+
+    async def state(self, call: Callable[[], T]) -> T:
+        """Run a call that touches the state store; no two of these overlap."""
+        return await to_thread.run_sync(call, limiter=self._state)
+
+    async def ledger(self, call: Callable[[], T]) -> T:
+        """Run a call that touches the ledger."""
+        return await to_thread.run_sync(call, limiter=self._ledger)
+
+
+class Bell:
+    """Tells waiting tasks that something changed; rings that nobody awaited count too."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._event = anyio.Event()
+
+    def ring(self) -> None:
+        """Wake everybody who waits."""
+        self.count += 1
+        self._event.set()
+        self._event = anyio.Event()
+
+    async def wait(self, heard: int) -> None:
+        """Return once the count is no longer ``heard``."""
+        while self.count == heard:
+            await self._event.wait()
