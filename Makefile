@@ -51,8 +51,10 @@ docs: dev       ## English and Chinese pages into docs/_build
 	@$(BIN)/sphinx-build -W -q -b html -D language=zh_CN docs docs/_build/zh
 
 translations: dev ## bring docs/locale up to date with the English pages
+	@rm -rf docs/_build/gettext
 	@$(BIN)/sphinx-build -W -q -b gettext docs docs/_build/gettext
-	@$(BIN)/sphinx-intl update -c docs/conf.py -p docs/_build/gettext -d docs/locale -l zh_CN -w 0
+	@cd docs/_build/gettext && rm -rf adr explanation reference performance.pot
+	@$(BIN)/sphinx-intl update -p docs/_build/gettext -d docs/locale -l zh_CN -w 0 --no-obsolete
 
 bench-gateway bench-serving bench-start bench-outbox bench-footprint: dev ## measure; figures go to bench/out
 	@$(PY) bench/$(@:bench-%=%)/run.py

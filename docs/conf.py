@@ -15,7 +15,6 @@ locale_dirs = ["locale"]
 gettext_compact = False
 gettext_uuid = False
 gettext_location = False
-gettext_additional_targets = ["image"]
 
 html_theme = "furo"
 html_title = "Littoral"

@@ -1,0 +1,105 @@
+"""The reference is complete: whatever has a public name is on its page, with the same facts."""
+
+import re
+from dataclasses import fields
+from typing import get_args
+
+import pytest
+
+from littoral.app.settings import CLIENT_VARIABLES, FIELDS, PREFIX
+from littoral.domain.deployment import EngineKind
+from littoral.domain.errors import LittoralError
+from littoral.domain.failpoint import NAMES
+from littoral.domain.model import VersionSpec
+from littoral.domain.project import Scope
+from littoral.domain.resource import SPECS
+
+CELL = re.compile(r"(?<!\\)\|")
+
+
+def page(root, name: str) -> str:
+    return (root / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Each table row that begins with a name in backticks: the name, and its other cells."""
+    found = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in CELL.split(line)[1:-1]]
+        if len(cells) > 1 and (match := re.fullmatch(r"`([^`]+)`", cells[0])):
+            found[match[1]] = cells[1:]
+    return found
+
+
+def tree(root: type[LittoralError]):
+    yield root
+    for below in root.__subclasses__():
+        if below.__module__.startswith("littoral.domain"):
+            yield from tree(below)
+
+
+def test_every_setting_is_in_the_reference_with_its_variable_and_its_help(root):
+    written = rows(page(root, "reference/settings"))
+    faults = [
+        name
+        for name, entry in FIELDS.items()
+        if name not in written
+        or written[name][0] != f"`{PREFIX}{name.upper()}`"
+        or entry.metadata["help"].split(":")[0].rstrip(".").split(";")[0]
+        not in written[name][2].replace("`", "")
+    ]
+    assert faults == []
+
+
+def test_every_default_in_the_reference_is_the_real_one(root):
+    written = rows(page(root, "reference/settings"))
+    wrong = [
+        name
+        for name, entry in FIELDS.items()
+        if name != "data_dir" and written[name][1] != show(entry.default)
+    ]
+    assert wrong == []
+
+
+def show(value: object) -> str:
+    if value in {"", ()}:
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def test_the_reference_has_no_setting_that_is_gone(root):
+    known = {*FIELDS, *CLIENT_VARIABLES}
+    assert set(rows(page(root, "reference/settings"))) == known
+
+
+def test_every_error_code_is_in_the_reference_with_its_status(root):
+    written = rows(page(root, "reference/errors"))
+    real = {e.code: [str(e.status), "yes" if e.retryable else "no"] for e in tree(LittoralError)}
+    assert {code: cells[:2] for code, cells in written.items()} == real
+
+
+def test_every_error_says_in_the_reference_what_its_class_says(root):
+    written = rows(page(root, "reference/errors"))
+    wrong = [
+        error.code
+        for error in tree(LittoralError)
+        if error is not LittoralError
+        and error.__doc__.rstrip(".").split(" (")[0] not in written[error.code][2]
+    ]
+    assert wrong == []
+
+
+def test_every_failpoint_is_in_the_reference(root):
+    assert list(rows(page(root, "reference/failpoints"))) == list(NAMES)
+
+
+@pytest.mark.parametrize("spec", [*SPECS.values(), VersionSpec], ids=lambda spec: spec.__name__)
+def test_every_field_that_may_be_declared_is_in_the_reference(root, spec):
+    written = rows(page(root, "reference/resources"))
+    assert [field.name for field in fields(spec) if field.name not in written] == []
+
+
+def test_every_engine_and_every_scope_is_explained(root):
+    engines, keys = page(root, "reference/resources"), page(root, "how-to/create-keys")
+    assert [kind for kind in get_args(EngineKind) if f"`{kind}`" not in engines] == []
+    assert [scope for scope in get_args(Scope) if scope not in rows(keys)] == []
