@@ -10,7 +10,8 @@ from pathlib import Path
 import apsw
 
 from littoral.stores import body
-from littoral.stores.sqlite import Row, run, sync_folder
+from littoral.stores.durable import sync_folder
+from littoral.stores.sqlite import Row, run
 
 RANGE = "select seq, request, attempt, body from outbox where seq between ? and ? order by seq"
 HIGHEST = 1 << 56

@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias, cast
 import apsw
 
 from littoral.domain.errors import Busy, Conflict, Damaged, NewerData, StorageFull, Unavailable
+from littoral.stores.durable import sync_folder
 
 Value: TypeAlias = int | float | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]
@@ -129,6 +130,14 @@ def connect(path: str, pragmas: Mapping[str, int | str] = PRAGMAS) -> apsw.Conne
     return connection
 
 
+def reader(path: str) -> apsw.Connection:
+    """Open a second connection that can only read."""
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    for name, value in {"busy_timeout": 5000, "query_only": 1, "trusted_schema": 0}.items():
+        configure(connection, name, value)
+    return connection
+
+
 def configure(connection: apsw.Connection, name: str, value: int | str) -> None:
     """Set one pragma and read it back: a misspelt one is silent.
 
@@ -145,15 +154,6 @@ def run(connection: apsw.Connection, sql: str, bindings: Bindings | None = None)
     """Execute one statement to its end and return its rows: no cursor stays open."""
     execute = cast("Execute", connection.execute)
     return execute(sql, bindings).fetchall()
-
-
-def sync_folder(folder: str) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def transact(connection: apsw.Connection, work: Callable[[], None]) -> None:

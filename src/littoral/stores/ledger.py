@@ -1,0 +1,173 @@
+"""Control's book of usage in ``ledger.db``: every record applied once, sums to the token."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import cast
+
+import apsw
+import msgspec
+from sqlalchemy import Select, bindparam, func, or_, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.types import Text
+
+from littoral.domain.errors import InvalidInput
+from littoral.domain.ids import KeyId, NodeId, ProjectId
+from littoral.domain.ports import Failpoints
+from littoral.domain.units import Micros
+from littoral.domain.usage import StoredRecord, UsageRecord, UsageSum
+from littoral.stores.body import NAMES
+from littoral.stores.database import Database
+from littoral.stores.schema import CURSOR, LEDGER_STEPS, LINE, compiled
+from littoral.stores.sqlite import Row, Value, run
+
+DAY_US = 86_400_000_000
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+GROUPS = ("project", "key", "model", "day", "node")
+SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "cost", "estimated")
+LEAST, MOST = -(1 << 63), (1 << 63) - 1
+
+READ_CURSOR = compiled(
+    select(CURSOR.c.stored).where(
+        CURSOR.c.node == bindparam("node"), CURSOR.c.outbox == bindparam("outbox")
+    )
+)
+_move = insert(CURSOR)
+MOVE_CURSOR = compiled(
+    _move.on_conflict_do_update(
+        index_elements=["node", "outbox"], set_={"stored": _move.excluded.stored}
+    )
+)
+ADD = compiled(insert(LINE).on_conflict_do_nothing(index_elements=["request", "attempt"]))
+_fields = cast("Select[object]", select(*(LINE.c[name] for name in NAMES)))
+RECORD = compiled(_fields.where(LINE.c.request == bindparam("request")).order_by(LINE.c.attempt))
+
+
+class SqliteLedger:
+    """Adapter of ``Ledger``. Made by ``open``; any thread may call it."""
+
+    def __init__(self, database: Database, failpoints: Failpoints) -> None:
+        self._database = database
+        self._failpoints = failpoints
+        self._sums: dict[tuple[str, ...], str] = {}
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: str, *, failpoints: Failpoints) -> Generator["SqliteLedger"]:
+        """Open the file at ``path`` for as long as the context lasts.
+
+        Raises:
+            Busy: Another process holds it.
+            NewerData: A newer version wrote it.
+            Damaged: It is damaged; nothing was changed.
+        """
+        database = Database(path, LEDGER_STEPS)
+        database.open()
+        try:
+            yield cls(database, failpoints)
+        finally:
+            database.close()
+
+    def apply(self, node: NodeId, outbox: str, rows: Sequence[StoredRecord]) -> int:
+        """Apply the rows that follow the cursor, in one transaction; returns the cursor after."""
+        where = {"node": node, "outbox": outbox}
+
+        def work(connection: apsw.Connection) -> int:
+            stored = _cursor(run(connection, READ_CURSOR, where))
+            before = stored
+            for row in rows:
+                if row.seq > stored + 1:
+                    break
+                if row.seq == stored + 1:
+                    run(connection, ADD, where | _columns(row))
+                    stored += 1
+            if stored > before:
+                run(connection, MOVE_CURSOR, where | {"stored": stored})
+            return stored
+
+        stored = self._database.write(work)
+        self._failpoints.hit("records.applied")
+        return stored
+
+    def cursor(self, node: NodeId, outbox: str) -> int:
+        """The last seq applied, 0 where there is none."""
+        return _cursor(self._database.read(READ_CURSOR, {"node": node, "outbox": outbox}))
+
+    def sums(
+        self,
+        *,
+        by: Sequence[str],
+        since_us: Micros | None = None,
+        until_us: Micros | None = None,
+        project: ProjectId | None = None,
+        key: KeyId | None = None,
+    ) -> Sequence[UsageSum]:
+        """Sums of records from ``since_us`` to before ``until_us``, grouped and ordered by ``by``.
+
+        ``requests`` counts requests, not attempts.
+
+        Raises:
+            InvalidInput: ``by`` names something that cannot be grouped by.
+        """
+        groups = tuple(dict.fromkeys(by))
+        if groups not in self._sums:
+            self._sums[groups] = _compose(groups)
+        bindings: Mapping[str, Value] = {
+            "since": LEAST if since_us is None else since_us,
+            "until": MOST if until_us is None else until_us,
+            "project": project,
+            "key": key,
+        }
+        rows = self._database.read(self._sums[groups], bindings)
+        return [_sum(groups, row) for row in rows]
+
+    def record(self, request: str) -> Sequence[UsageRecord]:
+        """Every attempt of one request, in order."""
+        return [_record(row) for row in self._database.read(RECORD, {"request": request})]
+
+
+def _compose(groups: Sequence[str]) -> str:
+    for name in groups:
+        if name not in GROUPS:
+            raise InvalidInput(
+                f"usage cannot be grouped by {name!r}; known: {', '.join(GROUPS)}", param="by"
+            )
+    columns = [LINE.c[name] for name in groups]
+    project, key = bindparam("project", type_=Text), bindparam("key", type_=Text)
+    sums = [func.sum(LINE.c[name]) for name in SUMMED]
+    requests = func.count(LINE.c.request.distinct())
+    chosen = cast("Select[object]", select(*columns, requests, *sums))
+    return compiled(
+        chosen.where(
+            LINE.c.at_us >= bindparam("since"),
+            LINE.c.at_us < bindparam("until"),
+            or_(project.is_(None), LINE.c.project == project),
+            or_(key.is_(None), LINE.c.key == key),
+        )
+        .group_by(*columns)
+        .having(func.count() > 0)
+        .order_by(*columns)
+    )
+
+
+def _cursor(rows: Sequence[Row]) -> int:
+    return cast("int", rows[0][0]) if rows else 0
+
+
+def _columns(row: StoredRecord) -> dict[str, Value]:
+    values = {name: cast("Value", getattr(row.record, name)) for name in NAMES}
+    values |= {"streamed": int(row.record.streamed), "estimated": int(row.record.estimated)}
+    return values | {"seq": row.seq, "day": row.record.at_us // DAY_US}
+
+
+def _record(row: Row) -> UsageRecord:
+    values = dict(zip(NAMES, row, strict=True))
+    values |= {"streamed": bool(values["streamed"]), "estimated": bool(values["estimated"])}
+    return msgspec.convert(values, UsageRecord)
+
+
+def _sum(groups: Sequence[str], row: Row) -> UsageSum:
+    values: dict[str, Value] = dict(zip((*groups, "requests", *SUMMED), row, strict=True))
+    if "day" in values:
+        values["day"] = date.fromordinal(EPOCH_DAY + cast("int", values["day"])).isoformat()
+    return msgspec.convert(values, UsageSum)

@@ -1,0 +1,98 @@
+"""A ledger in memory."""
+
+from collections.abc import Sequence
+from datetime import date
+from math import fsum
+
+from littoral.domain.errors import InvalidInput
+from littoral.domain.ids import KeyId, NodeId, ProjectId
+from littoral.domain.units import Micros
+from littoral.domain.usage import StoredRecord, UsageRecord, UsageSum
+
+GROUPS = ("project", "key", "model", "day", "node")
+DAY_US = 86_400_000_000
+
+
+class MemoryLedger:
+    """Twin of ``Ledger``."""
+
+    def __init__(self) -> None:
+        self._cursors: dict[tuple[NodeId, str], int] = {}
+        self._lines: dict[tuple[str, int], tuple[NodeId, UsageRecord]] = {}
+
+    def apply(self, node: NodeId, outbox: str, rows: Sequence[StoredRecord]) -> int:
+        """Apply the rows that follow the cursor; returns the cursor after."""
+        stored = self.cursor(node, outbox)
+        for row in rows:
+            if row.seq > stored + 1:
+                break
+            if row.seq == stored + 1:
+                key = (row.record.request, row.record.attempt)
+                self._lines.setdefault(key, (node, row.record))
+                stored += 1
+        self._cursors[node, outbox] = stored
+        return stored
+
+    def cursor(self, node: NodeId, outbox: str) -> int:
+        """The last seq applied, 0 where there is none."""
+        return self._cursors.get((node, outbox), 0)
+
+    def sums(
+        self,
+        *,
+        by: Sequence[str],
+        since_us: Micros | None = None,
+        until_us: Micros | None = None,
+        project: ProjectId | None = None,
+        key: KeyId | None = None,
+    ) -> Sequence[UsageSum]:
+        """Sums of records from ``since_us`` to before ``until_us``, grouped and ordered by ``by``.
+
+        Raises:
+            InvalidInput: ``by`` names something that cannot be grouped by.
+        """
+        for name in by:
+            if name not in GROUPS:
+                known = ", ".join(GROUPS)
+                raise InvalidInput(f"cannot group by {name!r}; known: {known}", param="by")
+        groups: dict[tuple[str, ...], list[UsageRecord]] = {}
+        for node, record in self._lines.values():
+            wanted = (project in {None, record.project}) and (key in {None, record.key})
+            early = since_us is not None and record.at_us < since_us
+            if wanted and not early and (until_us is None or record.at_us < until_us):
+                label = tuple(_label(name, node, record) for name in by)
+                groups.setdefault(label, []).append(record)
+        return [_sum(dict(zip(by, label, strict=True)), groups[label]) for label in sorted(groups)]
+
+    def record(self, request: str) -> Sequence[UsageRecord]:
+        """Every attempt of one request, in order."""
+        found = [record for _, record in self._lines.values() if record.request == request]
+        return sorted(found, key=lambda record: record.attempt)
+
+
+def _label(name: str, node: NodeId, record: UsageRecord) -> str:
+    day = date.fromordinal(date(1970, 1, 1).toordinal() + record.at_us // DAY_US)
+    values = {
+        "project": record.project,
+        "key": record.key,
+        "model": record.model,
+        "day": day.isoformat(),
+        "node": node,
+    }
+    return values[name]
+
+
+def _sum(label: dict[str, str], records: Sequence[UsageRecord]) -> UsageSum:
+    return UsageSum(
+        project=label.get("project", ""),
+        key=label.get("key", ""),
+        model=label.get("model", ""),
+        day=label.get("day", ""),
+        node=label.get("node", ""),
+        requests=len({record.request for record in records}),
+        tokens_in=sum(record.tokens_in for record in records),
+        tokens_cached=sum(record.tokens_cached for record in records),
+        tokens_out=sum(record.tokens_out for record in records),
+        cost=fsum(record.cost for record in records),
+        estimated=sum(record.estimated for record in records),
+    )
