@@ -1,0 +1,270 @@
+"""Admin: every operation of the admin API as a method, in records of the domain."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Self, TypeVar, cast
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+
+from littoral.domain.errors import ControlUnreachable, LittoralError
+from littoral.domain.ids import KeyId, NodeId
+from littoral.domain.model import VersionStatus
+from littoral.domain.node import Node
+from littoral.domain.project import Key
+from littoral.domain.resource import SPECS, Change, Kind, Metadata, Resource
+from littoral.domain.snapshot import Snapshot
+from littoral.domain.units import Micros
+from littoral.domain.usage import UsageRecord, UsageSum
+from littoral.domain.view import (
+    CatalogueEntry,
+    Changes,
+    DeploymentView,
+    Document,
+    KeyRequest,
+    MintedKey,
+    ModelView,
+    NumberedEvent,
+    Overview,
+    PullRequest,
+    RequestRecords,
+    UsageRows,
+)
+
+T = TypeVar("T")
+TIMEOUT_S = 30.0
+CONNECT_S = 5.0
+_JSON = {"content-type": "application/json"}
+
+
+class Admin:
+    """A client of the admin API; use it as a context, or ``close`` it.
+
+    Every method raises the ``LittoralError`` that the answer's code names, and
+    ``ControlUnreachable`` where nobody answers.
+
+    Args:
+        url: Where Littoral listens (``"http://127.0.0.1:8080"``).
+        key: An API key with the scopes that the calls need.
+        transport: Replaces the network, for tests and unix sockets.
+    """
+
+    def __init__(
+        self, url: str, key: str, *, transport: httpx2.BaseTransport | None = None
+    ) -> None:
+        self._url = url
+        self._client = httpx2.Client(
+            base_url=f"{url.rstrip('/')}/api/v1",
+            headers={"authorization": f"Bearer {key}"},
+            timeout=httpx2.Timeout(TIMEOUT_S, connect=CONNECT_S),
+            transport=transport,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def status(self) -> Overview:
+        """Control in one look."""
+        return self._get("/status", Overview)
+
+    def apply(
+        self, documents: Sequence[Mapping[str, object]], *, dry_run: bool = False
+    ) -> list[Change]:
+        """Make documents true, or say what that would do."""
+        body = {"documents": documents, "dry_run": dry_run}
+        return list(self._post("/apply", body, Changes).changes)
+
+    def resources(self, kind: Kind) -> list[Resource]:
+        """All resources of a kind."""
+        return [_resource(item) for item in self._items(f"/resources/{kind}", Document)]
+
+    def resource(self, kind: Kind, name: str) -> Resource:
+        """One resource."""
+        return _resource(self._get(f"/resources/{kind}/{_part(name)}", Document))
+
+    def delete(self, kind: Kind, name: str) -> Change:
+        """Delete one resource."""
+        return self._call("DELETE", f"/resources/{kind}/{_part(name)}", Change)
+
+    def keys(self) -> list[Key]:
+        """All keys, oldest first."""
+        return self._items("/keys", Key)
+
+    def create_key(self, request: KeyRequest) -> MintedKey:
+        """Mint a key; its text is in the answer, this once."""
+        return self._post("/keys", request, MintedKey)
+
+    def revoke_key(self, key: KeyId) -> Key:
+        """Revoke a key."""
+        return self._call("DELETE", f"/keys/{_part(key)}", Key)
+
+    def models(self) -> list[ModelView]:
+        """All models with their versions."""
+        return self._items("/models", ModelView)
+
+    def model(self, name: str) -> ModelView:
+        """One model with its versions."""
+        return self._get(f"/models/{_part(name)}", ModelView)
+
+    def remove_model(self, name: str) -> Change:
+        """Delete a model and the weights that no other version uses."""
+        return self._call("DELETE", f"/models/{_part(name)}", Change)
+
+    def pull(self, name: str, request: PullRequest) -> VersionStatus:
+        """Begin to obtain a version of a model; returns at once."""
+        return self._post(f"/models/{_part(name)}/pull", request, VersionStatus)
+
+    def cancel_pull(self, name: str) -> ModelView:
+        """Stop obtaining a model's versions."""
+        return self._post(f"/models/{_part(name)}/cancel", None, ModelView)
+
+    def catalogue(self) -> list[CatalogueEntry]:
+        """The models that can be pulled by name alone."""
+        return self._items("/catalogue", CatalogueEntry)
+
+    def deployments(self) -> list[DeploymentView]:
+        """All deployments: what was declared and what runs."""
+        return self._items("/deployments", DeploymentView)
+
+    def nodes(self) -> list[Node]:
+        """All nodes with their states."""
+        return self._items("/nodes", Node)
+
+    def node(self, node: NodeId) -> Node:
+        """One node."""
+        return self._get(f"/nodes/{_part(node)}", Node)
+
+    def usage(
+        self,
+        *,
+        by: Sequence[str] = (),
+        since_us: Micros | None = None,
+        until_us: Micros | None = None,
+        project: str | None = None,
+    ) -> list[UsageSum]:
+        """Sums of usage, grouped by any of project, key, model, day, node."""
+        query = {
+            "by": ",".join(by) or None,
+            "since": since_us,
+            "until": until_us,
+            "project": project,
+        }
+        return list(self._get("/usage", UsageRows, query=query).rows)
+
+    def request(self, request: str) -> list[UsageRecord]:
+        """Every attempt of one request."""
+        return list(self._get(f"/requests/{_part(request)}", RequestRecords).records)
+
+    def events(self, *, after: int = 0) -> list[NumberedEvent]:
+        """The events kept with a number above ``after``, oldest first."""
+        return self._items("/events", NumberedEvent, query={"after": after})
+
+    def snapshot(self, *, node: NodeId | None = None) -> Snapshot:
+        """What a node shall serve, secrets left out; without an id, the only node."""
+        return self._get("/snapshot", Snapshot, query={"node": node})
+
+    def _items(
+        self, path: str, item: type[T], *, query: Mapping[str, str | int | None] | None = None
+    ) -> list[T]:
+        return self._get(path, dict[str, list[item]], query=query)["items"]
+
+    def _get(
+        self, path: str, record: type[T], *, query: Mapping[str, str | int | None] | None = None
+    ) -> T:
+        return self._call("GET", path, record, query=query)
+
+    def _post(self, path: str, body: object, record: type[T]) -> T:
+        return self._call("POST", path, record, body=body)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        record: type[T],
+        *,
+        body: object = None,
+        query: Mapping[str, str | int | None] | None = None,
+    ) -> T:
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        try:
+            response = self._client.request(
+                method,
+                path,
+                params=given,
+                content=None if body is None else msgspec.json.encode(body),
+                headers=None if body is None else _JSON,
+            )
+        except httpx2.TransportError as error:
+            raise ControlUnreachable(f"nobody answers at {self._url}: {error}") from error
+        if not response.is_success:
+            raise _refused(response)
+        try:
+            return msgspec.json.decode(response.content, type=record)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ControlUnreachable(
+                f"what answers at {self._url} is not Littoral's control"
+            ) from error
+
+
+def _part(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _resource(document: Document) -> Resource:
+    """Read a resource; its kind says what its spec is."""
+    return Resource(
+        kind=document.kind,
+        metadata=Metadata(name=document.metadata.name, labels=document.metadata.labels),
+        spec=msgspec.convert(document.spec, SPECS[document.kind]),
+        version=document.version or 0,
+        created_us=Micros(document.created_us or 0),
+        updated_us=Micros(document.updated_us or 0),
+    )
+
+
+def _refused(response: httpx2.Response) -> LittoralError:
+    """The error that an answer names; an unknown code keeps its message."""
+    body: Mapping[str, object] = {}
+    try:
+        body = msgspec.json.decode(response.content, type=dict[str, dict[str, object]])["error"]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+        body = {"message": f"the answer was {response.status_code} without a reason"}
+    kinds = {kind.code: kind for kind in _family(LittoralError)}
+    kind = kinds.get(cast("str", body.get("code")), LittoralError)
+    param = body.get("param")
+    error = kind(
+        str(body.get("message")),
+        param=param if isinstance(param, str) else None,
+        retry_after_s=_seconds(response.headers.get("retry-after")),
+    )
+    request_id = body.get("request_id")
+    if kind is LittoralError and request_id:
+        error.message += f" (request {request_id})"
+    return error
+
+
+def _family(root: type[LittoralError]) -> Iterator[type[LittoralError]]:
+    yield root
+    for kind in root.__subclasses__():
+        yield from _family(kind)
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
