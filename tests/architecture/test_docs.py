@@ -11,6 +11,7 @@ from littoral.domain.deployment import EngineKind
 from littoral.domain.errors import LittoralError
 from littoral.domain.failpoint import NAMES
 from littoral.domain.model import VersionSpec
+from littoral.domain.placement import Reason, Why
 from littoral.domain.project import Scope
 from littoral.domain.resource import SPECS
 
@@ -103,3 +104,8 @@ def test_every_engine_and_every_scope_is_explained(root):
     engines, keys = page(root, "reference/resources"), page(root, "how-to/create-keys")
     assert [kind for kind in get_args(EngineKind) if f"`{kind}`" not in engines] == []
     assert [scope for scope in get_args(Scope) if scope not in rows(keys)] == []
+
+
+def test_every_reason_of_a_decision_is_explained(root):
+    written = rows(page(root, "explanation/routing"))
+    assert set(written) == {*get_args(Reason), *get_args(Why)}
