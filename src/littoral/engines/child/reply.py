@@ -32,7 +32,7 @@ class Function(msgspec.Struct):
     """A function that may be called."""
 
     name: str
-    parameters: msgspec.Raw | None = None
+    parameters: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 class Tool(msgspec.Struct):
@@ -58,7 +58,7 @@ class Choice(msgspec.Struct):
 class Schema(msgspec.Struct):
     """``json_schema`` of a response format."""
 
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 class Format(msgspec.Struct):
@@ -208,10 +208,9 @@ def _call(ask: Ask) -> tuple[str, str] | None:
     return function.name, _sample(function.parameters)
 
 
-def _sample(schema: msgspec.Raw | None) -> str:
-    if schema is None:
-        return "{}"
-    return json.dumps(instance(cast("JSON", json.loads(bytes(schema)))))
+def _sample(schema: msgspec.Raw) -> str:
+    known = cast("JSON", json.loads(bytes(schema) or b"null"))
+    return json.dumps(instance(known or {"type": "object"}))
 
 
 def _shaped(wanted: Format | None) -> str:
