@@ -1,0 +1,63 @@
+"""Admission: who asks, whether they may, and whether they may now.
+
+The order of errors is part of the API: 413 and 431, then 401, 400, 404, 403, 429, 503.
+"""
+
+from littoral.domain.errors import Denied, LimitReached, Unauthenticated, UnknownModel
+from littoral.gateway.refusal import Refusal, refuse
+from littoral.gateway.table import KeyRow, ModelRow, Tables
+from littoral.trust import key, limit
+
+_NO_KEY = refuse(
+    Unauthenticated, "no API key: send 'Authorization: Bearer lit-sk-...' or 'x-api-key: lit-sk-...'"
+)
+_TYPO = refuse(Unauthenticated, "this is not an API key as issued here: its form or checksum is wrong")
+_WRONG = refuse(Unauthenticated, "this API key is unknown or revoked")
+_EXPIRED = refuse(Unauthenticated, "this API key has expired")
+_SCOPE = refuse(Denied, "this API key lacks the scope 'infer'")
+
+
+def identify(tables: Tables, presented: bytes) -> KeyRow | Refusal:
+    """Find the row of a presented key, by its MAC, in constant time."""
+    if not presented:
+        return _NO_KEY
+    grant = key.verify(presented, tables.grants, pepper=tables.pepper)
+    if grant is None:
+        return _TYPO if key.typo(presented) else _WRONG
+    return _WRONG if grant.revoked else tables.keys[grant.id]
+
+
+def expired(row: KeyRow, now_us: int) -> Refusal | None:
+    """Refuse a key whose time is over."""
+    return _EXPIRED if now_us >= row.expires_us else None
+
+
+def find(tables: Tables, row: KeyRow, name: str) -> ModelRow | Refusal:
+    """Find a model that the key may use; a refusal lists those it may."""
+    model = tables.models.get(name)
+    if model is None:
+        known = ", ".join(usable(tables, row)[:50]) or "none yet"
+        return refuse(UnknownModel, f"no model named {name!r}; this key may use: {known}", param="model")
+    if not row.may_infer:
+        return _SCOPE
+    if not row.may_use(name):
+        known = ", ".join(usable(tables, row)[:50]) or "none"
+        return refuse(Denied, f"this API key may not use {name!r}; it may use: {known}", param="model")
+    return model
+
+
+def usable(tables: Tables, row: KeyRow) -> list[str]:
+    """Names of the models a key may use, sorted."""
+    return [name for name in tables.models if row.may_infer and row.may_use(name)]
+
+
+def pace(row: KeyRow, now_ns: int) -> int | Refusal:
+    """Ask the key's request limit; returns its state to be, which the caller stores on success."""
+    if not row.interval_ns:
+        return 0
+    tat, wait_ns = limit.admit(row.tat, now_ns, interval_ns=row.interval_ns, burst_ns=row.burst_ns)
+    if wait_ns:
+        rate = row.grant.requests_per_minute
+        message = f"this API key may make {rate} requests a minute; try again in {wait_ns / 1e9:.1f} s"
+        return refuse(LimitReached, message, retry_after_s=wait_ns / 1e9)
+    return tat

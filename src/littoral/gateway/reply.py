@@ -1,0 +1,51 @@
+"""Replies: heads of our own, never the engine's."""
+
+from http import HTTPStatus
+from typing import Final
+
+_LINES: Final = {
+    int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+JSON: Final = b"content-type: application/json\r\n"
+STREAM: Final = (
+    b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+    b"x-accel-buffering: no\r\ntransfer-encoding: chunked\r\n"
+)
+LAST_CHUNK: Final = b"0\r\n\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE: Final = b"connection: close\r\n"
+
+
+def line_of(status: int) -> bytes:
+    """The status line."""
+    return _LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
+
+
+def head(status: int, date: bytes, fields: bytes, *, length: int | None, close: bool) -> bytes:
+    """Build a head.
+
+    Args:
+        status: Its code.
+        date: The ``date`` line, renewed each second.
+        fields: Further lines, each with its CRLF.
+        length: Bytes of the body; None where it is chunked (then ``fields`` says so).
+        close: Whether the connection ends after it.
+    """
+    size = b"" if length is None else b"content-length: %d\r\n" % length
+    return b"%b%b%b%b%b\r\n" % (line_of(status), date, fields, size, _CLOSE if close else b"")
+
+
+def story(  # noqa: PLR0913  five headers, five values
+    request: bytes, route: bytes, why: bytes, *, predicted_s: float, cost: float, ignored: bytes
+) -> bytes:
+    """Build the lines that say which request this is, where it ran, why, and at what cost."""
+    return (
+        b"x-request-id: %b\r\nrequest-id: %b\r\nx-littoral-route: %b%b\r\n"
+        b"x-littoral-predicted-ms: %d\r\nx-littoral-cost: %.9f\r\n%b"
+        % (request, request, route, why, predicted_s * 1000, cost, ignored)
+    )
+
+
+def chunk(payload: bytes) -> bytes:
+    """Frame one piece of a stream."""
+    return b"%x\r\n%b\r\n" % (len(payload), payload)

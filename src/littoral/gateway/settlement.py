@@ -1,0 +1,67 @@
+"""Settlement: slots of the flight table, taken at admission and given back exactly once."""
+
+from littoral.domain import flight
+from littoral.domain.flight import HEADER, OPEN, SETTLED, SLOT_BYTES, STATUSES, TOKENS_OUT
+
+OK, CANCELLED, FAILED, INTERRUPTED = range(len(STATUSES))
+
+
+class Flights:
+    """The slots of one gateway.
+
+    A slot leaves the free list when it is taken and returns only through ``free``, after the node
+    has synced its record. ``settled`` collects slots for the next report to the node.
+
+    Args:
+        buffer: The flight table; its free slots may be used, others are the node's to book.
+    """
+
+    def __init__(self, buffer: memoryview) -> None:
+        self._buffer = buffer
+        count = len(buffer) // SLOT_BYTES
+        self._lengths = [0] * count
+        self._idle = [i for i in range(count - 1, -1, -1) if buffer[i * SLOT_BYTES] == flight.FREE]
+        self.size = len(self._idle)
+        self.settled: list[int] = []
+
+    @property
+    def idle(self) -> int:
+        """How many slots are free."""
+        return len(self._idle)
+
+    def take(self) -> int:
+        """Take the slot freed last, or -1 where none is left."""
+        return self._idle.pop() if self._idle else -1
+
+    def open(self, slot: int, header: tuple[float, ...], names: bytes) -> None:
+        """Write an admitted request; from here on its record survives this process."""
+        self._lengths[slot] = len(names)
+        flight.write(self._buffer, slot, state=OPEN, header=header, names=names)
+
+    def count(self, slot: int, tokens_out: int) -> None:
+        """Write how many tokens the client is about to have received."""
+        TOKENS_OUT.pack_into(self._buffer, slot * SLOT_BYTES + 12, tokens_out)
+
+    def settle(self, slot: int, header: tuple[float, ...]) -> None:
+        """Write the final counts; the state byte last."""
+        at = slot * SLOT_BYTES
+        HEADER.pack_into(self._buffer, at, OPEN, *header, self._lengths[slot])
+        self._buffer[at] = SETTLED
+        self.settled.append(slot)
+
+    def drop(self, slot: int) -> None:
+        """Give back a slot that never held a request."""
+        flight.free(self._buffer, slot)
+        self._idle.append(slot)
+
+    def free(self, slots: tuple[int, ...]) -> None:
+        """Take back slots whose records the node has synced."""
+        for slot in slots:
+            flight.free(self._buffer, slot)
+        self._idle.extend(slots)
+
+    def report(self) -> tuple[int, ...]:
+        """Return the slots settled since the last report."""
+        slots = tuple(self.settled)
+        self.settled.clear()
+        return slots

@@ -1,0 +1,237 @@
+"""Tables: what the gateway serves from, built beside the old ones and swapped by one assignment."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from littoral.domain.endpoint import Endpoint, Folded
+from littoral.domain.ids import EndpointId
+from littoral.domain.project import KeyGrant
+from littoral.domain.snapshot import Snapshot
+from littoral.domain.units import Seconds
+from littoral.placement.decide import UNBOUNDED, Row
+from littoral.placement.filters import capability_mask
+from littoral.trust.limit import per_minute
+
+COLD: Final = Folded(
+    endpoint=EndpointId(""), version=0, t0=Seconds(0.2), t_in=Seconds(0.001), t_step=Seconds(0.03)
+)
+"""Coefficients of an endpoint nobody has learned yet."""
+_SERVING: Final = frozenset({"ready", "degraded"})
+
+
+class KeyRow:
+    """A key's grant as the warm path reads it; ``tat`` outlives a swap of tables."""
+
+    __slots__ = (
+        "any_model",
+        "burst_ns",
+        "expires_us",
+        "grant",
+        "interval_ns",
+        "may_infer",
+        "models",
+        "names",
+        "prefixes",
+        "tat",
+    )
+
+    def __init__(self, grant: KeyGrant, tat: int) -> None:
+        self.grant = grant
+        self.tat = tat
+        rate = grant.requests_per_minute
+        self.interval_ns, self.burst_ns = per_minute(rate) if rate else (0, 0)
+        self.expires_us: float = math.inf if grant.expires_us is None else grant.expires_us
+        self.may_infer = "infer" in grant.scopes or "admin" in grant.scopes
+        self.any_model = "*" in grant.models
+        self.models = frozenset(grant.models)
+        self.prefixes = tuple(name[:-1] for name in grant.models if name.endswith("*"))
+        self.names = f"\n{grant.project}\n{grant.id}".encode()
+
+    def may_use(self, model: str) -> bool:
+        """Whether the key's list of models, whose names may end in ``*``, covers ``model``."""
+        return self.any_model or model in self.models or model.startswith(self.prefixes)
+
+
+class Place:
+    """One endpoint: where requests go, and how many are there now."""
+
+    __slots__ = ("cap", "endpoint", "heads", "in_flight", "names", "requests", "route", "row")
+
+    def __init__(self, endpoint: Endpoint, folded: Folded, node: str) -> None:
+        self.in_flight = 0
+        self.requests = 0
+        self.route = f"{node}/{endpoint.id}; ".encode()
+        self.heads = (_head(endpoint, "/completions"), _head(endpoint, "/chat/completions"))
+        self.names = f"\n{endpoint.serves}\n{endpoint.deployment}\n{endpoint.id}".encode()
+        self.renew(endpoint, folded)
+
+    def renew(self, endpoint: Endpoint, folded: Folded) -> None:
+        """Take a new state or new coefficients."""
+        self.endpoint = endpoint
+        self.cap = endpoint.max_tokens
+        self.row = _row(endpoint, folded)
+
+
+class Retries:
+    """Retries of one model: at most a tenth of its requests, ten at once."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = 1.0
+
+    def earn(self) -> None:
+        """A request came."""
+        if self.left < 10.0:
+            self.left += 0.1
+
+    def spend(self) -> bool:
+        """Take one retry, if one is left."""
+        if self.left < 1.0:
+            return False
+        self.left -= 1.0
+        return True
+
+
+class ModelRow:
+    """A name that clients ask for, and the places that serve it."""
+
+    __slots__ = ("expected_out", "name", "places", "retries", "rows")
+
+    def __init__(self, name: str, places: Sequence[Place], retries: Retries) -> None:
+        self.name = name
+        self.places = tuple(places)
+        self.rows = [place.row for place in places]
+        self.retries = retries
+        self.expected_out = 128
+
+
+class Tables:
+    """Keys and models of one moment. ``number`` rises when keys change: memos end with it."""
+
+    __slots__ = ("created", "grants", "keys", "models", "number", "pepper")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.created = 0
+        self.pepper = b""
+        self.grants: Mapping[str, KeyGrant] = {}
+        self.keys: Mapping[str, KeyRow] = {}
+        self.models: Mapping[str, ModelRow] = {}
+
+
+class Source:
+    """The last snapshot, endpoints and folds, from which tables are built.
+
+    Args:
+        node: This node's name, for ``x-littoral-route``.
+    """
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._snapshot: Snapshot | None = None
+        self._endpoints: Sequence[Endpoint] = ()
+        self._folds: dict[EndpointId, Folded] = {}
+        self._places: dict[EndpointId, Place] = {}
+        self.tables = Tables()
+
+    @property
+    def served(self) -> bool:
+        """Whether a snapshot has come."""
+        return self._snapshot is not None
+
+    def places(self) -> Iterable[Place]:
+        """Every place that now takes requests."""
+        return self._places.values()
+
+    def take_snapshot(self, snapshot: Snapshot) -> None:
+        """Build new keys and models."""
+        self._snapshot = snapshot
+        old = self.tables
+        new = Tables()
+        new.number = old.number + 1
+        new.created = snapshot.issued_us // 1_000_000
+        new.pepper = snapshot.pepper
+        new.grants = {grant.id: grant for grant in snapshot.keys}
+        rows: dict[str, KeyRow] = {}
+        for grant in snapshot.keys:
+            known = old.keys.get(grant.id)
+            rows[grant.id] = KeyRow(grant, known.tat if known else 0)
+        new.keys = rows
+        new.models = self._models()
+        self.tables = new
+
+    def take_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
+        """Build new models; keys and memos stay."""
+        self._endpoints = sorted(endpoints, key=lambda endpoint: endpoint.id)
+        self.tables.models = self._models()
+
+    def take_folds(self, folds: Sequence[Folded]) -> None:
+        """Give endpoints new coefficients."""
+        self._folds.update((fold.endpoint, fold) for fold in folds)
+        self.tables.models = self._models()
+
+    def _models(self) -> dict[str, ModelRow]:
+        assignments = self._snapshot.assignments if self._snapshot else ()
+        served: dict[str, list[Place]] = {each.serves: [] for each in assignments}
+        places: dict[EndpointId, Place] = {}
+        for endpoint in self._endpoints:
+            place = places[endpoint.id] = self._place(endpoint)
+            served.setdefault(endpoint.serves, []).append(place)
+        self._places = places
+        old = self.tables.models
+        rows: dict[str, ModelRow] = {}
+        for name, members in sorted(served.items()):
+            retries = old[name].retries if name in old else Retries()
+            rows[name] = ModelRow(name, members, retries)
+            outs = [self._folds[p.endpoint.id].out_p50 for p in members if p.endpoint.id in self._folds]
+            if outs:
+                rows[name].expected_out = max(outs)
+        return rows
+
+    def _place(self, endpoint: Endpoint) -> Place:
+        folded = self._folds.get(endpoint.id, COLD)
+        place = self._places.get(endpoint.id)
+        if place is not None and _same_door(place.endpoint, endpoint):
+            place.renew(endpoint, folded)
+            return place
+        return Place(endpoint, folded, self._node)
+
+
+def _same_door(one: Endpoint, other: Endpoint) -> bool:
+    return (one.address, one.credential, one.serves, one.deployment) == (
+        other.address,
+        other.credential,
+        other.serves,
+        other.deployment,
+    )
+
+
+def _head(endpoint: Endpoint, path: str) -> bytes:
+    """Everything of a request's head that never changes; the length follows."""
+    address = endpoint.address
+    if address is None:
+        return b""
+    host = address.tls or (f"[{address.host}]" if ":" in address.host else address.host)
+    lines = [f"POST {address.base}{path} HTTP/1.1", f"host: {host}:{address.port}"]
+    if endpoint.credential:
+        lines.append(f"authorization: Bearer {endpoint.credential}")
+    lines += ["content-type: application/json", "accept-encoding: identity", "content-length: "]
+    return "\r\n".join(lines).encode()
+
+
+def _row(endpoint: Endpoint, folded: Folded) -> Row:
+    return Row(
+        id=endpoint.id,
+        ready=endpoint.state in _SERVING and endpoint.address is not None,
+        mask=capability_mask(endpoint.capabilities),
+        context=endpoint.context or UNBOUNDED,
+        slots=max(endpoint.slots, 1),
+        t0=folded.t0,
+        t_in=folded.t_in,
+        t_step=folded.t_step,
+        spread=math.exp(min(folded.width * folded.scale, 10.0)),
+        price_in=endpoint.price_in,
+        price_out=endpoint.price_out,
+    )
