@@ -9,9 +9,12 @@ from littoral.gateway.table import KeyRow, ModelRow, Tables
 from littoral.trust import key, limit
 
 _NO_KEY = refuse(
-    Unauthenticated, "no API key: send 'Authorization: Bearer lit-sk-...' or 'x-api-key: lit-sk-...'"
+    Unauthenticated,
+    "no API key: send 'Authorization: Bearer lit-sk-...' or 'x-api-key: lit-sk-...'",
 )
-_TYPO = refuse(Unauthenticated, "this is not an API key as issued here: its form or checksum is wrong")
+_TYPO = refuse(
+    Unauthenticated, "this is not an API key as issued here: its form or checksum is wrong"
+)
 _WRONG = refuse(Unauthenticated, "this API key is unknown or revoked")
 _EXPIRED = refuse(Unauthenticated, "this API key has expired")
 _SCOPE = refuse(Denied, "this API key lacks the scope 'infer'")
@@ -37,12 +40,16 @@ def find(tables: Tables, row: KeyRow, name: str) -> ModelRow | Refusal:
     model = tables.models.get(name)
     if model is None:
         known = ", ".join(usable(tables, row)[:50]) or "none yet"
-        return refuse(UnknownModel, f"no model named {name!r}; this key may use: {known}", param="model")
+        return refuse(
+            UnknownModel, f"no model named {name!r}; this key may use: {known}", param="model"
+        )
     if not row.may_infer:
         return _SCOPE
     if not row.may_use(name):
         known = ", ".join(usable(tables, row)[:50]) or "none"
-        return refuse(Denied, f"this API key may not use {name!r}; it may use: {known}", param="model")
+        return refuse(
+            Denied, f"this API key may not use {name!r}; it may use: {known}", param="model"
+        )
     return model
 
 
@@ -58,6 +65,8 @@ def pace(row: KeyRow, now_ns: int) -> int | Refusal:
     tat, wait_ns = limit.admit(row.tat, now_ns, interval_ns=row.interval_ns, burst_ns=row.burst_ns)
     if wait_ns:
         rate = row.grant.requests_per_minute
-        message = f"this API key may make {rate} requests a minute; try again in {wait_ns / 1e9:.1f} s"
+        message = (
+            f"this API key may make {rate} requests a minute; try again in {wait_ns / 1e9:.1f} s"
+        )
         return refuse(LimitReached, message, retry_after_s=wait_ns / 1e9)
     return tat

@@ -11,7 +11,7 @@ QUEUE: Final = 64
 """Requests beyond its slots that an endpoint may hold."""
 
 
-def choose(  # noqa: PLR0913  the request as scalars, for the hot path
+def choose(
     model: ModelRow, *, needs: int, tokens_in: int, tokens_out: int, total_s: float, skip: int
 ) -> Verdict | Refusal:
     """Rank the model's places with their present loads.

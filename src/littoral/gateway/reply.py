@@ -35,7 +35,7 @@ def head(status: int, date: bytes, fields: bytes, *, length: int | None, close: 
     return b"%b%b%b%b%b\r\n" % (line_of(status), date, fields, size, _CLOSE if close else b"")
 
 
-def story(  # noqa: PLR0913  five headers, five values
+def story(
     request: bytes, route: bytes, why: bytes, *, predicted_s: float, cost: float, ignored: bytes
 ) -> bytes:
     """Build the lines that say which request this is, where it ran, why, and at what cost."""

@@ -215,7 +215,9 @@ def _asked(body: Wanted, ignored: Sequence[str]) -> Asked:
     if isinstance(body, Chat) and body.tools:
         needs |= _TOOLS
     options = body.stream_options
-    return Asked(body, ignored, needs, streamed, options is not None and bool(options.include_usage))
+    return Asked(
+        body, ignored, needs, streamed, options is not None and bool(options.include_usage)
+    )
 
 
 def _damage(data: bytes) -> Refusal | None:

@@ -4,19 +4,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from littoral.cost.predictor import unknown
 from littoral.domain.endpoint import Endpoint, Folded
 from littoral.domain.ids import EndpointId
+from littoral.domain.placement import Candidate
 from littoral.domain.project import KeyGrant
 from littoral.domain.snapshot import Snapshot
-from littoral.domain.units import Seconds
-from littoral.placement.decide import UNBOUNDED, Row
-from littoral.placement.filters import capability_mask
+from littoral.placement.decide import Row, row_of
 from littoral.trust.limit import per_minute
 
-COLD: Final = Folded(
-    endpoint=EndpointId(""), version=0, t0=Seconds(0.2), t_in=Seconds(0.001), t_step=Seconds(0.03)
-)
-"""Coefficients of an endpoint nobody has learned yet."""
 _SERVING: Final = frozenset({"ready", "degraded"})
 
 
@@ -185,13 +181,15 @@ class Source:
         for name, members in sorted(served.items()):
             retries = old[name].retries if name in old else Retries()
             rows[name] = ModelRow(name, members, retries)
-            outs = [self._folds[p.endpoint.id].out_p50 for p in members if p.endpoint.id in self._folds]
+            outs = [
+                self._folds[p.endpoint.id].out_p50 for p in members if p.endpoint.id in self._folds
+            ]
             if outs:
                 rows[name].expected_out = max(outs)
         return rows
 
     def _place(self, endpoint: Endpoint) -> Place:
-        folded = self._folds.get(endpoint.id, COLD)
+        folded = self._folds.get(endpoint.id) or unknown(endpoint.id)
         place = self._places.get(endpoint.id)
         if place is not None and _same_door(place.endpoint, endpoint):
             place.renew(endpoint, folded)
@@ -222,16 +220,14 @@ def _head(endpoint: Endpoint, path: str) -> bytes:
 
 
 def _row(endpoint: Endpoint, folded: Folded) -> Row:
-    return Row(
+    candidate = Candidate(
         id=endpoint.id,
         ready=endpoint.state in _SERVING and endpoint.address is not None,
-        mask=capability_mask(endpoint.capabilities),
-        context=endpoint.context or UNBOUNDED,
-        slots=max(endpoint.slots, 1),
-        t0=folded.t0,
-        t_in=folded.t_in,
-        t_step=folded.t_step,
-        spread=math.exp(min(folded.width * folded.scale, 10.0)),
+        slots=endpoint.slots,
+        in_flight=0,
+        context=endpoint.context,
+        capabilities=frozenset(endpoint.capabilities),
         price_in=endpoint.price_in,
         price_out=endpoint.price_out,
     )
+    return row_of(candidate, folded)

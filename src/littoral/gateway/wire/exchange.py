@@ -1,0 +1,281 @@
+"""Exchange: one inference request from admission to settlement.
+
+Every way out settles exactly once; the place's load and the flight's slot end there.
+"""
+
+from typing import Final, Protocol
+
+from littoral.domain.errors import DeadlinePassed, InvalidInput, Overloaded, UpstreamFailed
+from littoral.gateway import admission, reply, request
+from littoral.gateway.dialect.openai import error_event
+from littoral.gateway.refusal import Refusal, refuse
+from littoral.gateway.request import Asked
+from littoral.gateway.settlement import CANCELLED, FAILED, OK
+from littoral.gateway.table import ModelRow
+from littoral.gateway.wire.account import Account, Arrival
+from littoral.gateway.wire.relay import MAX_REPLY, Events, first_error, whole
+from littoral.gateway.wire.upstream import Engine
+from littoral.gateway.wire.worker import Worker
+
+FIRST_BYTE_S: Final = 600.0
+SILENCE_S: Final = 120.0
+MAX_RETRIES: Final = 2
+_DONE_EVENT: Final = b"data: [DONE]\n\n"
+_EARLY: Final = refuse(UpstreamFailed, "the engine ended its answer too early")
+_BROKE: Final = refuse(UpstreamFailed, "the engine failed in the middle of its answer")
+_SILENT: Final = refuse(DeadlinePassed, "the engine fell silent, or the deadline passed")
+_LATE: Final = refuse(DeadlinePassed, "the deadline passed before the engine's first byte")
+_FULL: Final = refuse(Overloaded, "too many requests wait to be recorded", retry_after_s=1.0)
+
+
+class Asker(Protocol):
+    """The client's connection, as an exchange sees it."""
+
+    due: float
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        ...
+
+    def refuse(self, refusal: Refusal, rid: bytes) -> None:
+        """Answer with an error; the exchange is over."""
+        ...
+
+    def finished(self, *, close: bool) -> None:
+        """The exchange is over: go on with the next message, or close."""
+        ...
+
+    @property
+    def closing(self) -> bool:
+        """Whether the connection ends after this answer."""
+        ...
+
+
+def admit(worker: Worker, client: Asker, arrival: Arrival) -> "Exchange | Refusal":
+    """Check, place and send a request; nothing is charged until the last check has passed."""
+    asked = request.read(arrival.body, chat=arrival.chat)
+    if isinstance(asked, Refusal):
+        return asked
+    key = arrival.key
+    model = admission.find(worker.source.tables, key, asked.body.model)
+    if isinstance(model, Refusal):
+        return model
+    now = worker.clock.now()
+    tat = admission.pace(key, int(now * 1e9))
+    if isinstance(tat, Refusal):
+        return tat
+    exchange = Exchange(worker, client, arrival=arrival, asked=asked, model=model)
+    refusal = exchange.choose(now, 0)
+    if refusal is not None:
+        return refusal
+    slot = worker.flights.take()
+    if slot < 0:
+        return _FULL
+    key.tat = tat
+    model.retries.earn()
+    exchange.open(slot)
+    exchange.start(now)
+    return exchange
+
+
+class Exchange(Account):
+    """The middle of the path: a client on one side, an engine on the other."""
+
+    __slots__ = ("_begun", "_client", "_engine", "_events")
+
+    def __init__(
+        self, worker: Worker, client: Asker, *, arrival: Arrival, asked: Asked, model: ModelRow
+    ) -> None:
+        super().__init__(worker, arrival=arrival, asked=asked, model=model)
+        self._client = client
+        self._begun = False
+        self._engine: Engine | None = None
+        self._events: Events | None = None
+
+    def start(self, now: float) -> None:
+        """Send the request to its place, on a connection used before if there is one."""
+        place, worker, body = self.place, self._worker, self.asked.body
+        endpoint, chat = place.endpoint, self.arrival.chat
+        context = endpoint.context
+        cap = request.cap_of(body, most=place.cap, context=context, tokens_in=self._tokens_in)
+        data = request.encode(body, model=endpoint.engine_model or endpoint.serves, cap=cap)
+        message = b"%b%d\r\n\r\n%b" % (place.heads[chat], len(data), data)
+        if self.asked.streamed:
+            self._events = Events(hold=not self.asked.wants_usage, chat=chat)
+        total_s = self.arrival.total_s
+        self._client.due = now + min(total_s, FIRST_BYTE_S)
+        pool = worker.pool(place)
+        engine = pool.pop(now)
+        if engine is None:
+            timeout_s = max(min(1.0, 0.3 * total_s), 0.05)
+            engine = pool.dial(self, message, timeout_s=timeout_s)
+        else:
+            engine.send(self, message)
+        self._engine = engine
+
+    # what engines tell
+
+    def engine_read(self, engine: Engine) -> None:
+        """Reply bytes came."""
+        if engine.status == 200 and self._events is not None:
+            self._stream(engine, self._events)
+        elif engine.complete:
+            self._answered(engine)
+        elif engine.size > MAX_REPLY:
+            self._drop_engine()
+            self._failed("its reply is too long")
+
+    def engine_lost(self, engine: Engine, reason: str) -> None:
+        """The connection ended before the reply did."""
+        self._engine = None
+        if engine.reused and engine.fresh:
+            self._engine = engine.pool.dial(self, engine.pending)
+            return
+        if self._events is None and engine.status == 200 and whole(data := engine.take()):
+            self._whole(data)
+        elif self._events is not None and self._events.done:
+            self._end_stream(self._events, b"")
+        else:
+            self._failed(reason)
+
+    def _stream(self, engine: Engine, events: Events) -> None:
+        data = engine.take()
+        try:
+            out = events.take(data) if data else b""
+        except ValueError:
+            self._drop_engine()
+            self._failed("one event of its stream is too long")
+            return
+        fault = first_error(out) if out and not self._begun else None
+        if fault is not None:
+            self._drop_engine()
+            self._failed(fault)
+        elif engine.complete:
+            self._return_engine(engine)
+            self._end_stream(events, out)
+        elif out:
+            worker = self._worker
+            worker.flights.count(self.slot, events.tokens)
+            self._relay(out)
+            self._client.due = min(worker.now + SILENCE_S, self.deadline)
+
+    def _relay(self, out: bytes) -> None:
+        """Send one piece; the head goes with the first that is more than a comment."""
+        if self._begun:
+            self._client.write(reply.chunk(out))
+        elif b"data:" in out:
+            self._client.write(self._stream_head() + reply.chunk(out))
+
+    def _end_stream(self, events: Events, out: bytes) -> None:
+        """The engine ended its stream: settle, then let the last bytes go."""
+        if not events.done and not events.finished and not events.tokens and not self._begun:
+            self._failed("its stream ended without an answer")
+            return
+        good = events.done or (events.finished and not events.failed)
+        if good and not events.done:
+            out += _DONE_EVENT
+        head = b"" if self._begun else self._stream_head()
+        self.settle(OK if good else FAILED, events.usage(), events.tokens)
+        if not good and not events.failed:
+            out += error_event(_EARLY, self.arrival.rid.decode())
+        tail = reply.LAST_CHUNK if good else b""
+        self._client.write(head + (reply.chunk(out) if out else b"") + tail)
+        self._client.finished(close=self._client.closing or not good)
+
+    def _answered(self, engine: Engine) -> None:
+        status, data = engine.status, engine.take()
+        self._return_engine(engine)
+        if status == 200 and self._events is None:
+            self._whole(data)
+        elif status == 200:
+            self._failed("it answered a stream with none")
+        elif status in {400, 413, 422}:
+            found = whole(data)
+            message = (found.fault if found is not None else "") or "it gave no reason"
+            self._refused(refuse(InvalidInput, f"the engine refused the request: {message}"))
+        else:
+            self._failed(f"it answered with status {status}")
+
+    def _whole(self, data: bytes) -> None:
+        found = whole(data)
+        if found is None or len(data) > MAX_REPLY:
+            self._failed("its reply is no JSON object")
+            return
+        cost = self.settle(OK, found.usage, len(data) // 4)
+        close = self._client.closing
+        self._client.write(self.head(cost, length=len(data), close=close) + data)
+        self._client.finished(close=close)
+
+    # other ends
+
+    def client_gone(self) -> None:
+        """The client left: the engine stops in this tick, what was used is booked."""
+        self._drop_engine()
+        events = self._events
+        usage = events.usage() if events is not None else None
+        self.settle(CANCELLED, usage, events.tokens if events is not None else 0)
+
+    def expire(self) -> None:
+        """No byte in time."""
+        self.cut(_SILENT if self._begun else _LATE)
+
+    def cut(self, refusal: Refusal) -> None:
+        """End it from our side: out of time, the worker stops, or the key was revoked."""
+        self._drop_engine()
+        if self._begun:
+            self._break(refusal)
+        else:
+            self._refused(refusal)
+
+    def throttle(self, *, stop: bool) -> None:
+        """The client reads slowly: read the engine no faster."""
+        transport = self._engine.transport if self._engine is not None else None
+        if transport is None or transport.is_closing():
+            return
+        if stop:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
+
+    def _failed(self, reason: str) -> None:
+        """The engine failed: try another place, else say so."""
+        worker, failed = self._worker, self.place.endpoint.id
+        worker.counters["engine_failures"] += 1
+        if self._begun:
+            self._break(_BROKE)
+            return
+        now = worker.clock.now()
+        if self.attempt < MAX_RETRIES and self.model.retries.left >= 1.0 and self.move(now):
+            self.model.retries.spend()
+            worker.counters["retries"] += 1
+            self.start(now)
+            return
+        self._refused(refuse(UpstreamFailed, f"endpoint {failed!r} failed: {reason}"))
+
+    def _refused(self, refusal: Refusal) -> None:
+        """Nothing was answered: book a failure without tokens, and say why."""
+        self.forgive()
+        self.settle(FAILED, None, 0)
+        self._client.refuse(refusal, self.arrival.rid)
+
+    def _break(self, refusal: Refusal) -> None:
+        """A stream that has begun ends with an error event, no [DONE] and no last chunk."""
+        self.settle(FAILED, None, self._events.tokens if self._events is not None else 0)
+        self._client.write(reply.chunk(error_event(refusal, self.arrival.rid.decode())))
+        self._client.finished(close=True)
+
+    def _stream_head(self) -> bytes:
+        self._begun = True
+        return self.head(None, length=None, close=self._client.closing)
+
+    def _return_engine(self, engine: Engine) -> None:
+        self._engine = None
+        if engine.keep:
+            engine.pool.push(engine, self._worker.now)
+        else:
+            engine.abort()
+
+    def _drop_engine(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.abort()

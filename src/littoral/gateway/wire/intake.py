@@ -1,0 +1,179 @@
+"""Intake: bytes of one client's connection become messages, strictly and within bounds."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+import httptools
+
+from littoral.gateway import head
+from littoral.gateway.head import Headers, Known
+from littoral.gateway.refusal import Refusal, malformed
+
+_UPGRADE: Final = malformed("upgrades are not served", status=501, code="not_implemented")
+_BAD: Final = malformed("these bytes are not a request in HTTP/1.1")
+PASSAGE: Final = b"/api/"
+"""Paths whose bodies stream through to control."""
+
+
+class Sink(Protocol):
+    """Takes a body piece by piece."""
+
+    def body(self, data: bytes) -> None:
+        """One piece."""
+        ...
+
+    def end(self) -> None:
+        """It is whole."""
+        ...
+
+
+class Message(NamedTuple):
+    """A message to answer, or the refusal of one that could not be read."""
+
+    method: bytes
+    url: bytes
+    known: Known
+    body: bytes
+    keep: bool
+    refusal: Refusal | None = None
+    sink: Sink | None = None
+
+
+Opener = Callable[[tuple[bytes, bytes], Headers, int], Sink]
+
+
+class Intake:
+    """Parser callbacks of one connection.
+
+    Args:
+        opener: Called with (method, target), headers and length (-1: chunked) of a message
+            under ``/api/``; returns who takes its body. It joins ``ready`` at once, body unread.
+        proceed: Called where the client waits for leave to send its body.
+    """
+
+    __slots__ = (
+        "_headers",
+        "_known",
+        "_opener",
+        "_parser",
+        "_pieces",
+        "_proceed",
+        "_size",
+        "_url",
+        "deaf",
+        "fed",
+        "head_done",
+        "ready",
+        "sink",
+    )
+
+    def __init__(self, opener: Opener, proceed: Callable[[], None]) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        self._opener = opener
+        self._proceed = proceed
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+        self._known: Known = {}
+        self._url = b""
+        self._size = 0
+        self.ready: deque[Message] = deque()
+        self.deaf = False
+        self.fed = 0
+        self.head_done = False
+        self.sink: Sink | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Parse; whatever became a message is in ``ready`` afterwards."""
+        self.fed += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.give_up(_BAD)
+            return
+        if self.fed > head.MAX_HEAD and not self.head_done and not self.ready:
+            self.give_up(head.head_too_long())
+
+    def give_up(self, refusal: Refusal) -> None:
+        """End with this refusal: what follows cannot be told apart."""
+        if not self.deaf:
+            self.deaf = True
+            self.ready.append(Message(b"", b"", {}, b"", keep=False, refusal=refusal))
+
+    def on_message_begin(self) -> None:
+        """A new message: nothing of the last one counts."""
+        self._headers = []
+        self._pieces = []
+        self._url = b""
+        self._size = 0
+        self.head_done = False
+
+    def on_url(self, url: bytes) -> None:
+        """The target, which comes in pieces."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; after the body, a trailer, which nobody reads."""
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Check the head; refuse before a byte of the body is kept."""
+        self.head_done = True
+        if self.deaf:
+            return
+        known = head.read(self._headers, self._url, self._parser.get_http_version())
+        if isinstance(known, Refusal):
+            self.give_up(known)
+            return
+        self._known = known
+        if self.fed > head.MAX_HEAD and head.size(self._headers, self._url) > head.MAX_HEAD:
+            self.give_up(head.head_too_long())
+        elif self._parser.should_upgrade():
+            self.give_up(_UPGRADE)
+        elif self._url.startswith(PASSAGE):
+            self._pass(head.length_of(known))
+        else:
+            self._expect(head.length_of(known))
+
+    def _expect(self, length: int) -> None:
+        refusal = head.check_body(self._known, length)
+        if refusal is not None:
+            self.give_up(refusal)
+        elif b"expect" in self._known and length and not self.ready:
+            self._proceed()
+
+    def _pass(self, length: int) -> None:
+        method = self._parser.get_method()
+        self.sink = self._opener((method, self._url), self._headers, length)
+        keep = self._parser.should_keep_alive()
+        message = Message(method, self._url, self._known, b"", keep, sink=self.sink)
+        self.ready.append(message)
+        if b"expect" in self._known and length:
+            self._proceed()
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        if self.deaf:
+            return
+        if self.sink is not None:
+            self.sink.body(data)
+            return
+        self._size += len(data)
+        if self._size > head.MAX_BODY:
+            self.give_up(head.too_large())
+            return
+        self._pieces.append(data)
+
+    def on_message_complete(self) -> None:
+        """A whole message: it waits for its turn."""
+        self.fed = 0
+        if self.deaf:
+            return
+        if self.sink is not None:
+            self.sink.end()
+            self.sink = None
+            return
+        parser, pieces = self._parser, self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        keep = parser.should_keep_alive()
+        self.ready.append(Message(parser.get_method(), self._url, self._known, body, keep))

@@ -1,0 +1,171 @@
+"""Loop: one gateway process from its inherited sockets to its exit status."""
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import uvloop
+
+from littoral.domain.errors import Unavailable
+from littoral.domain.ports import Clock, Entropy, Failpoints
+from littoral.domain.session import Frame
+from littoral.gateway.refusal import Refusal, refuse
+from littoral.gateway.settlement import Flights
+from littoral.gateway.wire.exchange import Exchange
+from littoral.gateway.wire.link import Link
+from littoral.gateway.wire.server import Client
+from littoral.gateway.wire.worker import TICK_S, Worker
+
+DRAIN_S: Final = 30.0
+PULSE_TICKS: Final = 3
+STOPPED: Final = 0
+NODE_GONE: Final = 3
+_STOPPING: Final = refuse(Unavailable, "this gateway is stopping", retry_after_s=1.0, close=True)
+_ORPHANED: Final = refuse(Unavailable, "this gateway lost its node", retry_after_s=1.0, close=True)
+_REVOKED: Final = refuse(Unavailable, "the API key was revoked", close=True)
+
+
+def run(  # noqa: PLR0913  the inheritance of one process
+    *,
+    listener: socket.socket,
+    link: socket.socket,
+    flight: memoryview,
+    node: str,
+    control_socket: str,
+    pack: Callable[[Frame], bytes],
+    unpack: Callable[[bytes], Frame],
+    clock: Clock,
+    entropy: Entropy,
+    failpoints: Failpoints | None = None,
+) -> int:
+    """Serve until told to stop.
+
+    Args:
+        listener: Bound and listening.
+        link: Stream socket to the node, framed by a length of four bytes, big-endian.
+        flight: The flight table.
+        node: This node's name, for ``x-littoral-route``.
+        control_socket: Path of control's unix socket.
+        pack: Frame to bytes, without the length.
+        unpack: The reverse; raises ``Damaged``.
+        clock: Time.
+        entropy: For request ids.
+        failpoints: None unless a test armed some.
+
+    Returns:
+        The exit status: 0 after SIGTERM, 3 when the node is gone.
+    """
+    loop = uvloop.new_event_loop()
+    try:
+        worker = Worker(
+            loop,
+            clock=clock,
+            entropy=entropy,
+            flights=Flights(flight),
+            node=node,
+            control_socket=control_socket,
+            failpoints=failpoints,
+        )
+        return loop.run_until_complete(Gateway(worker, pack, unpack).serve(listener, link))
+    finally:
+        loop.close()
+
+
+class Gateway:
+    """The life of one process.
+
+    Args:
+        worker: What its connections share.
+        pack: Frame to bytes.
+        unpack: Bytes to frame.
+    """
+
+    def __init__(
+        self, worker: Worker, pack: Callable[[Frame], bytes], unpack: Callable[[bytes], Frame]
+    ) -> None:
+        self._worker = worker
+        self._loop = worker.loop
+        self._over: asyncio.Future[int] = worker.loop.create_future()
+        self._link = Link(
+            worker, pack=pack, unpack=unpack, changed=self._keys_changed, lost=self._node_gone
+        )
+        self._server: asyncio.Server | None = None
+        self._stop_by = 0.0
+        self._ticks = 0
+
+    async def serve(self, listener: socket.socket, link: socket.socket) -> int:
+        """Listen, tick, and return the exit status."""
+        loop, worker = self._loop, self._worker
+        await loop.create_connection(lambda: self._link, sock=link)
+        self._server = await loop.create_server(lambda: Client(worker), sock=listener, backlog=4096)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        self._tick()
+        try:
+            return await self._over
+        finally:
+            self._worker.report_now()
+            self._server.close()
+
+    def stop(self) -> None:
+        """Stop accepting; what is under way may end within ``DRAIN_S``."""
+        worker = self._worker
+        if worker.draining:
+            return
+        worker.draining = True
+        self._stop_by = worker.clock.now() + DRAIN_S
+        if self._server is not None:
+            self._server.close()
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        for client in self._clients():
+            if client.answering is None:
+                client.cut(_STOPPING)
+
+    def _clients(self) -> list[Client]:
+        return [client for client in self._worker.clients if isinstance(client, Client)]
+
+    def _tick(self) -> None:
+        """Ten times a second: time, timers, signs of life, and the end of a drain."""
+        worker = self._worker
+        worker.tick()
+        self._ticks += 1
+        if self._ticks % PULSE_TICKS == 0:
+            self._link.pulse()
+        if worker.draining:
+            if worker.now >= self._stop_by:
+                self._cut_all(_STOPPING)
+            if not any(client.answering for client in self._clients()):
+                self._end(STOPPED)
+        if not self._over.done():
+            self._loop.call_later(TICK_S, self._tick)
+
+    def _cut_all(self, refusal: Refusal) -> None:
+        for client in self._clients():
+            client.cut(refusal)
+
+    def _end(self, status: int) -> None:
+        if not self._over.done():
+            self._over.set_result(status)
+
+    def _node_gone(self) -> None:
+        """Without the node no record becomes durable: end streams, settle, exit."""
+        self._cut_all(_ORPHANED)
+        self._loop.call_later(TICK_S, self._end, NODE_GONE)
+
+    def _keys_changed(self) -> None:
+        """End what revoked keys have under way; keep the collector off what will live long."""
+        grants = self._worker.source.tables.grants
+        for client in self._clients():
+            exchange = client.answering
+            if isinstance(exchange, Exchange):
+                grant = grants.get(exchange.arrival.key.grant.id)
+                if grant is None or grant.revoked:
+                    client.cut(_REVOKED)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 50)

@@ -1,0 +1,304 @@
+"""Server: a client's connection. Messages one at a time, answers out in order."""
+
+import asyncio
+import hashlib
+from typing import Final, cast
+
+from littoral.domain.errors import UnknownModel, UnknownName
+from littoral.gateway import admission, head, reply
+from littoral.gateway.dialect import openai
+from littoral.gateway.head import Headers, Known
+from littoral.gateway.refusal import Refusal, malformed, refuse
+from littoral.gateway.table import KeyRow
+from littoral.gateway.wire.account import Arrival
+from littoral.gateway.wire.exchange import Exchange, admit
+from littoral.gateway.wire.intake import Intake, Message, Sink
+from littoral.gateway.wire.proxy import Passage
+from littoral.gateway.wire.worker import Worker
+
+HEAD_S: Final = 10.0
+BODY_S: Final = 30.0
+IDLE_S: Final = 75.0
+SLOW_READER_S: Final = 30.0
+MAX_PENDING: Final = 64 * 1024
+HIGH: Final = 1024 * 1024
+LOW: Final = 256 * 1024
+"""Marks of the write buffer: above the high one the engine is read no further."""
+
+_CHAT: Final = {b"/v1/completions": False, b"/v1/chat/completions": True}
+_HEALTH: Final = frozenset({b"/healthz", b"/readyz"})
+_MODELS: Final = b"/v1/models"
+_SLOW: Final = malformed("the request did not arrive in time", status=408, code="timeout")
+
+
+class Client(asyncio.Protocol):
+    """One connection.
+
+    While a message is answered, further bytes wait unparsed; of messages that came in one read,
+    the later ones wait parsed.
+
+    Args:
+        worker: What all connections share.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._transport = cast("asyncio.Transport", None)
+        self._intake = Intake(self._open_passage, self._proceed)
+        self._pending = b""
+        self._keep = True
+        self._busy = False
+        self._answering: Exchange | Passage | None = None
+        self._memo: tuple[bytes, int, KeyRow] | None = None
+        self._spoke = -1
+        self.due = 0.0
+
+    @property
+    def closing(self) -> bool:
+        """Whether the connection ends after the present answer."""
+        return not self._keep or self._worker.draining
+
+    @property
+    def answering(self) -> Exchange | Passage | None:
+        """What is under way."""
+        return self._answering
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to listen."""
+        worker = self._worker
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(HIGH, LOW)
+        worker.clients.add(self)
+        self._spoke = worker.wheel.add(self)
+        self.due = worker.now + HEAD_S
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, unless an answer is under way."""
+        intake = self._intake
+        if intake.deaf:
+            return
+        if self._busy and (intake.sink is None or intake.sink is not self._answering):
+            self._pending += data
+            if len(self._pending) > MAX_PENDING:
+                self._transport.pause_reading()
+            return
+        waiting = not intake.fed
+        intake.feed(data)
+        if intake.ready and not self._busy:
+            self._turn()
+        elif not self._busy and waiting:
+            self.due = self._worker.now + (BODY_S if intake.head_done else HEAD_S)
+
+    def eof_received(self) -> None:
+        """Half-closed clients are not served: the connection closes."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: so is what it asked for."""
+        del exc
+        worker = self._worker
+        self._intake.deaf = True
+        worker.clients.discard(self)
+        worker.wheel.discard(self, self._spoke)
+        answering, self._answering = self._answering, None
+        if answering is not None:
+            worker.counters["cancelled"] += 1
+            answering.client_gone()
+
+    def pause_writing(self) -> None:
+        """The client reads slowly."""
+        self.due = self._worker.now + SLOW_READER_S
+        if self._answering is not None:
+            self._answering.throttle(stop=True)
+
+    def resume_writing(self) -> None:
+        """It caught up."""
+        self.due = self._worker.now + IDLE_S
+        if self._answering is not None:
+            self._answering.throttle(stop=False)
+
+    def expire(self, now: float) -> None:
+        """The time for what was awaited is over."""
+        intake = self._intake
+        if self._transport.get_write_buffer_size() > LOW:
+            self._transport.abort()
+        elif self._answering is not None:
+            self.due = now + IDLE_S
+            self._answering.expire()
+        elif intake.fed and not intake.deaf:
+            intake.give_up(_SLOW)
+            self._turn()
+        else:
+            self._transport.close()
+
+    def cut(self, refusal: Refusal) -> None:
+        """End what is under way from our side; close when nothing is."""
+        if self._answering is not None:
+            self._answering.cut(refusal)
+        else:
+            self._transport.close()
+
+    # messages, one at a time
+
+    def _turn(self) -> None:
+        """Answer the messages that are ready, as far as that needs no waiting."""
+        ready = self._intake.ready
+        while ready and not self._busy:
+            message = ready.popleft()
+            self._keep = message.keep
+            self._busy = True
+            if message.refusal is not None:
+                self._worker.counters["malformed"] += 1
+                self.refuse(message.refusal, self._worker.request_id())
+            elif isinstance(message.sink, Passage):
+                self._answering = message.sink
+                message.sink.start()
+            elif message.url in _CHAT:
+                self._infer(message)
+            else:
+                self._inform(message)
+
+    def _infer(self, message: Message) -> None:
+        rid = self._worker.request_id()
+        arrival = self._arrival(message, rid)
+        if isinstance(arrival, Refusal):
+            self.refuse(arrival, rid)
+            return
+        exchange = admit(self._worker, self, arrival)
+        if isinstance(exchange, Refusal):
+            self.refuse(exchange, rid)
+        else:
+            self._answering = exchange
+
+    def _arrival(self, message: Message, rid: bytes) -> Arrival | Refusal:
+        key = self._key_of(message.known)
+        if isinstance(key, Refusal):
+            return key
+        if message.method != b"POST":
+            return _method(message.method)
+        total_s = head.deadline_of(message.known)
+        if isinstance(total_s, Refusal):
+            return total_s
+        return Arrival(rid, key, message.body, _CHAT[message.url], total_s)
+
+    def _key_of(self, known: Known) -> KeyRow | Refusal:
+        """The key's row, remembered by a digest until the keys change."""
+        presented = head.credential(known)
+        if isinstance(presented, Refusal):
+            return presented
+        tables, memo = self._worker.source.tables, self._memo
+        digest = hashlib.sha256(presented).digest()
+        if memo is not None and memo[0] == digest and memo[1] == tables.number:
+            row = memo[2]
+        else:
+            found = admission.identify(tables, presented)
+            if isinstance(found, Refusal):
+                return found
+            row = found
+            self._memo = (digest, tables.number, row)
+        return admission.expired(row, self._worker.clock.wall()) or row
+
+    def _inform(self, message: Message) -> None:
+        """Health and models; everything else is not here."""
+        worker = self._worker
+        rid, url = worker.request_id(), message.url.partition(b"?")[0]
+        if url in _HEALTH:
+            good = url == b"/healthz" or worker.ready
+            self._answer(200 if good else 503, b"", b"")
+            return
+        if url != _MODELS and not url.startswith(_MODELS + b"/"):
+            name = url.decode("ascii", "replace")
+            self.refuse(refuse(UnknownName, f"nothing is served at {name!r}"), rid)
+            return
+        key = self._key_of(message.known)
+        if not isinstance(key, Refusal) and message.method != b"GET":
+            key = _method(message.method)
+        body = key if isinstance(key, Refusal) else self._models(key, url)
+        if isinstance(body, Refusal):
+            self.refuse(body, rid)
+        else:
+            self._answer(200, reply.JSON + b"x-request-id: %b\r\n" % rid, body)
+
+    def _models(self, key: KeyRow, url: bytes) -> bytes | Refusal:
+        tables = self._worker.source.tables
+        names = admission.usable(tables, key)
+        if url == _MODELS:
+            return openai.models_body(names, created=tables.created)
+        name = url[len(_MODELS) + 1 :].decode("ascii", "replace")
+        if name in names:
+            return openai.model_body(name, created=tables.created)
+        known = ", ".join(names[:50]) or "none"
+        return refuse(UnknownModel, f"no model named {name!r}; this key may use: {known}")
+
+    # answers
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        self._transport.write(data)
+
+    def refuse(self, refusal: Refusal, rid: bytes) -> None:
+        """Answer with an error in OpenAI's shape."""
+        if refusal.close:
+            self._keep = False
+        fields = reply.JSON + b"x-request-id: %b\r\nrequest-id: %b\r\n" % (rid, rid)
+        if refusal.retry_after_s is not None:
+            wait_ms = max(int(refusal.retry_after_s * 1000), 1)
+            fields += b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (-(-wait_ms // 1000), wait_ms)
+        self._worker.counters[refusal.code] += 1
+        self._answer(refusal.status, fields, openai.error_body(refusal, rid.decode()))
+
+    def _answer(self, status: int, fields: bytes, body: bytes) -> None:
+        close = self.closing
+        start = reply.head(status, self._worker.date, fields, length=len(body), close=close)
+        self.write(start + body)
+        self.finished(close=close)
+
+    def finished(self, *, close: bool) -> None:
+        """The answer is out: go on with what waits, or close."""
+        passing = self._intake.sink is not None and self._intake.sink is self._answering
+        self._answering = None
+        if close or passing:
+            self._intake.deaf = True
+            self._transport.close()
+            return
+        self._busy = False
+        self.due = self._worker.now + IDLE_S
+        if self._pending or self._intake.ready:
+            self._worker.loop.call_soon(self._resume)
+
+    def _resume(self) -> None:
+        """Go on with bytes and messages that waited."""
+        if self._busy or self._transport.is_closing():
+            return
+        if self._intake.ready:
+            self._turn()
+            return
+        data, self._pending = self._pending, b""
+        self._transport.resume_reading()
+        if data:
+            self.data_received(data)
+
+    def _proceed(self) -> None:
+        if not self._busy:
+            self._transport.write(reply.CONTINUE)
+
+    def _open_passage(self, line: tuple[bytes, bytes], headers: Headers, length: int) -> Sink:
+        passage = Passage(self._worker, self, self._worker.request_id())
+        passage.ask(line, headers, length=length)
+        return passage
+
+    def hold(self, *, stop: bool) -> None:
+        """Read the client no faster than its body can go on."""
+        if self._transport.is_closing():
+            return
+        if stop:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+
+def _method(method: bytes) -> Refusal:
+    name = method.decode("ascii", "replace")
+    message = f"{name} is not served at this path"
+    return Refusal(405, "method_not_allowed", message)

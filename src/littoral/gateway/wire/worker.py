@@ -1,0 +1,122 @@
+"""Worker: what every connection of one gateway process shares."""
+
+import asyncio
+import base64
+from collections import Counter
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Final
+
+from littoral.domain.failpoint import FailpointName
+from littoral.domain.ports import Clock, Entropy, Failpoints
+from littoral.gateway.settlement import Flights
+from littoral.gateway.table import Place, Source
+from littoral.gateway.wheel import Timed, Wheel
+from littoral.gateway.wire.upstream import Pool, Target
+
+TICK_S: Final = 0.1
+REPORT_S: Final = 0.002
+"""Settled slots wait at most this long for company on their way to the node."""
+
+
+class Worker:
+    """Tables, flight slots, pools, time, and counters.
+
+    Args:
+        loop: The event loop.
+        clock: Time.
+        entropy: For the prefix of request ids.
+        flights: The flight table.
+        node: This node's name.
+        control_socket: Path of control's unix socket.
+        failpoints: Places where tests interfere; None costs nothing.
+    """
+
+    def __init__(  # noqa: PLR0913  the ports of one process
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        flights: Flights,
+        node: str,
+        control_socket: str,
+        failpoints: Failpoints | None = None,
+    ) -> None:
+        self.loop = loop
+        self.clock = clock
+        self.flights = flights
+        self.source = Source(node)
+        self.wheel = Wheel()
+        self.control_socket = control_socket
+        self.hit: Callable[[FailpointName], None] | None = failpoints.hit if failpoints else None
+        self.clients: set[Timed] = set()
+        self.counters: Counter[str] = Counter()
+        self.in_flight = 0
+        self.draining = False
+        self.linked = True
+        self.report: Callable[[], object] = flights.report
+        self._reporting = False
+        self._pools: dict[Place, Pool] = {}
+        self._boot = base64.b32encode(entropy.bytes(10)).decode().lower().encode()
+        self._count = 0
+        self._second: int = -1
+        self.now = 0.0
+        self.date = b""
+        self.lag_s = 0.0
+        self.tick()
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are served: a snapshot is here, the node too, and no end is near."""
+        return self.source.served and self.linked and not self.draining
+
+    def request_id(self) -> bytes:
+        """A new request id, unlike any other of any process."""
+        self._count += 1
+        return b"req_%b%08x" % (self._boot, self._count)
+
+    def pool(self, place: Place) -> Pool:
+        """The connections of a place."""
+        pool = self._pools.get(place)
+        if pool is None:
+            pool = self._pools[place] = Pool(self.loop, _target(place))
+        return pool
+
+    def tick(self) -> None:
+        """Renew time and the date line, and look at the connections whose turn it is."""
+        now = self.clock.now()
+        self.lag_s = max(now - self.now - TICK_S, 0.0) if self.now else 0.0
+        self.now = now
+        second = int(self.clock.wall() // 1_000_000)
+        if second != self._second:
+            self._second = second
+            self.date = f"date: {formatdate(second, usegmt=True)}\r\n".encode()
+            self._sweep()
+        self.wheel.turn(now)
+
+    def settled(self) -> None:
+        """Tell the node soon, together with what else settles by then."""
+        if not self._reporting:
+            self._reporting = True
+            self.loop.call_later(REPORT_S, self.report_now)
+
+    def report_now(self) -> None:
+        """Tell the node now."""
+        self._reporting = False
+        if self.flights.settled:
+            self.report()
+
+    def _sweep(self) -> None:
+        """Close connections that idle, and forget places that are gone."""
+        known = set(self.source.places())
+        for place, pool in list(self._pools.items()):
+            pool.sweep(self.now)
+            if place not in known and not place.in_flight:
+                pool.close()
+                del self._pools[place]
+
+
+def _target(place: Place) -> Target:
+    address = place.endpoint.address
+    return Target.of(address) if address is not None else Target("", 0)
