@@ -9,7 +9,7 @@ from littoral.gateway import admission, head, reply
 from littoral.gateway.dialect import openai
 from littoral.gateway.head import Headers, Known
 from littoral.gateway.refusal import Refusal, malformed, refuse
-from littoral.gateway.table import KeyRow
+from littoral.gateway.table import KeyRow, Tables
 from littoral.gateway.wire.account import Arrival
 from littoral.gateway.wire.exchange import Exchange, admit
 from littoral.gateway.wire.intake import Intake, Message, Sink
@@ -214,22 +214,11 @@ class Client(asyncio.Protocol):
         key = self._key_of(message.known)
         if not isinstance(key, Refusal) and message.method != b"GET":
             key = _method(message.method)
-        body = key if isinstance(key, Refusal) else self._models(key, url)
+        body = key if isinstance(key, Refusal) else _models(worker.source.tables, key, url)
         if isinstance(body, Refusal):
             self.refuse(body, rid)
         else:
             self._answer(200, reply.JSON + b"x-request-id: %b\r\n" % rid, body)
-
-    def _models(self, key: KeyRow, url: bytes) -> bytes | Refusal:
-        tables = self._worker.source.tables
-        names = admission.usable(tables, key)
-        if url == _MODELS:
-            return openai.models_body(names, created=tables.created)
-        name = url[len(_MODELS) + 1 :].decode("ascii", "replace")
-        if name in names:
-            return openai.model_body(name, created=tables.created)
-        known = ", ".join(names[:50]) or "none"
-        return refuse(UnknownModel, f"no model named {name!r}; this key may use: {known}")
 
     # answers
 
@@ -302,3 +291,14 @@ def _method(method: bytes) -> Refusal:
     name = method.decode("ascii", "replace")
     message = f"{name} is not served at this path"
     return Refusal(405, "method_not_allowed", message)
+
+
+def _models(tables: Tables, key: KeyRow, url: bytes) -> bytes | Refusal:
+    names = admission.usable(tables, key)
+    if url == _MODELS:
+        return openai.models_body(names, created=tables.created)
+    name = url[len(_MODELS) + 1 :].decode("ascii", "replace")
+    if name in names:
+        return openai.model_body(name, created=tables.created)
+    known = ", ".join(names[:50]) or "none"
+    return refuse(UnknownModel, f"no model named {name!r}; this key may use: {known}")

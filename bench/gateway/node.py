@@ -1,0 +1,160 @@
+"""A small node: feeds one gateway and books what it settles, as the real one does."""
+
+import contextlib
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from littoral.app.codec import pack, unpack
+from littoral.domain.deployment import Assignment
+from littoral.domain.endpoint import Address, Endpoint
+from littoral.domain.flight import SLOT_BYTES
+from littoral.domain.ids import DeploymentName, EndpointId, NodeId, ProjectId
+from littoral.domain.project import KeyGrant
+from littoral.domain.session import Endpoints, Frame, Tables
+from littoral.domain.snapshot import Snapshot
+from littoral.domain.units import Micros, Tokens
+from littoral.trust.key import mac_of, mint
+
+HERE = pathlib.Path(__file__).resolve().parent
+PEPPER = b"p" * 32
+SLOTS = 4096
+MODEL = "bench-model"
+CAPABILITIES = ("chat", "completions", "stream", "tools", "json_schema", "logprobs")
+
+
+def send(link: socket.socket, frame: Frame) -> None:
+    """Write one frame."""
+    data = pack(frame)
+    link.sendall(len(data).to_bytes(4, "big") + data)
+
+
+class Frames:
+    """Whole frames out of a stream of bytes."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def take(self, data: bytes) -> list[Frame]:
+        """Every frame that is whole now."""
+        self._rest += data
+        found = []
+        while len(self._rest) >= 4:
+            end = 4 + int.from_bytes(self._rest[:4], "big")
+            if len(self._rest) < end:
+                break
+            found.append(unpack(self._rest[4:end]))
+            self._rest = self._rest[end:]
+        return found
+
+
+def keyed(requests_per_minute: int | None, noise: bytes = b"n" * 48) -> tuple[str, KeyGrant]:
+    """A key's text, and its grant under ``PEPPER``."""
+    minted = mint(noise)
+    grant = KeyGrant(
+        id=minted.id,
+        mac=mac_of(minted.digest, pepper=PEPPER),
+        project=ProjectId("bench"),
+        scopes=("infer",),
+        requests_per_minute=requests_per_minute,
+    )
+    return minted.text, grant
+
+
+def tables(grants: Sequence[KeyGrant], names: Sequence[str] = (MODEL,)) -> Tables:
+    """A snapshot with these keys, serving these names."""
+    assignments = tuple(
+        Assignment(name=DeploymentName(n), revision=1, serves=n, engine="openai", model=n)
+        for n in names
+    )
+    snapshot = Snapshot(
+        epoch=1,
+        version=1,
+        issued_us=Micros(1_760_000_000_000_000),
+        node=NodeId("nd_bench"),
+        pepper=PEPPER,
+        keys=tuple(grants),
+        assignments=assignments,
+    )
+    return Tables(snapshot=snapshot)
+
+
+def endpoint(name: str, port: int, *, serves: str = MODEL, slots: int = 4096) -> Endpoint:
+    """A ready endpoint on loopback."""
+    return Endpoint(
+        id=EndpointId(name),
+        deployment=DeploymentName(serves),
+        serves=serves,
+        engine="openai",
+        state="ready",
+        address=Address(host="127.0.0.1", port=port),
+        engine_model=serves,
+        slots=slots,
+        context=Tokens(32768),
+        max_tokens=Tokens(512),
+        capabilities=CAPABILITIES,
+        price_in=0.5,
+        price_out=1.5,
+    )
+
+
+def endpoints(*each: Endpoint) -> Endpoints:
+    """The frame."""
+    return Endpoints(endpoints=each)
+
+
+class Gateway:
+    """A real gateway process on a port of its own, with the socket to its node."""
+
+    def __init__(self, folder: pathlib.Path, *, port: int = 0, prefix: Sequence[str] = ()) -> None:
+        self.flight = folder / "flight"
+        if not self.flight.exists():
+            self.flight.write_bytes(bytes(SLOT_BYTES * SLOTS))
+        self.control = str(folder / "control.sock")
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(4096)
+        self.port = listener.getsockname()[1]
+        self.link, theirs = socket.socketpair()
+        fds = (listener.fileno(), theirs.fileno())
+        command = [*prefix, sys.executable, str(HERE / "worker.py"), *map(str, fds)]
+        command += [str(self.flight), self.control]
+        environ = dict(os.environ)
+        environ["PYTHONPATH"] = str(HERE.parents[1] / "src")
+        self.process = subprocess.Popen(  # noqa: S603  our own worker
+            command, pass_fds=fds, env=environ
+        )
+        listener.close()
+        theirs.close()
+
+    def stop(self) -> int:
+        """End it and return its exit status."""
+        self.process.terminate()
+        try:
+            status = self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        with contextlib.suppress(OSError):
+            self.link.close()
+        return status
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        text, grant = keyed(60_000_000)
+        gateway = Gateway(pathlib.Path(place), port=8099)
+        send(gateway.link, tables([grant]))
+        send(gateway.link, endpoints(endpoint("e1", 19001)))
+        print(text, gateway.port, flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            frames = Frames()
+            while data := gateway.link.recv(65536):
+                for frame in frames.take(data):
+                    print(frame)
+        gateway.stop()

@@ -1,0 +1,35 @@
+"""One gateway process as the node starts it, for the bench and for tests on real sockets.
+
+worker.py LISTENER_FD LINK_FD FLIGHT_FILE CONTROL_SOCKET
+"""
+
+import mmap
+import pathlib
+import socket
+import sys
+
+from littoral.app.codec import pack, unpack
+from littoral.app.system import SystemClock, SystemEntropy
+from littoral.gateway.wire.loop import run
+
+
+def main(listener: str, link: str, *paths: str) -> int:
+    """Serve on the inherited sockets."""
+    flight, control = paths
+    with pathlib.Path(flight).open("r+b") as file:
+        table = memoryview(mmap.mmap(file.fileno(), 0))
+    return run(
+        listener=socket.socket(fileno=int(listener)),
+        link=socket.socket(fileno=int(link)),
+        flight=table,
+        node="bench",
+        control_socket=control,
+        pack=pack,
+        unpack=unpack,
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
