@@ -126,9 +126,7 @@ class Gateway:
         command += [str(self.flight), self.control]
         environ = dict(os.environ)
         environ["PYTHONPATH"] = str(HERE.parents[1] / "src")
-        self.process = subprocess.Popen(  # noqa: S603  our own worker
-            command, pass_fds=fds, env=environ
-        )
+        self.process = subprocess.Popen(command, pass_fds=fds, env=environ)
         listener.close()
         theirs.close()
 
