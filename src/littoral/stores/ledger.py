@@ -7,7 +7,7 @@ from typing import cast
 
 import apsw
 import msgspec
-from sqlalchemy import Select, bindparam, func, or_, select
+from sqlalchemy import Select, bindparam, func, literal_column, or_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.types import Text
 
@@ -145,7 +145,7 @@ def _compose(groups: Sequence[str]) -> str:
             or_(key.is_(None), LINE.c.key == key),
         )
         .group_by(*columns)
-        .having(func.count() > 0)
+        .having(func.count() > literal_column("0"))
         .order_by(*columns)
     )
 

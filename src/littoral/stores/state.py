@@ -37,10 +37,13 @@ PUT = compiled(
 )
 DELETE = compiled(delete(RESOURCE).where(*_ONE))
 REVISION = compiled(select(COUNTER.c.value).where(COUNTER.c.name == bindparam("name")))
-_count = insert(COUNTER).values(name="revision", value=1)
+_count = insert(COUNTER)
 COUNT = compiled(
-    _count.on_conflict_do_update(index_elements=["name"], set_={"value": COUNTER.c.value + 1})
+    _count.on_conflict_do_update(
+        index_elements=["name"], set_={"value": COUNTER.c.value + _count.excluded.value}
+    )
 )
+ONE_MORE = {"name": "revision", "value": 1}
 KEYS = compiled(select(KEY.c.body).order_by(KEY.c.created_us, KEY.c.id))
 _put_key = insert(KEY)
 PUT_KEY = compiled(
@@ -114,7 +117,7 @@ class SqliteState:
             created = present.created_us if present else resource.created_us
             written = replace(resource, version=version + 1, created_us=created)
             run(connection, PUT, _columns(written))
-            run(connection, COUNT)
+            run(connection, COUNT, ONE_MORE)
             return written
 
         return self._write(work)
@@ -171,7 +174,7 @@ def _changed(connection: apsw.Connection, sql: str, bindings: Mapping[str, objec
     run(connection, sql, cast("Mapping[str, str | int | bytes | None]", bindings))
     changed = connection.changes() > 0
     if changed:
-        run(connection, COUNT)
+        run(connection, COUNT, ONE_MORE)
     return changed
 
 
