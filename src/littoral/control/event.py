@@ -18,6 +18,9 @@ class Events:
 
     Args:
         state: Where the last ones are kept.
+
+    Attributes:
+        number: Of the newest event.
     """
 
     def __init__(self, state: State) -> None:
@@ -25,13 +28,13 @@ class Events:
         kept = state.value(_PLACE)
         events = msgspec.json.decode(kept, type=list[NumberedEvent]) if kept else []
         self._ring: deque[NumberedEvent] = deque(events, maxlen=MOST_EVENTS)
-        self._number = events[-1].number if events else 0
-        self._flushed = self._number
+        self.number = events[-1].number if events else 0
+        self._flushed = self.number
 
     def emit(self, event: Event) -> None:
         """Take one event."""
-        self._number += 1
-        self._ring.append(NumberedEvent(number=self._number, event=event))
+        self.number += 1
+        self._ring.append(NumberedEvent(number=self.number, event=event))
 
     def after(self, number: int) -> Sequence[NumberedEvent]:
         """The events kept with a number above ``number``, oldest first."""
@@ -39,8 +42,8 @@ class Events:
 
     def flush(self) -> None:
         """Write down what came since the last time; nothing where nothing did."""
-        if self._flushed == self._number:
+        if self._flushed == self.number:
             return
-        upto = self._number
+        upto = self.number
         self._state.put_value(_PLACE, msgspec.json.encode(list(self._ring)))
         self._flushed = upto

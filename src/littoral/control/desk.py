@@ -1,0 +1,37 @@
+"""Desk: what the handlers of the admin API work with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from littoral.control.apply import Resources
+from littoral.control.event import Events
+from littoral.control.fleet import Fleet
+from littoral.control.key import Keys
+from littoral.control.publish import Publisher
+from littoral.control.site import Site
+from littoral.control.worker import Bell, Workers
+from littoral.domain.model import ModelSpec
+from littoral.domain.ports import Blobs, Clock, Ledger, Obtainer, State
+from littoral.domain.units import Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Stores, services and facts; handlers touch the state through ``workers`` only."""
+
+    state: State
+    ledger: Ledger
+    blobs: Blobs
+    obtainer: Obtainer
+    clock: Clock
+    resources: Resources
+    keys: Keys
+    fleet: Fleet
+    publisher: Publisher
+    events: Events
+    workers: Workers
+    bell: Bell
+    site: Site
+    catalogue: Mapping[str, ModelSpec]
+    build: str
+    started_us: Micros

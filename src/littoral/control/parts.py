@@ -1,0 +1,162 @@
+"""What control is made of: ports and facts from the app, and the parts assembled from them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from littoral.control.api.deployment import DeploymentApi
+from littoral.control.api.fleet import FleetApi
+from littoral.control.api.key import KeyApi
+from littoral.control.api.meta import MetaApi
+from littoral.control.api.model import ModelApi
+from littoral.control.api.resource import ResourceApi
+from littoral.control.api.usage import UsageApi
+from littoral.control.apply import Resources
+from littoral.control.check import Statuses, statuses_by_version
+from littoral.control.credential import Credentials
+from littoral.control.desk import Desk
+from littoral.control.driver import driver_check
+from littoral.control.event import Events
+from littoral.control.fleet import Fleet
+from littoral.control.key import Keys
+from littoral.control.openapi import document
+from littoral.control.publish import Publisher
+from littoral.control.route import Gate, Route, build_app
+from littoral.control.session import COALESCE_S, SessionParts, Sessions
+from littoral.control.site import load_site
+from littoral.control.vault import Vault
+from littoral.control.worker import Bell, Workers
+from littoral.domain.model import ModelSpec
+from littoral.domain.ports import (
+    Blobs,
+    Clock,
+    Entropy,
+    Failpoints,
+    Ledger,
+    Network,
+    Obtainer,
+    Registry,
+    State,
+)
+from littoral.domain.units import Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlParts:
+    """Everything control takes from the app.
+
+    ``events`` is also the Sink for whatever else runs in this process. ``report`` takes a foreign
+    error and what it interrupted, for the log. ``master_key`` is 32 bytes. ``first_start`` has run.
+    """
+
+    state: State
+    ledger: Ledger
+    blobs: Blobs
+    obtainer: Obtainer
+    registry: Registry
+    network: Network
+    clock: Clock
+    entropy: Entropy
+    failpoints: Failpoints
+    events: Events
+    report: Callable[[str, BaseException], None]
+    catalogue: Mapping[str, ModelSpec]
+    master_key: bytes
+    build: str
+    coalesce_s: Seconds = COALESCE_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """Control, assembled and not yet serving."""
+
+    app: FastAPI
+    sessions: Sessions
+    desk: Desk
+
+
+def assemble(parts: ControlParts) -> Control:
+    """Put control together; opens nothing.
+
+    Raises:
+        Damaged: The state does not open with this master key.
+        Unguarded: A route has no policy.
+    """
+    vault = Vault(parts.master_key, parts.entropy)
+    desk = _desk(parts, vault)
+    sessions = Sessions(
+        SessionParts(
+            fleet=desk.fleet,
+            publisher=desk.publisher,
+            ledger=parts.ledger,
+            clock=parts.clock,
+            failpoints=parts.failpoints,
+            sink=parts.events,
+            workers=desk.workers,
+            bell=desk.bell,
+            report=parts.report,
+            coalesce_s=parts.coalesce_s,
+        )
+    )
+    gate = Gate(
+        desk.keys,
+        desk.workers,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        report=parts.report,
+    )
+    return Control(app=build_app(routes(desk), gate), sessions=sessions, desk=desk)
+
+
+def routes(desk: Desk) -> tuple[Route, ...]:
+    """Every operation of the admin API."""
+    found: list[Route] = []
+    meta = MetaApi(lambda: document(found, build=desk.build))
+    apis = (
+        meta,
+        ResourceApi(desk),
+        KeyApi(desk),
+        ModelApi(desk),
+        DeploymentApi(desk),
+        FleetApi(desk),
+        UsageApi(desk),
+    )
+    found.extend(route for api in apis for route in api.routes())
+    return tuple(found)
+
+
+def _desk(parts: ControlParts, vault: Vault) -> Desk:
+    def statuses() -> Statuses:
+        return statuses_by_version(parts.obtainer.statuses())
+
+    site = load_site(parts.state, vault)
+    keys = Keys(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
+    resources = Resources(
+        parts.state,
+        Credentials(vault),
+        clock=parts.clock,
+        statuses=statuses,
+        check=driver_check(parts.registry, statuses),
+    )
+    publisher = Publisher(
+        parts.state, site, keys=keys, resources=resources, statuses=statuses, clock=parts.clock
+    )
+    return Desk(
+        state=parts.state,
+        ledger=parts.ledger,
+        blobs=parts.blobs,
+        obtainer=parts.obtainer,
+        clock=parts.clock,
+        resources=resources,
+        keys=keys,
+        fleet=Fleet(parts.state, clock=parts.clock, sink=parts.events),
+        publisher=publisher,
+        events=parts.events,
+        workers=Workers(),
+        bell=Bell(),
+        site=site,
+        catalogue=parts.catalogue,
+        build=parts.build,
+        started_us=parts.clock.wall(),
+    )

@@ -1,0 +1,111 @@
+"""Serve: the admin API on a unix socket and the session listener, until cancelled."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import anyio
+import uvicorn
+from anyio.abc import SocketAttribute
+
+from littoral.control.desk import Desk
+from littoral.control.parts import Control, ControlParts, assemble
+from littoral.domain.errors import LittoralError
+from littoral.domain.model import ModelSpec
+from littoral.domain.ports import Network
+
+DRAIN_S = 5
+WATCH_S = 0.25
+INTERRUPTED = frozenset({"fetching", "checking"})
+
+
+async def serve(parts: ControlParts, *, api_socket: str, session_address: str) -> None:
+    """Serve until cancelled; requests under way are then finished first.
+
+    Call ``first_start`` before. Returns only by cancellation or an error.
+
+    Args:
+        parts: Ports and facts from the app.
+        api_socket: Path of the admin API's socket; made with mode 0600.
+        session_address: Where nodes dial.
+    """
+    control = assemble(parts)
+    async with await anyio.create_unix_listener(api_socket, mode=0o600) as listener:
+        raw = listener.extra(SocketAttribute.raw_socket)  # noqa: S610  anyio's, not Django's
+        server = _Server(_config(control))
+        async with anyio.create_task_group() as group:
+            group.start_soon(_listen, control, parts.network, session_address)
+            group.start_soon(_watch, control.desk, parts.report)
+            group.start_soon(_until_cancelled, server)
+            with anyio.CancelScope(shield=True):
+                await server.serve(sockets=[raw])
+            group.cancel_scope.cancel()
+
+
+def _config(control: Control) -> uvicorn.Config:
+    return uvicorn.Config(
+        control.app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        loop="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the app, which stops it by cancellation."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Capture none."""
+        yield
+
+
+async def _until_cancelled(server: uvicorn.Server) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        server.should_exit = True
+
+
+async def _listen(control: Control, network: Network, address: str) -> None:
+    async with network.listen(address, control.sessions.serve):
+        await anyio.sleep_forever()
+
+
+async def _watch(desk: Desk, report: Callable[[str, BaseException], None]) -> None:
+    """Resume what was being obtained, then notice what moves without the API, until cancelled."""
+    await _resume(desk)
+    seen: object = None
+    while True:
+        try:
+            mark = await _mark(desk)
+            if mark != seen:
+                seen = mark
+                desk.bell.ring()
+                await desk.workers.state(desk.events.flush)
+        except LittoralError as error:
+            report("watch", error)
+        await anyio.sleep(WATCH_S)
+
+
+async def _mark(desk: Desk) -> object:
+    """What differs when the desired state, or the events, may have changed."""
+    revision = await desk.workers.state(desk.state.revision)
+    phases = [(item.model, item.version, item.phase) for item in desk.obtainer.statuses()]
+    return revision, phases, desk.events.number
+
+
+async def _resume(desk: Desk) -> None:
+    """Go on with the versions that the last stop interrupted."""
+    specs = await desk.workers.state(desk.resources.specs)
+    for status in list(desk.obtainer.statuses()):
+        model = specs.get(("Model", status.model))
+        if status.phase in INTERRUPTED and isinstance(model, ModelSpec):
+            for version in model.versions:
+                if version.name == status.version:
+                    desk.obtainer.start(status.model, version)

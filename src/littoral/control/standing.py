@@ -1,0 +1,156 @@
+"""Standing: how what runs compares with what was declared, said in sentences."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from littoral.control.check import Specs, Statuses, needs_model, serves_of, users_of, version_of
+from littoral.control.compiler import artefact_of
+from littoral.cost.memory import fit
+from littoral.domain.deployment import DeploymentSpec
+from littoral.domain.endpoint import Fit, Machine
+from littoral.domain.ids import DeploymentName, ModelName
+from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
+from littoral.domain.node import Node
+from littoral.domain.resource import Resource
+from littoral.domain.view import (
+    DeploymentPhase,
+    DeploymentView,
+    ModelView,
+    PlacedEndpoint,
+    VersionView,
+)
+
+_DEAD = {"degraded", "failed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One consistent look at everything."""
+
+    specs: Specs
+    statuses: Statuses
+    nodes: Sequence[Node]
+    endpoints: Sequence[PlacedEndpoint]
+
+    @property
+    def machine(self) -> Machine | None:
+        """The machine that fits are said for: the connected one with the most free memory."""
+        known = [node.status.machine for node in self.nodes if node.status and _here(node)]
+        return max(known, key=lambda machine: machine.memory_free, default=None)
+
+
+def deployment_view(resource: Resource, scene: Scene) -> DeploymentView | None:
+    """One deployment; None where the resource is something else."""
+    spec = resource.spec
+    if not isinstance(spec, DeploymentSpec):
+        return None
+    name = resource.metadata.name
+    placed = tuple(item for item in scene.endpoints if item.endpoint.deployment == name)
+    phase = _phase([item.endpoint.state for item in placed])
+    said = _fit(spec, scene) if phase != "ready" else None
+    return DeploymentView(
+        name=DeploymentName(name),
+        serves=serves_of(spec),
+        spec=spec,
+        version=resource.version,
+        phase=phase,
+        why=_why(phase, placed) or _why_pending(spec, scene, said),
+        endpoints=placed,
+        fit=said,
+    )
+
+
+def model_view(name: str, spec: ModelSpec, scene: Scene) -> ModelView:
+    """One model: what is here of it, whether it would fit, who uses it."""
+    users = users_of("Model", name, scene.specs)
+    return ModelView(
+        name=ModelName(name),
+        description=spec.description,
+        versions=tuple(_version_view(name, version, scene) for version in spec.versions),
+        deployments=tuple(DeploymentName(user) for user in users),
+    )
+
+
+def _version_view(name: str, version: VersionSpec, scene: Scene) -> VersionView:
+    status = scene.statuses.get((name, version.name))
+    return VersionView(spec=version, status=status, fit=_version_fit(name, status, scene))
+
+
+def _version_fit(name: str, status: VersionStatus | None, scene: Scene) -> Fit | None:
+    """Whether it would fit; not said of weights that are loaded: they are part of what is used."""
+    loaded = {item.endpoint.deployment for item in scene.endpoints}
+    machine = scene.machine
+    if machine is None or status is None or status.artefact is None:
+        return None
+    if loaded.intersection(users_of("Model", name, scene.specs)):
+        return None
+    return fit(status.artefact, machine, slots=None, context=None)
+
+
+def _fit(spec: DeploymentSpec, scene: Scene) -> Fit | None:
+    artefact = artefact_of(spec, scene.specs, scene.statuses)
+    machine = scene.machine
+    if artefact is None or machine is None:
+        return None
+    return fit(artefact, machine, slots=spec.slots, context=spec.context)
+
+
+def _here(node: Node) -> bool:
+    return node.state in {"joined", "connected", "suspect"}
+
+
+def _phase(states: Sequence[str]) -> DeploymentPhase:
+    if states and all(state == "ready" for state in states):
+        return "ready"
+    if "ready" in states:
+        return "degraded"
+    return "failed" if states and all(state in _DEAD for state in states) else "pending"
+
+
+def _why(phase: DeploymentPhase, placed: Sequence[PlacedEndpoint]) -> str:
+    """What the endpoints say; empty where the declaration must be asked."""
+    if phase == "ready":
+        return f"ready on {len({item.node for item in placed})} node(s)"
+    reasons = [
+        f"{item.endpoint.id} is {item.endpoint.state}: {item.endpoint.reason}"
+        for item in placed
+        if item.endpoint.state != "ready" and item.endpoint.reason
+    ]
+    return "; ".join(reasons)
+
+
+def _why_pending(spec: DeploymentSpec, scene: Scene, said: Fit | None) -> str:
+    waiting = _why_no_weights(spec, scene)
+    if waiting:
+        return waiting
+    if not any(_here(node) for node in scene.nodes):
+        return "no node is connected"
+    if said is not None and not said.fits:
+        return f"the model does not fit the memory: {said.advice}"
+    return "the node is starting it"
+
+
+def _why_no_weights(spec: DeploymentSpec, scene: Scene) -> str:
+    """Why the weights are not here yet; empty where they are, or none are needed."""
+    name = spec.model.partition("@")[0]
+    model = scene.specs.get(("Model", name))
+    version = version_of(spec, model) if isinstance(model, ModelSpec) else None
+    if not needs_model(spec) or version is None:
+        return ""
+    status = scene.statuses.get((name, version.name))
+    label = f"{name}@{version.name}"
+    if status is None:
+        return f"{label} is not here yet; fetch it with: littoral models pull {name}"
+    sentences: Mapping[str, str] = {
+        "pending": f"{label} waits to be fetched",
+        "fetching": f"{label} is being fetched: {_progress(status)}",
+        "checking": f"{label} is being checked",
+        "ready": "",
+        "failed": f"{label} could not be fetched: {status.error or 'no reason was given'}",
+    }
+    return sentences[status.phase]
+
+
+def _progress(status: VersionStatus) -> str:
+    done = f"{status.done / 1e6:.0f} MB"
+    return done if status.total is None else f"{done} of {status.total / 1e6:.0f} MB"
