@@ -79,6 +79,18 @@ def test_every_error_code_is_in_the_reference_with_its_status(root):
     assert {code: cells[:2] for code, cells in written.items()} == real
 
 
+def test_every_code_of_http_itself_is_in_the_reference(root, sources):
+    used = {
+        code
+        for source in sources
+        if source.name.startswith("gateway/")
+        for code in re.findall(r'(?:code=|Refusal\(\d{3}, )"(\w+)"', source.text)
+    }
+    text = page(root, "reference/errors")
+    assert used
+    assert [code for code in used if f"`{code}`" not in text] == []
+
+
 def test_every_error_says_in_the_reference_what_its_class_says(root):
     written = rows(page(root, "reference/errors"))
     wrong = [
