@@ -1,0 +1,109 @@
+"""Drivers and sources by name, loaded on use: a driver's libraries cost nothing until then."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from littoral.domain.child import Spawner
+from littoral.domain.errors import InvalidInput, UnknownName
+from littoral.domain.ports import Engine, Entropy, Source
+
+ENGINES: Mapping[str, str] = {
+    "fake": "littoral.engines.fake:Fake",
+    "llama_cpp": "littoral.engines.llama_cpp:LlamaCpp",
+    "openai": "littoral.engines.openai:OpenAICompatible",
+}
+CHILDREN: Mapping[str, str] = {
+    "fake": "littoral.engines.child.fake:main",
+    "llama_cpp": "littoral.engines.child.llama_cpp:main",
+}
+"""What ``littoral engine KIND`` runs, for the kinds that have a process."""
+EXTRAS: Mapping[str, str] = {
+    "xllamacpp": "llama",
+    "huggingface_hub": "hf",
+    "modelscope": "modelscope",
+}
+"""Which extra of the package brings a library."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineWorld:
+    """What drivers are made of: each takes what it needs.
+
+    ``verdict`` judges the addresses of upstreams; ``environment`` is passed to engine processes.
+    """
+
+    spawner: Spawner
+    entropy: Entropy
+    logs: str
+    environment: Mapping[str, str]
+    verdict: Callable[..., str | None]
+
+
+class Drivers:
+    """The port ``Registry``: makes each driver once, on first use.
+
+    Args:
+        world: What drivers are made of.
+        sources: Maker of each model source, by scheme.
+    """
+
+    def __init__(
+        self, world: EngineWorld, sources: Mapping[str, Callable[[], Source]] | None = None
+    ) -> None:
+        self._world = world
+        self._sources = sources or {}
+        self._engines: dict[str, Engine] = {}
+
+    def engine(self, kind: str) -> Engine:
+        """The driver of a kind."""
+        if kind not in self._engines:
+            self._engines[kind] = self._made(kind)
+        return self._engines[kind]
+
+    def source(self, scheme: str) -> Source:
+        """The source of a scheme."""
+        try:
+            make = self._sources[scheme]
+        except KeyError:
+            raise _unknown("source", scheme, self._sources) from None
+        return make()
+
+    def _made(self, kind: str) -> Engine:
+        world = self._world
+        driver = cast("Callable[..., Engine]", load(ENGINES, kind, what="engine"))
+        if kind == "openai":
+            return driver(verdict=world.verdict)
+        return driver(
+            spawner=world.spawner,
+            entropy=world.entropy,
+            logs=world.logs,
+            environment=world.environment,
+        )
+
+
+def load(table: Mapping[str, str], name: str, *, what: str) -> object:
+    """Import what a table names.
+
+    Raises:
+        UnknownName: The table has no such name; the message lists the known ones.
+        InvalidInput: It needs an extra that is not installed; the message names it.
+    """
+    try:
+        module, _, attribute = table[name].partition(":")
+    except KeyError:
+        raise _unknown(what, name, table) from None
+    try:
+        return cast("object", getattr(importlib.import_module(module), attribute))
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        raise InvalidInput(
+            f"{what} {name!r} needs an extra: pip install 'littoral[{extra}]'"
+        ) from error
+
+
+def _unknown(what: str, name: str, known: Mapping[str, object]) -> UnknownName:
+    return UnknownName(f"no {what} named {name!r}; known: {', '.join(sorted(known))}")

@@ -1,0 +1,33 @@
+"""``littoral gateway``: the data plane, on inherited sockets."""
+
+import socket
+
+from littoral.app.codec import pack, unpack
+from littoral.app.flight_file import flight_file
+from littoral.app.handed import failed, handed
+from littoral.app.system import SystemClock, SystemEntropy, SystemFailpoints
+from littoral.domain.errors import LittoralError
+from littoral.gateway.wire.loop import run
+
+
+def main() -> int:
+    """Run a gateway until told to stop or the node is gone; returns its exit status."""
+    try:
+        given = handed()
+        settings = given.settings
+        failpoints = SystemFailpoints(settings.failpoints) if settings.failpoints else None
+    except LittoralError as error:
+        return failed(error)
+    with flight_file(settings) as flight:
+        return run(
+            listener=socket.socket(fileno=given.descriptors["listen"]),
+            link=socket.socket(fileno=given.descriptors["link"]),
+            flight=flight,
+            node=settings.name,
+            control_socket=str(settings.path("run/control.sock")),
+            pack=pack,
+            unpack=unpack,
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            failpoints=failpoints,
+        )

@@ -1,0 +1,105 @@
+"""``littoral node``: what runs beside the engines."""
+
+import json
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import cast
+
+import anyio
+
+from littoral.app.channel import UnixNetwork
+from littoral.app.codec import pack, unpack
+from littoral.app.flight_file import flight_file
+from littoral.app.gateway_child import launcher
+from littoral.app.handed import Handed
+from littoral.app.play import play
+from littoral.app.role.world import drivers, to_stderr
+from littoral.app.system import (
+    SystemChance,
+    SystemClock,
+    SystemEntropy,
+    SystemFailpoints,
+)
+from littoral.app.version import VERSION
+from littoral.domain.ids import NodeId, new_id
+from littoral.domain.ports import Disk
+from littoral.domain.units import Micros, Seconds
+from littoral.node.machine import Host
+from littoral.node.serve import Identity, NodeParts, serve
+from littoral.stores.blobs import DiskBlobs
+from littoral.stores.disk import LocalDisk
+from littoral.stores.outbox import SqliteOutbox
+from littoral.telemetry.log import Log
+
+ID_FILE = "node.json"
+
+
+def main() -> int:
+    """Run a node until told to stop; returns its exit status."""
+    return play(_run)
+
+
+async def _run(given: Handed, stop: anyio.Event) -> None:
+    async with open_parts(given) as parts:
+        await serve(parts, stop=stop)
+
+
+@asynccontextmanager
+async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
+    """Open everything a node needs for as long as the context lasts."""
+    settings = given.settings
+    clock, entropy = SystemClock(), SystemEntropy()
+    failpoints = SystemFailpoints(settings.failpoints)
+    log = Log(to_stderr, clock=clock, role="node", level=settings.log_level)
+    disk = LocalDisk(settings.data_dir)
+    outbox = SqliteOutbox.open(
+        str(settings.path("outbox.db")),
+        clock=clock,
+        entropy=entropy,
+        failpoints=failpoints,
+        sink=log,
+    )
+    with flight_file(settings) as flight:
+        async with outbox as opened:
+            yield NodeParts(
+                identity=Identity(
+                    node=_node_id(disk, clock.wall(), entropy.bytes(10)),
+                    name=settings.name,
+                    boot=entropy.bytes(8).hex(),
+                    build=VERSION,
+                ),
+                network=UnixNetwork(),
+                session=str(settings.path("run/session.sock")),
+                registry=drivers(settings, entropy),
+                blobs=DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints),
+                outbox=opened,
+                disk=disk,
+                clock=clock,
+                chance=SystemChance(),
+                failpoints=failpoints,
+                sink=log,
+                pack=pack,
+                unpack=unpack,
+                flight=flight,
+                gateway=launcher(settings, given.descriptors["listen"]),
+                machine=Host().read,
+                report=_report,
+                drain_s=Seconds(settings.drain_s),
+            )
+
+
+def _node_id(disk: Disk, wall: Micros, noise: bytes) -> NodeId:
+    """This node's id, made on its first start."""
+    kept = disk.read(ID_FILE)
+    if kept is None:
+        made = new_id("nd", wall=wall, noise=noise)
+        disk.write(ID_FILE, json.dumps({"id": made}).encode())
+        return NodeId(made)
+    return NodeId(cast("dict[str, str]", json.loads(kept))["id"])
+
+
+def _report(pids: Mapping[str, int]) -> None:
+    """Tell the supervisor who runs."""
+    sys.stdout.write(json.dumps(pids) + "\n")
+    sys.stdout.flush()

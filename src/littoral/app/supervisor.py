@@ -1,0 +1,259 @@
+"""The supervisor: holds the data folder and the public socket, and keeps control and node running.
+
+Standard library only, and small: it must outlive everything else. Children are told their settings
+in one line on standard input, which then stays open: its end tells them that we are gone. They hold
+the lock too, so a second instance cannot start while one of the first still runs. What the node
+writes to standard output, a JSON object a line, is role and pid of its own children.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import cast
+
+from littoral.app.child import Child, Spawn
+from littoral.app.settings import Settings
+from littoral.app.system import SystemChance, SystemClock
+from littoral.app.version import VERSION
+from littoral.domain.errors import Busy, LittoralError, NewerData
+from littoral.domain.units import Seconds
+
+FORMAT = 1
+"""Version of the data folder's layout; a folder of a newer one is refused."""
+BACKLOG = 4096
+STOP_NODE = Seconds(4.0)
+"""Added to the drain time: for the node to book and flush what the gateway left."""
+STOP_CONTROL = Seconds(4.0)
+LOCK_WAIT = Seconds(12.0)
+"""How long the children of a supervisor that was killed may take to end."""
+EX_REFUSED = 2
+"""A child that exits with this status would be refused again: it is not restarted."""
+
+Announce = Callable[[Mapping[str, object]], None]
+
+
+def run(settings: Settings, *, announce: Announce | None = None) -> int:
+    """Run everything in the foreground until a signal ends it.
+
+    Args:
+        settings: How.
+        announce: Called with the status once all children run, and when one was replaced.
+
+    Returns:
+        The exit status: 0 after an orderly stop, 1 where a child had to be killed for it.
+
+    Raises:
+        Busy: Another instance has the data folder or the port.
+        NewerData: A newer version wrote the data folder.
+        LittoralError: A child refused to start; the message is its last word.
+    """
+    with _locked(settings) as lock, _listening(settings) as listener:
+        return _Supervisor(settings, lock=lock, listener=listener, announce=announce).run()
+
+
+def status(settings: Settings) -> dict[str, object] | None:
+    """What the running instance wrote down of itself; None where none runs."""
+    try:
+        descriptor = os.open(settings.path("run/lock"), os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = settings.path("run/status.json").read_text("utf-8")
+        return cast("dict[str, object]", json.loads(text))
+    finally:
+        os.close(descriptor)
+    return None
+
+
+@contextlib.contextmanager
+def _locked(settings: Settings) -> Generator[int]:
+    """Make the data folder ours, or say whose it is."""
+    folder = settings.path()
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    for name in ("run", "logs"):
+        folder.joinpath(name).mkdir(mode=0o700, exist_ok=True)
+    lock = os.open(folder / "run/lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _take(lock, folder)
+        os.truncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        _check_format(folder)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int, folder: Path) -> None:
+    clock = SystemClock()
+    deadline = clock.now() + LOCK_WAIT
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock, 20, 0).decode() or "?"
+            if Path(f"/proc/{holder}").exists() or clock.now() > deadline:
+                raise Busy(
+                    f"another instance (pid {holder}) uses {folder}: stop it with "
+                    f"'littoral down --data-dir {folder}', or choose another --data-dir"
+                ) from None
+            select.select([], [], [], 0.1)
+        else:
+            return
+
+
+def _check_format(folder: Path) -> None:
+    file = folder / "format"
+    try:
+        found = int(file.read_text("ascii"))
+    except FileNotFoundError:
+        file.write_text(f"{FORMAT}\n", "ascii")
+        return
+    except ValueError:
+        raise NewerData(f"{file} holds no number: this is not a data folder of ours") from None
+    if found > FORMAT:
+        raise NewerData(
+            f"{folder} was written by a newer version (layout {found}; this one, {VERSION}, knows "
+            f"{FORMAT}): install the newer version again, or choose another --data-dir"
+        )
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Generator[socket.socket]:
+    """Take the public address before anything is started."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            raise Busy(
+                f"cannot listen on {settings.host} port {settings.port}: {error.strerror}. Choose "
+                "another --port (0 takes any free one), or find who has it with: "
+                f"ss -ltnp 'sport = :{settings.port}'"
+            ) from error
+        listener.listen(BACKLOG)
+        yield listener
+
+
+class _Supervisor:
+    """Children, and the loop that watches them.
+
+    Args:
+        settings: How to run.
+        lock: The data folder's lock, handed to the children.
+        listener: The public socket, handed to the node.
+        announce: Told when the children have changed.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        lock: int,
+        listener: socket.socket,
+        announce: Announce | None,
+    ) -> None:
+        self._settings = settings
+        self._announce = announce
+        self._clock = SystemClock()
+        self._signals = 0
+        self._told = ""
+        address = cast("tuple[str, int]", listener.getsockname())
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self._url = f"http://{host}:{address[1]}"
+        spawn = Spawn(settings=settings, clock=self._clock, chance=SystemChance())
+        self._control = Child("control", spawn, descriptors={"lock": lock})
+        self._node = Child("node", spawn, descriptors={"lock": lock, "listen": listener.fileno()})
+
+    def run(self) -> int:
+        """Run until a signal, then stop in order: first the node, then control."""
+        wake, woken = socket.socketpair()
+        for end in (wake, woken):
+            end.setblocking(False)  # noqa: FBT003  socket has no keyword for it
+        before = signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        try:
+            refused: LittoralError | None = None
+            while not self._signals and refused is None:
+                refused = self._tend()
+                self._wait(wake, until=min(self._control.due, self._node.due))
+            code = self._stop(wake)
+            if refused is not None:
+                raise refused
+            return code
+        finally:
+            for child in (self._node, self._control):
+                child.kill()
+            signal.set_wakeup_fd(before)
+            wake.close()
+            woken.close()
+            self._settings.path("run/status.json").unlink(missing_ok=True)
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._signals += 1
+
+    def _tend(self) -> LittoralError | None:
+        """Restart what ended and is due; returns why a child refused to run at all."""
+        for child in (self._control, self._node):
+            if child.ended() == EX_REFUSED:
+                return LittoralError(child.last_words())
+            if child.due <= self._clock.now():
+                child.start()
+        self._write_status()
+        return None
+
+    def _wait(self, wake: socket.socket, *, until: Seconds) -> None:
+        """Sleep until a signal, a line from the node, or the time of the next restart."""
+        waiting = [wake, *(pipe for pipe in (self._node.output,) if pipe is not None)]
+        timeout = max(0.0, until - self._clock.now())
+        ready, _, _ = select.select(waiting, [], [], min(timeout, 3600.0))
+        if wake in ready:
+            wake.recv(4096)
+        if self._node.output in ready:
+            self._node.read()
+
+    def _write_status(self) -> None:
+        """Keep run/status.json true."""
+        own = [{"role": "supervisor", "pid": os.getpid()}]
+        own += [child.row for child in (self._control, self._node) if child.row["pid"]]
+        found: dict[str, object] = {
+            "pid": os.getpid(),
+            "url": self._url,
+            "version": VERSION,
+            "data_dir": self._settings.data_dir,
+            "processes": own + self._node.children,
+        }
+        text = json.dumps(found)
+        if text == self._told:
+            return
+        self._told = text
+        file = self._settings.path("run/status.json")
+        part = file.with_suffix(".part")
+        part.write_text(text, "utf-8")
+        part.replace(file)
+        if self._announce is not None:
+            self._announce(found)
+
+    def _stop(self, wake: socket.socket) -> int:
+        """End the node, then control; a second signal ends both at once."""
+        grace = ((self._node, self._settings.drain_s + STOP_NODE), (self._control, STOP_CONTROL))
+        killed = False
+        for child, seconds in grace:
+            child.stop()
+            deadline = Seconds(self._clock.now() + seconds)
+            while child.running and self._clock.now() < deadline and self._signals < 2:
+                self._wait(wake, until=deadline)
+            killed |= child.running
+            child.kill()
+        return int(killed)

@@ -1,0 +1,141 @@
+"""Board: what the gateway serves from and the fleet sees, in the one place where it changes."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+from littoral.domain.endpoint import Endpoint, Folded, Machine
+from littoral.domain.errors import LittoralError
+from littoral.domain.ids import EndpointId
+from littoral.domain.node import Event, NodeStatus
+from littoral.domain.ports import Clock, Sink
+from littoral.domain.session import Endpoints, Folds, Frame, Tables
+from littoral.domain.snapshot import Snapshot
+from littoral.domain.units import Bytes
+from littoral.node.signal import Signal
+
+Level: TypeAlias = Literal["info", "warning", "error"]
+MAX_EVENTS = 50
+"""Events kept to be told with the next status."""
+
+
+class Board:
+    """Snapshot, endpoints, coefficients, processes and recent events of one node.
+
+    Args:
+        clock: Dates the events.
+        sink: Takes every event.
+        report: Called with role and pid of all child processes when they change.
+    """
+
+    def __init__(
+        self, *, clock: Clock, sink: Sink, report: Callable[[dict[str, int]], None]
+    ) -> None:
+        self.changed = Signal()
+        self.machine = Machine(cores=1, memory=Bytes(0), memory_free=Bytes(0))
+        self.outbox_depth = 0
+        self._clock = clock
+        self._sink = sink
+        self._report = report
+        self._snapshot: Snapshot | None = None
+        self._endpoints: dict[EndpointId, Endpoint] = {}
+        self._folds: dict[EndpointId, Folded] = {}
+        self._pids: dict[str, int] = {}
+        self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._tables: Frame | None = None
+        self._endpoints_frame: Frame = Endpoints(endpoints=())
+        self._folds_frame: Frame = Folds(folds=())
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot in force."""
+        return self._snapshot
+
+    def put_snapshot(self, snapshot: Snapshot) -> None:
+        """Serve from a new snapshot."""
+        self._snapshot = snapshot
+        self._tables = Tables(snapshot=snapshot)
+        self.changed.notify()
+
+    def put_endpoint(self, endpoint: Endpoint) -> None:
+        """Add an endpoint, or change it."""
+        if self._endpoints.get(endpoint.id) != endpoint:
+            self._endpoints[endpoint.id] = endpoint
+            self._endpoints_changed()
+
+    def drop_endpoint(self, endpoint: EndpointId) -> None:
+        """Forget an endpoint."""
+        if self._endpoints.pop(endpoint, None) is not None:
+            self._folds.pop(endpoint, None)
+            self._endpoints_changed()
+
+    def drain_endpoint(self, endpoint: EndpointId) -> None:
+        """Send an endpoint nothing new."""
+        known = self._endpoints.get(endpoint)
+        if known is not None:
+            self.put_endpoint(replace(known, state="draining", reason="being replaced or removed"))
+
+    def slots_of(self, endpoint: EndpointId) -> int:
+        """How many requests an endpoint serves at once; 1 where it is unknown."""
+        known = self._endpoints.get(endpoint)
+        return 1 if known is None else known.slots
+
+    def put_folds(self, folds: Iterable[Folded]) -> None:
+        """Use newer coefficients."""
+        self._folds |= {fold.endpoint: fold for fold in folds if fold.endpoint in self._endpoints}
+        self._folds_frame = Folds(folds=tuple(self._folds.values()))
+        self.changed.notify()
+
+    def put_pid(self, role: str, pid: int | None) -> None:
+        """Note that a child process runs, or (None) does not."""
+        if pid is None:
+            self._pids.pop(role, None)
+        else:
+            self._pids[role] = pid
+        self._report(dict(self._pids))
+
+    def say(self, subject: str, code: str, message: str, *, level: Level = "info") -> None:
+        """Tell people what happened."""
+        event = Event(
+            at_us=self._clock.wall(), level=level, subject=subject, code=code, message=message
+        )
+        self._events.append(event)
+        self._sink.emit(event)
+        self.changed.notify()
+
+    def say_error(self, subject: str, error: LittoralError) -> None:
+        """Tell people of an error."""
+        self.say(subject, error.code, error.message, level="error")
+
+    def frames(self) -> tuple[Frame, ...]:
+        """What a gateway must know now; an unchanged frame is the same object."""
+        rest = (self._endpoints_frame, self._folds_frame)
+        return rest if self._tables is None else (self._tables, *rest)
+
+    def status(self) -> NodeStatus:
+        """What the fleet should know now, without events."""
+        held = self._snapshot
+        return NodeStatus(
+            machine=self.machine,
+            endpoints=tuple(
+                replace(endpoint, credential=None) for endpoint in self._endpoints.values()
+            ),
+            snapshot=(0, 0) if held is None else (held.epoch, held.version),
+            outbox_depth=self.outbox_depth,
+        )
+
+    @property
+    def has_events(self) -> bool:
+        """Whether there are events nobody has taken."""
+        return bool(self._events)
+
+    def take_events(self) -> tuple[Event, ...]:
+        """The events since the last call."""
+        events = tuple(self._events)
+        self._events.clear()
+        return events
+
+    def _endpoints_changed(self) -> None:
+        self._endpoints_frame = Endpoints(endpoints=tuple(self._endpoints.values()))
+        self.changed.notify()

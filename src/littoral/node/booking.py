@@ -1,0 +1,136 @@
+"""Booking: from slots of the flight table to records in the outbox, each exactly once.
+
+A slot is given back only when its record is on disk. Whoever dies in between leaves the slot, and
+the next reader books it; (request, attempt) is unique in the outbox, so twice counts once.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import anyio
+
+from littoral.domain.errors import LittoralError
+from littoral.domain.flight import OPEN, SLOT_BYTES, Flight, free, read
+from littoral.domain.ids import EndpointId
+from littoral.domain.ports import Failpoints, Outbox
+from littoral.domain.units import Seconds
+from littoral.domain.usage import UsageRecord
+from littoral.node.board import Board
+from littoral.node.signal import Signal
+
+RETRY = Seconds(1.0)
+GROUP = 512
+"""Most records of one commit."""
+
+
+class FlightTable:
+    """The node's view of the flight table.
+
+    Args:
+        memory: The mapped file.
+    """
+
+    def __init__(self, memory: memoryview) -> None:
+        self.memory = memory
+        self._states = memory[::SLOT_BYTES]
+
+    def flights(self, slots: Iterable[int]) -> list[Flight]:
+        """The flights in these slots; those that are free or not there are left out."""
+        known = range(len(self._states))
+        found = (read(self.memory, slot) for slot in slots if slot in known)
+        return [flight for flight in found if flight is not None]
+
+    def all(self) -> list[Flight]:
+        """Every flight."""
+        return self.flights(i for i, state in enumerate(bytes(self._states)) if state)
+
+    def open(self) -> list[UsageRecord]:
+        """What requests under way have used until now."""
+        states = bytes(self._states)
+        return [each.record for each in self.flights(i for i, s in enumerate(states) if s == OPEN)]
+
+    def free(self, flights: Iterable[Flight]) -> tuple[int, ...]:
+        """Give slots back; returns them."""
+        slots = tuple(flight.index for flight in flights)
+        for slot in slots:
+            free(self.memory, slot)
+        return slots
+
+
+class Booking:
+    """Books what the gateway settled, in groups, for as long as it takes.
+
+    Args:
+        table: Where the flights are.
+        outbox: Where their records go.
+        failpoints: Hit between the sync and giving the slots back.
+        board: Is told when the disk refuses.
+        booked: Called with the records of each group once they are on disk.
+    """
+
+    def __init__(
+        self,
+        table: FlightTable,
+        outbox: Outbox,
+        *,
+        failpoints: Failpoints,
+        board: Board,
+        booked: Callable[[Sequence[UsageRecord]], None],
+    ) -> None:
+        self._table = table
+        self._outbox = outbox
+        self._failpoints = failpoints
+        self._board = board
+        self._booked = booked
+        self._waiting: list[int] = []
+        self._arrived = Signal()
+        self._ended = Signal()
+
+    def settled(self, slots: Sequence[int]) -> None:
+        """Take note that these slots hold finished requests; the table bounds how many."""
+        self._waiting.extend(slots)
+        self._arrived.notify()
+        self._ended.notify()
+
+    async def leftovers(self) -> int:
+        """Book every slot, settled or not; only while no gateway lives. Returns how many."""
+        self._waiting.clear()
+        flights = self._table.all()
+        for start in range(0, len(flights), GROUP):
+            await self._book(flights[start : start + GROUP])
+        self._ended.notify()
+        return len(flights)
+
+    async def run(self, freed: Callable[[tuple[int, ...]], Awaitable[None]]) -> None:
+        """Book what is settled until cancelled, and tell ``freed`` which slots may be used."""
+        while True:
+            if not self._waiting:
+                await self._arrived.wait()
+            slots, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            flights = [each for each in self._table.flights(slots) if each.settled]
+            done = await self._book(flights)
+            if done:
+                await freed(done)
+
+    async def idle(self, endpoint: EndpointId) -> None:
+        """Wait until no request is open on an endpoint."""
+        while any(record.endpoint == endpoint for record in self._table.open()):
+            await self._ended.wait()
+
+    async def _book(self, flights: Sequence[Flight]) -> tuple[int, ...]:
+        records = [flight.record for flight in flights]
+        refused = False
+        while records:
+            try:
+                await self._outbox.append(records)
+                break
+            except LittoralError as error:
+                if not refused:
+                    self._board.say_error("outbox", error)
+                refused = True
+                await anyio.sleep(RETRY)
+        if refused:
+            self._board.say("outbox", "outbox_recovered", "usage records are written again")
+        self._failpoints.hit("slots.freed")
+        done = self._table.free(flights)
+        self._booked(records)
+        return done

@@ -1,0 +1,243 @@
+"""One engine under supervision: checked, started, probed, restarted, and never a surprise."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import anyio
+
+from littoral.cost.memory import fit
+from littoral.domain.deployment import Assignment
+from littoral.domain.endpoint import Endpoint, EndpointState, EngineSpec, Machine
+from littoral.domain.errors import InvalidInput, LittoralError, UnknownName
+from littoral.domain.ids import Digest, EndpointId
+from littoral.domain.ports import Chance, Clock, Failpoints, Instance, Registry
+from littoral.domain.units import Seconds, Tokens
+from littoral.node.backoff import delay
+from littoral.node.board import Board
+from littoral.node.memory import Promises
+from littoral.node.signal import Signal
+
+PROBE_EVERY = Seconds(2.0)
+PROBE_WITHIN = Seconds(10.0)
+"""An engine that has not answered for so long hangs."""
+STEADY = Seconds(60.0)
+"""Running for so long forgives earlier crashes."""
+CRASHES, CRASH_WINDOW = 5, Seconds(300.0)
+BREAK = Seconds(120.0)
+"""How long an engine that crashed too often is left alone."""
+RECHECK = Seconds(30.0)
+"""How often it is looked again whether what was refused is possible now."""
+MEGA = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineParts:
+    """What supervision asks of the world; ``machine`` reads the host, ``promises`` is shared.
+
+    ``locate`` finds a blob, checked, on this node's disk.
+    """
+
+    registry: Registry
+    locate: Callable[[Digest], Awaitable[str | None]]
+    clock: Clock
+    chance: Chance
+    failpoints: Failpoints
+    board: Board
+    promises: Promises
+    machine: Callable[[], Machine]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """Why one life of the engine ended; ``refused`` where it could not even be tried."""
+
+    why: Literal["crashed", "refused", "memory"]
+    reason: str
+
+
+class Supervised:
+    """One assignment and the engine that serves it, over all its lives.
+
+    Args:
+        assignment: What to run.
+        parts: The world.
+    """
+
+    def __init__(self, assignment: Assignment, parts: EngineParts) -> None:
+        self.assignment = assignment
+        self.id = EndpointId(f"{assignment.name}@{assignment.revision}")
+        self.changed = Signal()
+        self.state: EndpointState = "starting"
+        self.short_of_memory = False
+        self._parts = parts
+        self._again = Signal()
+        self._crashes: deque[Seconds] = deque(maxlen=CRASHES)
+        self._streak = 0
+        self._draining = False
+        self._told = ""
+        self._role = f"engine:{self.id}"
+
+    async def run(self) -> None:
+        """Keep the engine running until cancelled; then it is stopped and forgotten."""
+        try:
+            while True:
+                wait = self._after(await self._life())
+                await self._again.wait(at_most_s=wait)
+        finally:
+            self._parts.promises.release(self.id)
+            self._parts.board.drop_endpoint(self.id)
+
+    def drain(self) -> None:
+        """Get no new requests from now on."""
+        self._draining = True
+        self._parts.board.drain_endpoint(self.id)
+
+    def retry(self) -> None:
+        """Something changed that may help: do not wait to try again."""
+        self._again.notify()
+
+    async def _life(self) -> _End:
+        parts = self._parts
+        began = parts.clock.now()
+        try:
+            spec = await self._spec()
+            driver = parts.registry.engine(self.assignment.engine)
+            driver.check(spec)
+            async with driver.launch(spec) as instance:
+                parts.failpoints.hit("engine.spawned")
+                self._is_ready(instance, took=Seconds(parts.clock.now() - began))
+                began = parts.clock.now()
+                reason = await self._watched(instance)
+                self._publish("starting", f"restarting: {reason}")
+        except _NoMemory as error:
+            return _End(why="memory", reason=error.message)
+        except (InvalidInput, UnknownName) as error:
+            return _End(why="refused", reason=error.message)
+        except LittoralError as error:
+            return _End(why="crashed", reason=error.message)
+        finally:
+            parts.promises.release(self.id)
+            parts.board.put_pid(self._role, None)
+        if parts.clock.now() - began >= STEADY:
+            self._streak = 0
+        return _End(why="crashed", reason=reason)
+
+    async def _spec(self) -> EngineSpec:
+        """Check what can be checked before anything is loaded."""
+        assignment, parts = self.assignment, self._parts
+        machine = parts.promises.free(parts.machine())
+        path: str | None = None
+        if assignment.artefact is not None:
+            artefact = assignment.artefact
+            self._publish("starting", f"loading {assignment.model} ({_mega(artefact.size)} MB)")
+            found = fit(artefact, machine, slots=assignment.slots, context=assignment.context)
+            needed = found.weights + found.cache + found.overhead
+            if not found.fits:
+                raise _NoMemory(
+                    f"{assignment.model} needs {_mega(needed)} MB of memory and "
+                    f"{_mega(found.available)} MB are free: {found.advice}"
+                )
+            path = await parts.locate(artefact.digest)
+            if path is None:
+                raise UnknownName(f"the weights {artefact.digest} are not on this node (any more)")
+            parts.promises.load(self.id, needed)
+            assignment = replace(assignment, slots=found.slots, context=Tokens(found.context))
+        else:
+            self._publish("starting", f"starting {assignment.engine}")
+        return EngineSpec(
+            assignment=assignment, artefact_path=path, machine=machine, threads=machine.cores
+        )
+
+    def _is_ready(self, instance: Instance, *, took: Seconds) -> None:
+        parts, name = self._parts, self.assignment.name
+        parts.promises.run(self.id)
+        parts.board.put_pid(self._role, instance.pid)
+        self._publish("ready", "", seen=instance.endpoint)
+        parts.board.say(f"deployment/{name}", "engine_ready", f"{name} is ready after {took:.1f} s")
+        self._told = ""
+
+    async def _watched(self, instance: Instance) -> str:
+        """Return why the engine ended, or that it hangs."""
+        ends: list[str] = []
+        async with anyio.create_task_group() as group:
+
+            async def ended() -> None:
+                ends.append(await instance.wait())
+                group.cancel_scope.cancel()
+
+            async def hangs() -> None:
+                await self._unanswered(instance)
+                ends.append(f"no answer to health checks for {PROBE_WITHIN:.0f} s")
+                group.cancel_scope.cancel()
+
+            group.start_soon(ended)
+            group.start_soon(hangs)
+        return ends[0]
+
+    async def _unanswered(self, instance: Instance) -> None:
+        clock = self._parts.clock
+        answered = clock.now()
+        while clock.now() - answered < PROBE_WITHIN:
+            await anyio.sleep(PROBE_EVERY)
+            with anyio.move_on_after(PROBE_WITHIN):
+                if await instance.healthy():
+                    answered = clock.now()
+
+    def _after(self, end: _End) -> Seconds:
+        """Publish what comes of an end, and say how long to wait before trying again."""
+        self.short_of_memory = end.why == "memory"
+        if end.why != "crashed":
+            self._publish("failed", end.reason)
+            self._tell("engine_failed", end.reason)
+            return RECHECK
+        now = self._parts.clock.now()
+        self._crashes.append(now)
+        if len(self._crashes) == CRASHES and now - self._crashes[0] < CRASH_WINDOW:
+            self._crashes.clear()
+            text = f"crashed {CRASHES} times in 5 minutes; next try in {BREAK:.0f} s: {end.reason}"
+            self._publish("degraded", text)
+            self._tell("engine_degraded", text)
+            return BREAK
+        wait = delay(self._streak, chance=self._parts.chance)
+        self._streak += 1
+        self._publish("starting", f"next try in {wait:.1f} s: {end.reason}")
+        self._tell("engine_crashed", end.reason)
+        return wait
+
+    def _tell(self, code: str, reason: str) -> None:
+        """Say it once, not with each vain try."""
+        if (text := f"{code} {reason}") != self._told:
+            self._told = text
+            name = self.assignment.name
+            level = "warning" if code == "engine_crashed" else "error"
+            self._parts.board.say(f"deployment/{name}", code, f"{name}: {reason}", level=level)
+
+    def _publish(self, state: EndpointState, reason: str, *, seen: Endpoint | None = None) -> None:
+        self.state = state
+        assignment = self.assignment
+        endpoint = seen or Endpoint(
+            id=self.id,
+            deployment=assignment.name,
+            serves=assignment.serves,
+            engine=assignment.engine,
+            state=state,
+            slots=assignment.slots or 1,
+            context=assignment.context or Tokens(0),
+            max_tokens=assignment.max_tokens,
+            price_in=assignment.price_in,
+            price_out=assignment.price_out,
+        )
+        self._parts.board.put_endpoint(replace(endpoint, id=self.id, state=state, reason=reason))
+        if self._draining:
+            self._parts.board.drain_endpoint(self.id)
+        self.changed.notify()
+
+
+class _NoMemory(LittoralError):
+    """The model does not fit into the memory that is free now."""
+
+
+def _mega(size: int) -> int:
+    return -(-size // MEGA)

@@ -1,0 +1,178 @@
+"""The gateway child: started with its inherited sockets, fed, watched and replaced."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import anyio
+
+from littoral.domain.errors import LittoralError
+from littoral.domain.ports import Chance, Channel, ChannelClosed, Clock
+from littoral.domain.session import Frame, Freed, Pulse, Settled
+from littoral.domain.units import Seconds
+from littoral.node.backoff import delay
+from littoral.node.board import Board
+from littoral.node.booking import Booking
+
+TICK = Seconds(0.5)
+SILENT_TICKS = 4
+"""So many ticks without a pulse, while we ourselves ran on time: it hangs."""
+FIRST_TICKS = 40
+"""The same before the first pulse: it may still be starting."""
+STEADY = Seconds(30.0)
+RESTART_CAP = Seconds(5.0)
+ROLE = "gateway"
+
+
+class GatewayProcess(Protocol):
+    """A running gateway."""
+
+    @property
+    def channel(self) -> Channel:
+        """The pipe of frames to it."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to finish what is open, take nothing new, and end."""
+        ...
+
+    async def wait(self) -> str:
+        """Return why it ended, once it has."""
+        ...
+
+
+Launch = Callable[[], AbstractAsyncContextManager[GatewayProcess]]
+"""Starts a gateway; leaving the context kills what is left of it."""
+
+
+class GatewayKeeper:
+    """Keeps one gateway running, and books what a dead one left before the next starts.
+
+    Args:
+        launch: Starts it.
+        board: What to tell it.
+        booking: What to do with what it settled.
+        clock: Tells how long it lived.
+        chance: Jitter of restarts.
+        drain_s: How long it may take to end when it is asked to.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        *,
+        board: Board,
+        booking: Booking,
+        clock: Clock,
+        chance: Chance,
+        drain_s: Seconds,
+    ) -> None:
+        self._launch = launch
+        self._board = board
+        self._booking = booking
+        self._clock = clock
+        self._chance = chance
+        self._drain_s = drain_s
+        self._stopping = anyio.Event()
+        self.pulse: Pulse | None = None
+
+    def stop(self) -> None:
+        """Let the gateway finish what is open; ``run`` then returns."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Keep a gateway until ``stop``; returns when all it did is booked."""
+        streak = 0
+        while not self._stopping.is_set():
+            await self._booking.leftovers()
+            began = self._clock.now()
+            try:
+                async with self._launch() as process:
+                    self._board.put_pid(ROLE, process.pid)
+                    why = await self._one_life(process)
+            except LittoralError as error:
+                why = error.message
+            finally:
+                self._board.put_pid(ROLE, None)
+            if self._stopping.is_set():
+                break
+            self._board.say(ROLE, "gateway_ended", f"the gateway ended: {why}", level="error")
+            streak = 0 if self._clock.now() - began >= STEADY else streak + 1
+            wait = delay(streak, first_s=0.1, cap_s=RESTART_CAP, chance=self._chance)
+            with anyio.move_on_after(wait if streak > 1 else 0):
+                await self._stopping.wait()
+        await self._booking.leftovers()
+
+    async def _one_life(self, process: GatewayProcess) -> str:
+        """Serve one gateway until it ends; returns why."""
+        ends: list[str] = []
+        self.pulse = None
+        async with anyio.create_task_group() as group:
+
+            async def until(ending: Callable[[GatewayProcess], Awaitable[str]]) -> None:
+                ends.append(await ending(process))
+                group.cancel_scope.cancel()
+
+            for ending in (_ended, self._listen, self._tell, self._silence, self._drained):
+                group.start_soon(until, ending)
+            group.start_soon(self._book, process.channel)
+        return ends[0]
+
+    async def _listen(self, process: GatewayProcess) -> str:
+        try:
+            while True:
+                frame = await process.channel.receive()
+                if isinstance(frame, Settled):
+                    self._booking.settled(frame.slots)
+                elif isinstance(frame, Pulse):
+                    self.pulse = frame
+        except ChannelClosed as error:
+            with anyio.move_on_after(TICK):
+                return await process.wait()
+            return f"it closed its channel: {error}"
+
+    async def _tell(self, process: GatewayProcess) -> str:
+        """Send what changed since it was last sent; an unchanged frame is the same object."""
+        told: dict[type[Frame], Frame] = {}
+        try:
+            while True:
+                for frame in self._board.frames():
+                    if told.get(type(frame)) is not frame:
+                        await process.channel.send(frame)
+                        told[type(frame)] = frame
+                if all(told.get(type(frame)) is frame for frame in self._board.frames()):
+                    await self._board.changed.wait()
+        except ChannelClosed:
+            return await process.wait()
+
+    async def _book(self, channel: Channel) -> None:
+        async def freed(slots: tuple[int, ...]) -> None:
+            await channel.send(Freed(slots=slots))
+
+        try:
+            await self._booking.run(freed)
+        except ChannelClosed:
+            return  # the gateway is gone, and whoever watches it says why
+
+    async def _silence(self, process: GatewayProcess) -> str:
+        seen, silent = self.pulse, 0
+        while silent < (SILENT_TICKS if seen else FIRST_TICKS):
+            await anyio.sleep(TICK)
+            silent = silent + 1 if self.pulse is seen else 0
+            seen = self.pulse
+        return f"process {process.pid} gave no pulse for {silent * TICK:.0f} s"
+
+    async def _drained(self, process: GatewayProcess) -> str:
+        await self._stopping.wait()
+        process.stop()
+        await anyio.sleep(self._drain_s)
+        return "it did not finish in time"
+
+
+async def _ended(process: GatewayProcess) -> str:
+    return await process.wait()

@@ -1,0 +1,194 @@
+"""Serve: all parts of a node, put together and run until it is asked to stop."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import anyio
+from anyio import to_thread
+
+from littoral.domain.endpoint import Machine
+from littoral.domain.errors import Damaged
+from littoral.domain.ids import Digest, NodeId
+from littoral.domain.ports import (
+    Blobs,
+    Chance,
+    Clock,
+    Disk,
+    Failpoints,
+    Network,
+    Outbox,
+    Registry,
+    Sink,
+)
+from littoral.domain.session import PROTOCOL, Frame, Hello
+from littoral.domain.snapshot import Snapshot
+from littoral.domain.units import Seconds
+from littoral.domain.usage import UsageRecord
+from littoral.node.board import Board
+from littoral.node.booking import Booking, FlightTable
+from littoral.node.converge import Converger
+from littoral.node.engine import EngineParts
+from littoral.node.gateway import GatewayKeeper, Launch
+from littoral.node.learning import Learning
+from littoral.node.memory import Promises
+from littoral.node.session import SessionParts, Uplink
+from littoral.node.snapshot import HeldSnapshot, SnapshotFile
+
+MACHINE_EVERY = Seconds(10.0)
+FLUSH = Seconds(2.0)
+"""How long a stop waits for control to store the last records; they are safe either way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who this node is, in this run and this build."""
+
+    node: NodeId
+    name: str
+    boot: str
+    build: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeParts:
+    """Everything a node asks of the world.
+
+    ``session`` is the address of control's session listener; ``flight`` the mapped flight table;
+    ``report`` is told role and pid of all children; ``pack`` and ``unpack`` turn frames into bytes.
+    """
+
+    identity: Identity
+    network: Network
+    session: str
+    registry: Registry
+    blobs: Blobs
+    outbox: Outbox
+    disk: Disk
+    clock: Clock
+    chance: Chance
+    failpoints: Failpoints
+    sink: Sink
+    pack: Callable[[Frame], bytes]
+    unpack: Callable[[bytes], Frame]
+    flight: memoryview
+    gateway: Launch
+    machine: Callable[[], Machine]
+    report: Callable[[dict[str, int]], None]
+    drain_s: Seconds
+
+
+class _Wired:
+    """The parts of one node, knowing each other; nothing runs yet."""
+
+    def __init__(self, parts: NodeParts) -> None:
+        self.parts = parts
+        self.board = Board(clock=parts.clock, sink=parts.sink, report=parts.report)
+        table = FlightTable(parts.flight)
+        self.learning = Learning(self.board, open_now=table.open)
+        self.booking = Booking(
+            table,
+            parts.outbox,
+            failpoints=parts.failpoints,
+            board=self.board,
+            booked=self._booked,
+        )
+        self.keeper = GatewayKeeper(
+            parts.gateway,
+            board=self.board,
+            booking=self.booking,
+            clock=parts.clock,
+            chance=parts.chance,
+            drain_s=parts.drain_s,
+        )
+        self.converger = Converger(
+            self._engine_parts(), drain_s=parts.drain_s, idle=self.booking.idle
+        )
+        self.held = HeldSnapshot(
+            parts.identity.node,
+            SnapshotFile(disk=parts.disk, pack=parts.pack, unpack=parts.unpack),
+            failpoints=parts.failpoints,
+            swapped=self._swapped,
+        )
+        self.uplink = Uplink(self._session_parts())
+
+    def _engine_parts(self) -> EngineParts:
+        parts = self.parts
+        return EngineParts(
+            registry=parts.registry,
+            locate=self._locate,
+            clock=parts.clock,
+            chance=parts.chance,
+            failpoints=parts.failpoints,
+            board=self.board,
+            promises=Promises(),
+            machine=parts.machine,
+        )
+
+    async def _locate(self, digest: Digest) -> str | None:
+        """Find a blob; its content is checked on first use, which takes its time."""
+        return await to_thread.run_sync(self.parts.blobs.path, digest)
+
+    def _session_parts(self) -> SessionParts:
+        parts, identity = self.parts, self.parts.identity
+        hello = Hello(
+            protocol=PROTOCOL,
+            node=identity.node,
+            name=identity.name,
+            boot=identity.boot,
+            build=identity.build,
+            outbox=parts.outbox.name,
+            snapshot=(0, 0),
+        )
+        return SessionParts(
+            network=parts.network,
+            address=parts.session,
+            hello=hello,
+            held=self.held,
+            outbox=parts.outbox,
+            board=self.board,
+            clock=parts.clock,
+            chance=parts.chance,
+            failpoints=parts.failpoints,
+        )
+
+    def _booked(self, records: Sequence[UsageRecord]) -> None:
+        self.learning.take(records)
+        self.uplink.appended()
+
+    def _swapped(self, snapshot: Snapshot) -> None:
+        self.board.put_snapshot(snapshot)
+        self.converger.want(snapshot.assignments)
+
+    async def watch_machine(self) -> None:
+        """Keep the host's figures fresh."""
+        while True:
+            self.board.machine = self.parts.machine()
+            await anyio.sleep(MACHINE_EVERY)
+
+
+async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
+    """Run a node: engines, gateway, outbox and session, until ``stop`` is set.
+
+    It serves from its held snapshot at once and needs nobody. On ``stop`` the gateway finishes
+    what is open, all of it is booked, control gets a moment to store it, then the engines end.
+    """
+    node = _Wired(parts)
+    try:
+        node.held.load()
+    except Damaged as error:
+        node.board.say_error("snapshot", error)
+    async with anyio.create_task_group() as group:
+        group.start_soon(node.watch_machine)
+        group.start_soon(node.learning.run)
+        group.start_soon(node.converger.run)
+        group.start_soon(node.uplink.run)
+
+        async def stopper() -> None:
+            await stop.wait()
+            node.keeper.stop()
+
+        group.start_soon(stopper)
+        await node.keeper.run()
+        with anyio.move_on_after(FLUSH):
+            await node.uplink.flush()
+        group.cancel_scope.cancel()

@@ -1,0 +1,188 @@
+"""The node's session with control: state comes down, status and usage go up, and neither is needed.
+
+Everything works without it, for ever: the node serves from its held snapshot and keeps its records.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import anyio
+
+from littoral.domain.errors import LittoralError
+from littoral.domain.node import NodeStatus
+from littoral.domain.ports import (
+    Chance,
+    Channel,
+    ChannelClosed,
+    Clock,
+    Failpoints,
+    Network,
+    Outbox,
+)
+from littoral.domain.session import (
+    Beat,
+    Goodbye,
+    Hello,
+    Records,
+    SnapshotOffer,
+    Stored,
+    Welcome,
+)
+from littoral.domain.units import Seconds
+from littoral.domain.usage import StoredRecord
+from littoral.node.backoff import delay
+from littoral.node.board import Board
+from littoral.node.signal import Signal
+from littoral.node.snapshot import HeldSnapshot
+
+WELCOME_WITHIN = Seconds(10.0)
+STORED_WITHIN = Seconds(10.0)
+"""No answer to records for so long: send them again from control's cursor."""
+GATHER = Seconds(0.1)
+"""How long records may wait for company."""
+FEW, MANY = 50, 500
+"""Rows of a batch: wait for the first number, never send more than the second."""
+SHORT = Seconds(1.0)
+"""Pause before records that control did not take are sent again."""
+LOOK = Seconds(5.0)
+"""How often the outbox is looked at without being told."""
+SETTLE = Seconds(0.05)
+"""Changes within this time are told together."""
+STEADY = Seconds(60.0)
+REDIAL_CAP = Seconds(5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionParts:
+    """What a session needs; ``hello`` is said with the present outbox and snapshot."""
+
+    network: Network
+    address: str
+    hello: Hello
+    held: HeldSnapshot
+    outbox: Outbox
+    board: Board
+    clock: Clock
+    chance: Chance
+    failpoints: Failpoints
+
+
+class Uplink:
+    """Dials control again and again, and runs one session after the other.
+
+    Args:
+        parts: The world.
+    """
+
+    def __init__(self, parts: SessionParts) -> None:
+        self._parts = parts
+        self._appended = Signal()
+        self._stored = Signal()
+        self._cursor = 0
+        self.connected = False
+
+    def appended(self) -> None:
+        """There are new records in the outbox."""
+        self._appended.notify()
+
+    async def run(self) -> None:
+        """Keep a session until cancelled."""
+        parts, streak = self._parts, 0
+        while True:
+            began = parts.clock.now()
+            try:
+                async with parts.network.dial(parts.address) as channel:
+                    await self._session(channel)
+            except* (ChannelClosed, LittoralError, TimeoutError):
+                pass  # whatever ended it, the next try starts from control's cursor
+            if self.connected:
+                parts.board.say("session", "session_ended", "control is not connected")
+            self.connected = False
+            streak = 0 if parts.clock.now() - began >= STEADY else streak + 1
+            await anyio.sleep(delay(streak - 1, cap_s=REDIAL_CAP, chance=parts.chance))
+
+    async def flush(self) -> None:
+        """Wait until control has stored everything; without a session that is never."""
+        while not self.connected or await self._parts.outbox.read(self._cursor, 1):
+            await self._stored.wait()
+
+    async def _session(self, channel: Channel) -> None:
+        parts = self._parts
+        hello = replace(parts.hello, outbox=parts.outbox.name, snapshot=parts.held.number)
+        await channel.send(hello)
+        with anyio.fail_after(WELCOME_WITHIN):
+            welcome = await channel.receive()
+        if not isinstance(welcome, Welcome):
+            raise ChannelClosed(f"control said {welcome!r} instead of welcome")
+        await self._is_stored(welcome.stored)
+        if parts.outbox.name != hello.outbox:
+            raise ChannelClosed("control knows records that this disk has lost: a new name")
+        self.connected = True
+        parts.board.say("session", "session_began", "control is connected")
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._beat, channel, welcome.beat_s)
+            group.start_soon(self._push, channel)
+            await self._listen(channel)
+
+    async def _listen(self, channel: Channel) -> None:
+        while True:
+            frame = await channel.receive()
+            match frame:
+                case SnapshotOffer():
+                    await channel.send(self._parts.held.offer(frame.snapshot))
+                case Stored() if frame.outbox == self._parts.outbox.name:
+                    await self._is_stored(frame.upto)
+                case Goodbye():
+                    raise ChannelClosed(f"control said goodbye: {frame.code}")
+                case _:
+                    continue
+
+    async def _is_stored(self, upto: int) -> None:
+        self._cursor = upto
+        await self._parts.outbox.stored(upto)
+        self._stored.notify()
+
+    async def _beat(self, channel: Channel, every: Seconds) -> None:
+        """Beat on time, and at once when the status changed."""
+        board, clock = self._parts.board, self._parts.clock
+        told: NodeStatus | None = None
+        number, due = 0, clock.now()
+        while True:
+            late = clock.now() >= due
+            if late or board.has_events or board.status() != told:
+                board.outbox_depth = await self._parts.outbox.depth()
+                status = board.status()
+                news = board.take_events()
+                changed = replace(status, events=news) if news or status != told else None
+                number += 1
+                await channel.send(Beat(number=number, status=changed))
+                told = status
+            if late:
+                due = Seconds(clock.now() + every * (0.9 + 0.2 * self._parts.chance.random()))
+            if await board.changed.wait(at_most_s=max(0.0, due - clock.now())):
+                await anyio.sleep(SETTLE)
+
+    async def _push(self, channel: Channel) -> None:
+        """Send records from control's cursor on, one batch at a time."""
+        while True:
+            rows = await self._rows()
+            if not rows:
+                await self._appended.wait(at_most_s=LOOK)
+                continue
+            await channel.send(Records(outbox=self._parts.outbox.name, rows=tuple(rows)))
+            self._parts.failpoints.hit("records.sent")
+            await self._until_stored(rows[-1].seq)
+
+    async def _rows(self) -> Sequence[StoredRecord]:
+        rows = await self._parts.outbox.read(self._cursor, MANY)
+        if 0 < len(rows) < FEW:
+            await anyio.sleep(GATHER)
+            rows = await self._parts.outbox.read(self._cursor, MANY)
+        return rows
+
+    async def _until_stored(self, last: int) -> None:
+        """Wait for control's answer; one that is short means: again from its cursor."""
+        if self._cursor >= last:
+            return
+        if await self._stored.wait(at_most_s=STORED_WITHIN) and self._cursor < last:
+            await anyio.sleep(SHORT)

@@ -1,0 +1,22 @@
+"""Signal: wake everybody who waits for a change; whoever comes later waits for the next one."""
+
+import anyio
+
+
+class Signal:
+    """An event that can happen again. Look at the state first, then wait: nothing is missed."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def notify(self) -> None:
+        """Wake all who wait now."""
+        event, self._event = self._event, anyio.Event()
+        event.set()
+
+    async def wait(self, *, at_most_s: float | None = None) -> bool:
+        """Wait for the next ``notify``; False when ``at_most_s`` passed first."""
+        event = self._event
+        with anyio.move_on_after(at_most_s):
+            await event.wait()
+        return event.is_set()
