@@ -41,6 +41,9 @@ class ModelApi:
 
     def routes(self) -> Sequence[Route]:
         """Its operations."""
+        return (*self._reading(), *self._changing())
+
+    def _reading(self) -> Sequence[Route]:
         return (
             Route(
                 method="GET",
@@ -58,6 +61,18 @@ class ModelApi:
                 summary="One model.",
                 gives=ModelView,
             ),
+            Route(
+                method="GET",
+                path="/api/v1/catalogue",
+                handler=self.catalogue,
+                policy=Needs("resource.read"),
+                summary="Models that can be pulled by name alone.",
+                gives=tuple[CatalogueEntry, ...],
+            ),
+        )
+
+    def _changing(self) -> Sequence[Route]:
+        return (
             Route(
                 method="DELETE",
                 path="/api/v1/models/{name}",
@@ -83,14 +98,6 @@ class ModelApi:
                 policy=Needs("model.write"),
                 summary="Stop obtaining; what was fetched stays for a later pull.",
                 gives=ModelView,
-            ),
-            Route(
-                method="GET",
-                path="/api/v1/catalogue",
-                handler=self.catalogue,
-                policy=Needs("resource.read"),
-                summary="Models that can be pulled by name alone.",
-                gives=tuple[CatalogueEntry, ...],
             ),
         )
 
