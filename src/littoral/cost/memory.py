@@ -1,6 +1,5 @@
 """Memory: whether a model fits a machine, and how many slots and how much context it may have."""
 
-import math
 from typing import Final
 
 from littoral.domain.endpoint import Fit, Machine
@@ -74,7 +73,7 @@ def _most(room: int, size: int) -> int:
 
 def _advice(room: int, per_token: int, *, slots: int, context: int) -> str:
     if room < per_token * SHORTEST:
-        short = math.ceil((per_token * SHORTEST - room) / USABLE)
+        short = per_token * SHORTEST - room
         return (
             f"free {_mega(short)} MB of memory or take a smaller model: "
             f"even one slot with a context of {SHORTEST} does not fit"

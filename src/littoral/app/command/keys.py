@@ -1,0 +1,135 @@
+"""``littoral keys``: make, list and revoke API keys."""
+
+from typing import Annotated, cast, get_args
+
+from cyclopts import Parameter
+
+from littoral.app.command import parsing
+from littoral.app.command.confirm import confirm
+from littoral.app.command.encoding import plain
+from littoral.app.command.figures import moment
+from littoral.app.command.reach import HERE, Reach
+from littoral.app.command.screen import screen
+from littoral.app.command.site import admin
+from littoral.app.system import SystemClock
+from littoral.domain.errors import InvalidInput, UnknownName
+from littoral.domain.ids import KeyId
+from littoral.domain.project import Key, Scope
+from littoral.domain.units import Micros
+from littoral.domain.view import KeyRequest
+
+
+def create(
+    name: str,
+    /,
+    *,
+    models: str = "*",
+    rpm: Annotated[int | None, Parameter(name="--rpm")] = None,
+    expires: str | None = None,
+    scope: str = "infer",
+    reach: Reach = HERE,
+) -> None:
+    """Make a key. Standard output holds the key alone, so that it can be captured.
+
+    Args:
+        name: Whose it is or what for.
+        models: Names of models it may use, with commas; * is all.
+        rpm: Most requests a minute.
+        expires: After how many days it ends, such as 30d.
+        scope: What it may do, with commas: infer, read, write, keys, admin.
+        reach: Which instance.
+    """
+    shown = screen(as_json=reach.json)
+    wanted = KeyRequest(
+        name=name,
+        scopes=_scopes(scope),
+        models=parsing.words(models),
+        requests_per_minute=rpm,
+        expires_in_days=None if expires is None else parsing.whole_days(expires, what="--expires"),
+    )
+    with admin(reach) as control:
+        minted = control.create_key(wanted)
+    shown.note("keys.made", name=minted.key.name, id=minted.key.id)
+    shown.line(minted.secret)
+    shown.json(plain(minted))
+
+
+def _scopes(text: str) -> tuple[Scope, ...]:
+    known = cast("tuple[Scope, ...]", get_args(Scope))
+    given = parsing.words(text)
+    unknown = [word for word in given if word not in known]
+    if unknown or not given:
+        raise InvalidInput(f"--scope: no scope {''.join(unknown[:1])!r}; known: {', '.join(known)}")
+    return tuple(scope for scope in known if scope in given)
+
+
+def list_keys(*, reach: Reach = HERE) -> None:
+    """List keys.
+
+    Args:
+        reach: Which instance.
+    """
+    shown = screen(as_json=reach.json)
+    with admin(reach) as control:
+        keys = control.keys()
+    shown.json({"keys": plain(keys)})
+    if not keys:
+        shown.note("keys.none")
+        return
+    now = SystemClock().wall()
+    rows = [
+        (
+            key.id,
+            key.name,
+            key.project,
+            ",".join(key.scopes),
+            ",".join(key.models),
+            "-" if key.requests_per_minute is None else str(key.requests_per_minute),
+            "-" if key.expires_us is None else moment(key.expires_us),
+            state(key, now=now),
+        )
+        for key in keys
+    ]
+    head = ("ID", "NAME", "PROJECT", "SCOPES", "MODELS", "RPM", "EXPIRES", "STATE")
+    shown.rows(head, rows, right=(5,))
+
+
+def state(key: Key, *, now: Micros) -> str:
+    """Whether a key is good."""
+    if key.revoked_us is not None:
+        return "revoked"
+    if key.expires_us is not None and key.expires_us <= now:
+        return "expired"
+    return "good"
+
+
+def revoke(key: str, /, *, yes: bool = False, reach: Reach = HERE) -> int:
+    """Revoke a key.
+
+    Args:
+        key: Its id, or its name where only one good key has that name.
+        yes: Do not ask.
+        reach: Which instance.
+    """
+    shown = screen(as_json=reach.json)
+    with admin(reach) as control:
+        found = _found(control.keys(), key)
+        if not confirm(shown, shown.say("confirm.key", name=f"{found.name} ({found.id})"), yes=yes):
+            return 1
+        control.revoke_key(KeyId(found.id))
+    shown.note("keys.revoked", name=found.name, id=found.id)
+    shown.json({"revoked": found.id})
+    return 0
+
+
+def _found(keys: list[Key], wanted: str) -> Key:
+    by_id = [key for key in keys if key.id == wanted]
+    named = [key for key in keys if key.name == wanted and key.revoked_us is None]
+    if by_id:
+        return by_id[0]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        ids = ", ".join(key.id for key in named)
+        raise InvalidInput(f"{len(named)} keys are named {wanted!r}; revoke by id: {ids}")
+    raise UnknownName(f"no key {wanted!r}; see: littoral keys list")

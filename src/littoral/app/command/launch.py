@@ -1,0 +1,107 @@
+"""Starting the supervisor, in this process or in the background, and waiting for it."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from littoral.app.command.local import alive, answers, running
+from littoral.app.command.reach import Reach
+from littoral.app.command.site import admin
+from littoral.app.command.waiting import Patience
+from littoral.app.settings import Settings
+from littoral.domain.errors import LittoralError, Unavailable
+from littoral.domain.units import Seconds
+
+READY_S = Seconds(60.0)
+LOG_TAIL = 5
+PRIVATE = 0o700
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A supervisor that was just started; ``log`` and ``seen`` say where its own words begin."""
+
+    pid: int
+    log: Path | None = None
+    seen: int = 0
+
+
+def background(settings: Settings) -> Started:
+    """Start the supervisor in a session of its own, its output in ``logs/supervisor.log``."""
+    log = settings.path("logs/supervisor.log")
+    Path(settings.data_dir).mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    log.parent.mkdir(mode=PRIVATE, exist_ok=True)
+    with log.open("ab") as stream:
+        log.chmod(0o600)
+        seen = stream.tell()
+        process = subprocess.Popen(  # noqa: S603  this very program
+            supervise(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+    return Started(pid=process.pid, log=log, seen=seen)
+
+
+def supervise(settings: Settings) -> list[str]:
+    """The command line of a supervisor that says nothing."""
+    told = ["--data-dir", settings.data_dir, "--host", settings.host, "--port", str(settings.port)]
+    return [sys.executable, "-m", "littoral", "up", "--quiet", *told]
+
+
+def beside(command: list[str]) -> None:
+    """Run a program beside this process on the same terminal, and not as its child.
+
+    This process goes on as the supervisor, which asks only its own children how they ended.
+    """
+    middle = os.fork()
+    if middle == 0:  # pragma: no cover  runs in another process
+        try:
+            if os.fork() == 0:
+                os.execv(command[0], command)  # noqa: S606  this very program
+        finally:
+            os._exit(0)
+    os.waitpid(middle, 0)
+
+
+def await_ready(settings: Settings, reach: Reach, started: Started) -> str:
+    """Wait until the gateway and control answer; returns the address.
+
+    Raises:
+        Unavailable: The supervisor ended (the message ends its log), or is not ready in time.
+    """
+
+    def ready() -> str | None:
+        here = running(settings)
+        if not alive(started.pid):
+            raise Unavailable(why(started))
+        if here is None or answers(here.url, "/readyz") != 200:
+            return None
+        try:
+            with admin(reach) as control:
+                control.status()
+        except LittoralError:
+            return None
+        return here.url
+
+    url = Patience().until(ready, timeout_s=READY_S)
+    if url is None:
+        raise Unavailable(
+            f"Littoral is not ready after {READY_S:.0f} s; see: littoral status, littoral logs"
+        )
+    return url
+
+
+def why(started: Started) -> str:
+    """Why a supervisor ended, from what it wrote."""
+    if started.log is None:
+        return "Littoral ended before it was ready"
+    with started.log.open("rb") as stream:
+        stream.seek(started.seen)
+        text = stream.read(1 << 16).decode("utf-8", "replace")
+    last = [line for line in text.splitlines() if line.strip()][-LOG_TAIL:]
+    told = [line.removeprefix("error: ") for line in last if line.startswith("error: ")] or last
+    return "Littoral did not start: " + ("\n  ".join(told) or f"see {started.log}")

@@ -1,0 +1,101 @@
+"""The instance on this host, as its files and the kernel show it; it need not answer."""
+
+import os
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit
+
+from littoral.app import supervisor
+from littoral.app.settings import Settings
+from littoral.domain.units import Bytes, Seconds
+
+PROBE_S = 2.0
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """One process of an instance."""
+
+    role: str
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """What the supervisor wrote down of itself and its children."""
+
+    pid: int
+    url: str
+    version: str
+    processes: tuple[Process, ...]
+
+
+def running(settings: Settings) -> Running | None:
+    """The instance in this data folder, if its supervisor lives."""
+    try:
+        told = supervisor.status(settings)
+    except (OSError, ValueError):
+        return None
+    pid = None if told is None else told.get("pid")
+    if told is None or not isinstance(pid, int):
+        return None
+    rows = cast("list[dict[str, object]]", told.get("processes", []))
+    return Running(
+        pid=pid,
+        url=str(told.get("url", "")),
+        version=str(told.get("version", "")),
+        processes=tuple(_process(row) for row in rows),
+    )
+
+
+def _process(row: dict[str, object]) -> Process:
+    pid = row.get("pid")
+    return Process(role=str(row.get("role", "")), pid=pid if isinstance(pid, int) else 0)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this id runs (a zombie does not)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def memory(pid: int) -> Bytes | None:
+    """Proportional set size of a process: shared pages are split among those who share them."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8")
+    except OSError:
+        return None
+    for line in text.splitlines():
+        if line.startswith("Pss:"):
+            return Bytes(int(line.split()[1]) * 1024)
+    return None
+
+
+def uptime(pid: int) -> Seconds | None:
+    """How long a process has run."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
+        now = float(Path("/proc/uptime").read_text("utf-8").split()[0])
+    except OSError:
+        return None
+    started = int(stat.rpartition(")")[2].split()[19]) / TICKS
+    return Seconds(max(0.0, now - started))
+
+
+def answers(url: str, path: str) -> int | None:
+    """The status of a GET without a key, or None where nothing answers in time."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=PROBE_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()

@@ -1,0 +1,80 @@
+"""``littoral nodes``: the machines that serve."""
+
+from littoral.app.command.encoding import plain
+from littoral.app.command.figures import moment, size
+from littoral.app.command.reach import HERE, Reach
+from littoral.app.command.screen import Screen, screen
+from littoral.app.command.site import admin
+from littoral.domain.errors import UnknownName
+from littoral.domain.node import Node
+
+
+def list_nodes(*, reach: Reach = HERE) -> None:
+    """List nodes.
+
+    Args:
+        reach: Which instance.
+    """
+    shown = screen(as_json=reach.json)
+    with admin(reach) as control:
+        nodes = control.nodes()
+    shown.json({"nodes": plain(nodes)})
+    if not nodes:
+        shown.note("nodes.none")
+        return
+    rows = [
+        (node.name, node.id, node.state, moment(node.seen_us), *_figures(node), node.build)
+        for node in nodes
+    ]
+    head = ("NODE", "ID", "STATE", "SEEN", "CORES", "FREE", "ENDPOINTS", "OUTBOX", "BUILD")
+    shown.rows(head, rows, right=(4, 5, 6, 7))
+
+
+def _figures(node: Node) -> tuple[str, ...]:
+    status = node.status
+    if status is None:
+        return ("-", "-", "-", "-")
+    ready = sum(endpoint.state == "ready" for endpoint in status.endpoints)
+    return (
+        str(status.machine.cores),
+        size(status.machine.memory_free),
+        f"{ready}/{len(status.endpoints)}",
+        str(status.outbox_depth),
+    )
+
+
+def show(name: str, /, *, reach: Reach = HERE) -> None:
+    """Show one node.
+
+    Args:
+        name: Its name or id.
+        reach: Which instance.
+    """
+    shown = screen(as_json=reach.json)
+    with admin(reach) as control:
+        nodes = control.nodes()
+    for node in nodes:
+        if name in {node.name, node.id}:
+            shown.json(plain(node))
+            _show(shown, node)
+            return
+    known = ", ".join(node.name for node in nodes) or "none"
+    raise UnknownName(f"no node {name!r}; known: {known}")
+
+
+def _show(shown: Screen, node: Node) -> None:
+    shown.line(f"{node.name} ({node.id})  {node.state}  seen {moment(node.seen_us)}  {node.build}")
+    status = node.status
+    if status is None:
+        return
+    machine = status.machine
+    told = f"{size(machine.memory_free)} free of {size(machine.memory)}"
+    shown.line(f"{machine.cores} cores, {told}{', contended' if machine.contended else ''}")
+    epoch, version = status.snapshot
+    shown.line(f"snapshot {epoch}.{version}, {status.outbox_depth} usage records on their way")
+    shown.line()
+    rows = [
+        (each.id, each.deployment, each.engine, each.state, str(each.slots), each.reason)
+        for each in status.endpoints
+    ]
+    shown.rows(("ENDPOINT", "DEPLOYMENT", "ENGINE", "STATE", "SLOTS", "WHY"), rows, right=(4,))

@@ -1,0 +1,112 @@
+"""``littoral up``: control and one node on this host."""
+
+import os
+import sys
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from littoral.app import supervisor
+from littoral.app.command.announce import Plan, announce
+from littoral.app.command.launch import Started, background, beside
+from littoral.app.command.local import running
+from littoral.app.command.reach import HERE, Reach, settings_of
+from littoral.app.command.screen import screen
+from littoral.app.settings import Settings
+from littoral.domain.deployment import EngineKind
+from littoral.domain.errors import InvalidInput
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """How to start.
+
+    Args:
+        detach: Run in the background; else this terminal stays with it until Ctrl-C.
+        model: Also fetch this model (a catalogue name or a source), deploy and try it.
+        engine: What runs the model.
+        host: IP address to listen on; by default 127.0.0.1.
+        port: TCP port to listen on; by default 8080.
+    """
+
+    detach: Annotated[bool, Parameter(name=["--detach", "-d"])] = False
+    model: str | None = None
+    engine: EngineKind = "llama_cpp"
+    host: str | None = None
+    port: int | None = None
+
+
+START = Start()
+
+
+@Parameter(name="*", show=False)
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    """How the program calls itself: ``quiet`` supervises only, ``announcing`` tells only.
+
+    Args:
+        quiet: Be the supervisor and say nothing.
+        announcing: Be what follows the start of the supervisor with this pid.
+        first: Show the key.
+    """
+
+    quiet: bool = False
+    announcing: int | None = None
+    first: bool = False
+
+
+INNER = Inner()
+
+
+def up(*, start: Start = START, inner: Inner = INNER, reach: Reach = HERE) -> int:
+    """Start, unless it runs already; safe to repeat.
+
+    Args:
+        start: How to start.
+        inner: For the program itself.
+        reach: Which instance.
+    """
+    if reach.url is not None:
+        raise InvalidInput("littoral up starts an instance on this machine: leave --url out")
+    shown = screen(as_json=reach.json)
+    settings = settings_of(reach, host=start.host, port=start.port)
+    plan = partial(
+        Plan,
+        settings=settings,
+        reach=replace(reach, data_dir=Path(settings.data_dir)),
+        detached=start.detach or inner.announcing is None,
+        model=start.model,
+        engine=start.engine,
+    )
+    if inner.quiet:
+        return supervisor.run(settings)
+    if inner.announcing is not None:
+        pid = inner.announcing
+        announce(shown, plan(first=inner.first, started=Started(pid=pid)))
+        return 0
+    here = running(settings)
+    if here is not None:
+        shown.note("up.running", pid=here.pid)
+        announce(shown, plan(first=False, started=None))
+        return 0
+    first = not settings.path("admin.key").exists()
+    shown.note("up.starting")
+    if start.detach:
+        started = background(settings)
+        announce(shown, plan(first=first, started=started))
+        return 0
+    beside(_announcer(settings, start, reach, first=first))
+    return supervisor.run(settings)
+
+
+def _announcer(settings: Settings, start: Start, reach: Reach, *, first: bool) -> list[str]:
+    words = [sys.executable, "-m", "littoral", "up", "--announcing", str(os.getpid())]
+    words += ["--data-dir", settings.data_dir, "--engine", start.engine]
+    words += ["--model", start.model] if start.model else []
+    words += ["--first"] if first else []
+    words += ["--json"] if reach.json else []
+    return words

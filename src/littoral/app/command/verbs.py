@@ -1,0 +1,121 @@
+"""The table of all commands: name, where its code is, group, examples."""
+
+from typing import Literal, NamedTuple, TypeAlias
+
+Group: TypeAlias = Literal["run", "serve", "use", "watch"]
+HOME = "littoral.app.command"
+
+
+class Verb(NamedTuple):
+    """One command: ``target`` is ``module:function`` under this package."""
+
+    name: str
+    target: str
+    group: Group
+    examples: tuple[str, ...]
+
+
+VERBS: tuple[Verb, ...] = (
+    Verb(
+        "up",
+        "up:up",
+        "run",
+        (
+            "littoral up",
+            "littoral up --model smollm2-135m",
+            "littoral up --detach --port 8090 --data-dir ~/littoral-test",
+        ),
+    ),
+    Verb("down", "down:down", "run", ("littoral down", "littoral down --timeout 60")),
+    Verb("status", "status:status", "run", ("littoral status", "littoral status --json")),
+    Verb(
+        "logs",
+        "logs:logs",
+        "run",
+        ("littoral logs", "littoral logs gateway -n 100", "littoral logs node -f"),
+    ),
+    Verb("doctor", "doctor:doctor", "run", ("littoral doctor", "littoral doctor --json")),
+    Verb("version", "version:version", "run", ("littoral version",)),
+    Verb(
+        "models pull",
+        "pull:pull",
+        "serve",
+        (
+            "littoral models pull smollm2-135m",
+            "littoral models pull file:/srv/weights/model.gguf --name mine",
+            "littoral models pull https://host/model.gguf --name mine --sha256 <64 hex>",
+        ),
+    ),
+    Verb("models list", "models:list_models", "serve", ("littoral models list",)),
+    Verb("models show", "models:show", "serve", ("littoral models show smollm2-135m",)),
+    Verb("models remove", "models:remove", "serve", ("littoral models remove mine --yes",)),
+    Verb("models cancel", "models:cancel", "serve", ("littoral models cancel mine",)),
+    Verb("models catalogue", "models:catalogue", "serve", ("littoral models catalogue",)),
+    Verb(
+        "deploy",
+        "deploy:deploy",
+        "serve",
+        (
+            "littoral deploy smollm2-135m",
+            "littoral deploy smollm2-135m --name small --slots 4 --context 4096",
+            "littoral deploy gpt-x --engine openai --upstream office --serves chat",
+            "littoral deploy echo --engine fake --option tpot_ms=20 --dry-run",
+        ),
+    ),
+    Verb(
+        "apply",
+        "apply:apply",
+        "serve",
+        (
+            "littoral apply -f site.yaml",
+            "littoral apply -f site/ --dry-run",
+            "cat x | littoral apply -f -",
+        ),
+    ),
+    Verb("diff", "apply:diff", "serve", ("littoral diff -f site.yaml",)),
+    Verb(
+        "get",
+        "get:get",
+        "serve",
+        ("littoral get deployments", "littoral get deployment smollm2-135m -o yaml"),
+    ),
+    Verb(
+        "delete",
+        "delete:delete",
+        "serve",
+        ("littoral delete deployment smollm2-135m", "littoral delete -f site.yaml --yes"),
+    ),
+    Verb(
+        "chat",
+        "chat:chat",
+        "use",
+        (
+            "littoral chat",
+            'littoral chat smollm2-135m "Why is the sky blue?"',
+            "cat letter.txt | littoral chat smollm2-135m --system 'Summarise in one sentence.'",
+        ),
+    ),
+    Verb(
+        "keys create",
+        "keys:create",
+        "use",
+        (
+            "littoral keys create alice",
+            "littoral keys create ci --models smollm2-135m --rpm 60 --expires 30d",
+            "littoral keys create ops --scope read,write",
+        ),
+    ),
+    Verb("keys list", "keys:list_keys", "use", ("littoral keys list",)),
+    Verb("keys revoke", "keys:revoke", "use", ("littoral keys revoke ABCDEFGHIJ --yes",)),
+    Verb(
+        "usage",
+        "usage:usage",
+        "watch",
+        ("littoral usage", "littoral usage --by key,model --since 7d", "littoral usage --json"),
+    ),
+    Verb("requests show", "requests:show", "watch", ("littoral requests show <x-request-id>",)),
+    Verb("nodes list", "nodes:list_nodes", "watch", ("littoral nodes list",)),
+    Verb("nodes show", "nodes:show", "watch", ("littoral nodes show local",)),
+    Verb("events", "events:events", "watch", ("littoral events", "littoral events -f")),
+)
+"""In the order in which people need them."""
