@@ -1,5 +1,6 @@
 """The reference is complete: whatever has a public name is on its page, with the same facts."""
 
+import ast
 import re
 from dataclasses import fields
 from typing import get_args
@@ -14,6 +15,7 @@ from littoral.domain.model import VersionSpec
 from littoral.domain.placement import Reason, Why
 from littoral.domain.project import Scope
 from littoral.domain.resource import SPECS
+from littoral.trust.role import SCOPE_OF
 
 CELL = re.compile(r"(?<!\\)\|")
 
@@ -121,3 +123,26 @@ def test_every_engine_and_every_scope_is_explained(root):
 def test_every_reason_of_a_decision_is_explained(root):
     written = rows(page(root, "explanation/routing"))
     assert set(written) == {*get_args(Reason), *get_args(Why)}
+
+
+def routes(sources):
+    """Method, path and policy of every ``Route(...)`` of the admin API, as written."""
+    for source in sources:
+        if source.name.startswith("control/api/"):
+            for node in ast.walk(source.tree):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Route":
+                    given = {word.arg: word.value for word in node.keywords}
+                    policy = ast.unparse(given["policy"])
+                    yield f"{given['method'].value} {given['path'].value}", policy
+
+
+def scope_of(policy: str) -> str:
+    action = re.fullmatch(r"Needs\('(.+)'\)", policy)
+    if action:
+        return f"`{SCOPE_OF[action[1]]}`"
+    return "none" if policy.startswith("Public(") else "any"
+
+
+def test_every_route_of_the_admin_api_is_in_the_reference_with_its_scope(root, sources):
+    written = {route: cells[0] for route, cells in rows(page(root, "reference/admin-api")).items()}
+    assert written == {route: scope_of(policy) for route, policy in routes(sources)}

@@ -1,5 +1,6 @@
 """Memory: whether a model fits a machine, and how many slots and how much context it may have."""
 
+import math
 from typing import Final
 
 from littoral.domain.endpoint import Fit, Machine
@@ -73,7 +74,7 @@ def _most(room: int, size: int) -> int:
 
 def _advice(room: int, per_token: int, *, slots: int, context: int) -> str:
     if room < per_token * SHORTEST:
-        short = per_token * SHORTEST - room
+        short = math.ceil((per_token * SHORTEST - room) / USABLE)
         return (
             f"free {_mega(short)} MB of memory or take a smaller model: "
             f"even one slot with a context of {SHORTEST} does not fit"

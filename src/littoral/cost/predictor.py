@@ -202,25 +202,18 @@ def _scored(predictor: Predictor, *, held: bool) -> Predictor:
 
 
 def _next_state(predictor: Predictor) -> Predictor:
-    covered = predictor.hits.bit_count()
-    match predictor.state:
-        case "cold":
-            return predictor
-        case "ok":
-            if covered > 36:
-                return predictor
-            doubtful = replace(
-                predictor,
-                scale=predictor.scale * 1.25,
-                recursion=widen(predictor.recursion, 4.0),
-            )
-            return _entered(doubtful, "suspect")
-        case "suspect":
-            if covered >= 42:
-                return _entered(predictor, "ok")
-            return _entered(predictor, "off") if covered < 30 else predictor
-        case "off":
-            return _entered(predictor, "suspect") if covered >= 40 else predictor
+    state, covered = predictor.state, predictor.hits.bit_count()
+    if state == "ok" and covered <= 36:
+        wider = widen(predictor.recursion, 4.0)
+        doubtful = replace(predictor, scale=predictor.scale * 1.25, recursion=wider)
+        return _entered(doubtful, "suspect")
+    if state == "suspect" and covered >= 42:
+        return _entered(predictor, "ok")
+    if state == "suspect" and covered < 30:
+        return _entered(predictor, "off")
+    if state == "off" and covered >= 40:
+        return _entered(predictor, "suspect")
+    return predictor
 
 
 def _entered(predictor: Predictor, state: State) -> Predictor:

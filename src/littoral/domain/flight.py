@@ -84,6 +84,20 @@ def write(
     buffer[at] = state
 
 
+def settle(buffer: Buffer, index: int, header: tuple[float, ...]) -> None:
+    """Write an open slot's final counts; at no point does it read as free.
+
+    Args:
+        buffer: The table.
+        index: Which slot.
+        header: As in ``write``.
+    """
+    at = index * SLOT_BYTES
+    packed = HEADER.pack(OPEN, *header, 0)
+    buffer[at + 1 : at + HEADER.size - 2] = packed[1:-2]
+    buffer[at] = SETTLED
+
+
 def free(buffer: Buffer, index: int) -> None:
     """Give a slot back."""
     buffer[index * SLOT_BYTES] = FREE
