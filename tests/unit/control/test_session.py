@@ -1,0 +1,272 @@
+"""Node sessions over an in-memory channel."""
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from littoral.control.fleet import DISCONNECTED_S, SUSPECT_S
+from littoral.domain.errors import StorageFull
+from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
+from littoral.domain.node import Event
+from littoral.domain.ports import ChannelClosed
+from littoral.domain.session import (
+    Applied,
+    Beat,
+    Goodbye,
+    Hello,
+    Records,
+    SnapshotOffer,
+    Stored,
+    Welcome,
+)
+from littoral.domain.units import Micros, Tokens
+from littoral.domain.usage import StoredRecord, UsageRecord
+from littoral.testing.channel import channel_pair
+from littoral.testing.failpoints import Crash
+
+pytestmark = pytest.mark.anyio
+
+HELLO = Hello(
+    protocol=1,
+    node=NodeId("nd_1"),
+    name="here",
+    boot="b1",
+    build="0.1.0",
+    outbox="ob_1",
+    snapshot=(0, 0),
+)
+
+
+def usage(request: str) -> UsageRecord:
+    return UsageRecord(
+        request=RequestId(request),
+        attempt=1,
+        project=ProjectId("default"),
+        key=KeyId("k"),
+        model="smol",
+        deployment=DeploymentName("chat"),
+        endpoint=EndpointId("chat-0"),
+        status="ok",
+        streamed=False,
+        estimated=False,
+        tokens_in=Tokens(3),
+        tokens_cached=Tokens(0),
+        tokens_out=Tokens(5),
+        at_us=Micros(1_800_000_000_000_000),
+        first_us=1,
+        total_us=2,
+        predicted_us=0,
+        predicted_p90_us=0,
+        cost=0.5,
+    )
+
+
+def rows(first: int, last: int) -> tuple[StoredRecord, ...]:
+    return tuple(StoredRecord(seq=n, record=usage(f"r{n}")) for n in range(first, last + 1))
+
+
+@asynccontextmanager
+async def dialled(site):
+    """A channel to a session server under way."""
+    near, far = channel_pair()
+    async with anyio.create_task_group() as group:
+        group.start_soon(site.control.sessions.serve, far)
+        yield near
+        await near.close()
+
+
+@asynccontextmanager
+async def opened(site, hello: Hello = HELLO):
+    """A session after its welcome and first offer."""
+    async with dialled(site) as channel:
+        await channel.send(hello)
+        welcome = await channel.receive()
+        assert isinstance(welcome, Welcome)
+        offer = await channel.receive()
+        assert isinstance(offer, SnapshotOffer)
+        yield channel, welcome, offer.snapshot
+
+
+async def frame(channel, kind):
+    found = await channel.receive()
+    assert isinstance(found, kind), found
+    return found
+
+
+async def test_a_node_is_welcomed_and_offered_its_snapshot(site):
+    async with opened(site) as (_, welcome, snapshot):
+        assert (welcome.protocol, welcome.stored) == (1, 0)
+        assert (snapshot.node, snapshot.epoch, snapshot.version) == (HELLO.node, 1, 1)
+        assert [grant.id for grant in snapshot.keys] == [site.admin.split("-")[2]]
+
+
+async def test_another_protocol_is_told_goodbye(site):
+    async with dialled(site) as channel:
+        await channel.send(replace(HELLO, protocol=2))
+        assert (await frame(channel, Goodbye)).code == "protocol"
+        with pytest.raises(ChannelClosed):
+            await channel.receive()
+    assert site.control.desk.fleet.nodes() == []
+
+
+async def test_a_first_frame_that_is_no_hello_is_told_goodbye(site):
+    async with dialled(site) as channel:
+        await channel.send(Beat(number=1))
+        assert (await frame(channel, Goodbye)).code == "protocol"
+
+
+async def test_a_change_is_offered_with_the_next_version(site, given):
+    async with opened(site) as (channel, _, snapshot):
+        body = {"documents": [given.FAKE]}
+        assert (await site.ask("POST", "/apply", json=body)).status_code == 200
+        offer = await frame(channel, SnapshotOffer)
+        assert offer.snapshot.version == snapshot.version + 1
+        assert [item.name for item in offer.snapshot.assignments] == ["echo"]
+
+
+async def test_revoking_a_key_is_offered_at_once(site):
+    async with opened(site) as (channel, _, _):
+        answer = await site.ask("POST", "/keys", json={"name": "k", "scopes": ["infer"]})
+        key = answer.json()["key"]["id"]
+        minted = (await frame(channel, SnapshotOffer)).snapshot
+        await site.ask("DELETE", f"/keys/{key}")
+        revoked = (await frame(channel, SnapshotOffer)).snapshot
+        assert [grant.revoked for grant in minted.keys if grant.id == key] == [False]
+        assert [grant.revoked for grant in revoked.keys if grant.id == key] == [True]
+
+
+async def test_a_ring_without_a_change_offers_nothing(site, given):
+    async with opened(site) as (channel, _, snapshot):
+        site.control.desk.bell.ring()
+        await site.ask("POST", "/apply", json={"documents": [given.FAKE]})
+        offer = await frame(channel, SnapshotOffer)
+        assert offer.snapshot.version == snapshot.version + 1
+
+
+async def test_records_are_applied_once_and_answered_with_the_cursor(site):
+    async with opened(site) as (channel, _, _):
+        await channel.send(Records(outbox="ob_1", rows=rows(1, 3)))
+        assert (await frame(channel, Stored)) == Stored(outbox="ob_1", upto=3)
+        await channel.send(Records(outbox="ob_1", rows=rows(2, 5)))
+        assert (await frame(channel, Stored)).upto == 5
+        await channel.send(Records(outbox="ob_1", rows=rows(7, 8)))
+        assert (await frame(channel, Stored)).upto == 5
+    async with opened(site) as (_, welcome, _):
+        assert welcome.stored == 5
+    [total] = site.ledger.sums(by=())
+    assert (total.requests, total.tokens_out) == (5, 25)
+
+
+async def test_a_death_between_applying_and_saying_so_doubles_nothing(site):
+    for failpoint in ("records.applied", "stored.sent"):
+        site.failpoints.arm(failpoint)
+        async with opened(site) as (channel, welcome, _):
+            last = welcome.stored + 2
+            await channel.send(Records(outbox="ob_1", rows=rows(welcome.stored + 1, last)))
+            assert (await frame(channel, Goodbye)).code == "internal"
+        async with opened(site) as (channel, welcome, _):
+            assert welcome.stored == last
+            await channel.send(Records(outbox="ob_1", rows=rows(1, last)))
+            assert (await frame(channel, Stored)).upto == last
+    assert all(error.subgroup(Crash) for _, error in site.reports)
+    assert len(site.reports) == 2
+    assert site.ledger.sums(by=())[0].requests == 4
+
+
+async def test_a_full_disk_ends_the_session_without_a_cursor(site):
+    def full(*_):
+        raise StorageFull("no room")
+
+    site.ledger.apply = full
+    async with opened(site) as (channel, _, _):
+        await channel.send(Records(outbox="ob_1", rows=rows(1, 1)))
+        goodbye = await frame(channel, Goodbye)
+        assert (goodbye.code, goodbye.after_s > 0) == ("storage_full", True)
+
+
+async def test_of_two_sessions_of_one_node_the_newer_wins(site, given):
+    async with (
+        opened(site) as (older, _, _),
+        opened(site, replace(HELLO, boot="b2")) as (newer, _, _),
+    ):
+        assert (await frame(older, Goodbye)).code == "superseded"
+        with pytest.raises(ChannelClosed):
+            await older.receive()
+        await newer.send(Beat(number=1, status=given.node_status()))
+        await newer.send(Records(outbox="ob_1", rows=()))
+        await frame(newer, Stored)
+        [node] = site.control.desk.fleet.nodes()
+        assert node.state == "connected"
+
+
+async def test_a_node_that_is_not_heard_becomes_suspect_then_disconnected(site, given):
+    def state() -> str:
+        return site.control.desk.fleet.nodes()[0].state
+
+    async with opened(site) as (channel, _, _):
+        assert state() == "joined"
+        await channel.send(Beat(number=1, status=given.node_status()))
+        await channel.send(Records(outbox="ob_1", rows=()))
+        await frame(channel, Stored)
+        assert state() == "connected"
+        site.clock.advance(SUSPECT_S)
+        assert state() == "suspect"
+        site.clock.advance(DISCONNECTED_S - SUSPECT_S)
+        assert state() == "disconnected"
+        await channel.send(Records(outbox="ob_1", rows=()))
+        await frame(channel, Stored)
+        assert state() == "connected"
+    assert state() == "disconnected"
+
+
+async def test_what_a_node_says_is_kept_without_credentials(site, given):
+    endpoint = given.endpoint("remote", credential="sk-canary-41")
+    event = Event(
+        at_us=Micros(1), level="warning", subject="engine", code="engine.crashed", message="boom"
+    )
+    status = given.node_status(endpoints=[endpoint], events=[event])
+    async with opened(site) as (channel, _, _):
+        await channel.send(Beat(number=1, status=status))
+        await channel.send(Applied(epoch=1, version=1, ok=True))
+        await channel.send(Applied(epoch=1, version=2, ok=False, reason="no room"))
+        await channel.send(Records(outbox="ob_1", rows=()))
+        await frame(channel, Stored)
+        shown = await site.ask("GET", "/nodes/nd_1")
+        events = (await site.ask("GET", "/events")).json()["items"]
+    assert "canary" not in shown.text
+    assert shown.json()["status"]["endpoints"][0]["id"] == "remote-0"
+    assert [item["event"]["code"] for item in events] == ["engine.crashed", "snapshot.refused"]
+
+
+async def test_a_node_that_serves_something_newer_is_caught_up_with(site):
+    async with opened(site, replace(HELLO, snapshot=(3, 41))) as (_, _, snapshot):
+        assert (snapshot.epoch, snapshot.version) == (3, 42)
+    site.start()
+    async with opened(site, replace(HELLO, snapshot=(3, 42))) as (_, _, snapshot):
+        assert (snapshot.epoch, snapshot.version) == (3, 42)
+
+
+async def test_a_restart_offers_the_same_version_again(site, given):
+    async with opened(site) as (channel, _, _):
+        await site.ask("POST", "/apply", json={"documents": [given.FAKE]})
+        before = (await frame(channel, SnapshotOffer)).snapshot
+    site.start()
+    async with opened(site, replace(HELLO, snapshot=(1, before.version))) as (_, _, after):
+        assert (after.version, after.assignments) == (before.version, before.assignments)
+        assert [node.id for node in site.control.desk.fleet.nodes()] == ["nd_1"]
+
+
+async def test_a_failure_of_one_session_is_reported_and_does_not_spread(site):
+    def broken(*_):
+        raise RuntimeError("canary")
+
+    cursor, site.ledger.cursor = site.ledger.cursor, broken
+    async with dialled(site) as channel:
+        await channel.send(HELLO)
+        assert (await frame(channel, Goodbye)).code == "internal"
+    assert [what for what, _ in site.reports] == ["session"]
+    site.ledger.cursor = cursor
+    async with opened(site):
+        pass
