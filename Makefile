@@ -34,7 +34,7 @@ static: dev     ## import contracts, types, dependencies, dead code
 	PYTHONPATH=src $(BIN)/lint-imports --no-logo
 	$(BIN)/basedpyright
 	$(BIN)/deptry src
-	$(BIN)/vulture
+	@$(PY) scripts/dead_code.py
 
 cover: dev      ## the default test suite, and how much of the code it runs
 	@$(BIN)/coverage erase
