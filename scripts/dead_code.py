@@ -52,8 +52,7 @@ def main() -> int:
     )
     finder.scavenge([str(ROOT / path) for path in options["paths"]])
     trees = {
-        path: ast.parse(path.read_text(encoding="utf-8"))
-        for path in (ROOT / "src").rglob("*.py")
+        path: ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "src").rglob("*.py")
     }
     named = {name for tree in trees.values() for name in called_by_name(tree)}
     fields = {(path, line) for path, tree in trees.items() for line in excused(tree)}
