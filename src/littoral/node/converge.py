@@ -86,7 +86,8 @@ class Converger:
             group.start_soon(self._hand_over, old, new)
 
     def _begin(self, assignment: Assignment, group: TaskGroup) -> "_Running":
-        running = _Running(engine=Supervised(assignment, self._parts), scope=anyio.CancelScope())
+        engine = Supervised(assignment, self._parts)
+        running = _Running(engine=engine, scope=anyio.CancelScope(), gone=anyio.Event())
         group.start_soon(running.run)
         return running
 
@@ -109,16 +110,19 @@ class Converger:
             await self._idle(running.engine.id)
         running.scope.cancel()
         running.engine.changed.notify()
+        await running.gone.wait()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Running:
-    """A supervised engine and the scope that ends it."""
+    """A supervised engine, the scope that ends it, and the event that it has ended."""
 
     engine: Supervised
     scope: anyio.CancelScope
+    gone: anyio.Event
 
     async def run(self) -> None:
         """Supervise until the scope is cancelled."""
         with self.scope:
             await self.engine.run()
+        self.gone.set()
