@@ -17,7 +17,7 @@ def document(routes: Sequence[Route], *, build: str) -> Mapping[str, object]:
     """Describe the routes as OpenAPI 3.1."""
     records = [ErrorAnswer, *(kind for route in routes for kind in _records(route))]
     schemas, components = msgspec.json.schema_components(
-        records, ref_template="#/components/schemas/{name}"
+        records, schema_hook=_anything, ref_template="#/components/schemas/{name}"
     )
     by_record = dict(zip(records, schemas, strict=True))
     paths: dict[str, dict[str, object]] = {}
@@ -32,6 +32,13 @@ def document(routes: Sequence[Route], *, build: str) -> Mapping[str, object]:
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _anything(kind: type[object]) -> dict[str, object]:
+    """A member of an open mapping may be any JSON value; there is no other foreign type."""
+    if kind is not object:
+        raise NotImplementedError(f"no schema for {kind!r}")
+    return {"description": "Any JSON value."}
 
 
 def _records(route: Route) -> list[object]:
