@@ -23,7 +23,8 @@ class Ballast:
             if self._path.stat().st_size == self._size:
                 return True
         try:
-            with self._path.open("wb") as file:
+            self._path.touch(mode=0o600)
+            with self._path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, self._size)
         except OSError:
             self.free()

@@ -183,16 +183,19 @@ class SqliteOutbox:
         def work() -> None:
             job.result = step(self._file)
 
-        job.error = self._attempt(work)
-        if isinstance(job.error, StorageFull):
-            job.error = self._attempt(work)
+        job.error = self._attempt(work, again=True)
 
-    def _attempt(self, work: Callable[[], None]) -> Exception | None:
-        """Do one piece of work and mend the file after it; returns what the caller gets to see."""
+    def _attempt(self, work: Callable[[], None], *, again: bool = False) -> Exception | None:
+        """Do one piece of work and mend the file after it; returns what the caller gets to see.
+
+        On a full disk ``again`` tries once more while the ballast is freed: what gives space back
+        may use it, new records may not.
+        """
         try:
             work()
         except apsw.FullError:
-            return self._attempt(self._file.make_room) or StorageFull(FULL)
+            error = self._attempt(lambda: self._file.make_room(work if again else None))
+            return error if again else error or StorageFull(FULL)
         except (apsw.IOError, apsw.CorruptError, apsw.NotADBError) as error:
             return self._mend(error)
         except Exception as error:  # noqa: BLE001  raised again in the task that waits for it

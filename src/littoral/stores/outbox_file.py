@@ -6,7 +6,7 @@ once every row is gone. They run without a gap from ``stored + 1`` to ``last``.
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +35,8 @@ INSERT = (
 READ = "select seq, body from outbox where seq > ? order by seq limit ?"
 GET = "select value from meta where name = ?"
 SET = "insert or replace into meta values(?, ?)"
-CHUNK = 500
-"""Rows deleted in one transaction."""
+CHUNK, CHUNK_WHEN_FULL = 500, 20
+"""Rows deleted in one transaction; the smaller one fits into the ballast."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,7 @@ class OutboxFile:
         self._lock: int | None = None
         self._connection: apsw.Connection | None = None
         self._frames = 0
+        self._chunk = CHUNK
         self.name = ""
         self.stored = 0
         self.last = 0
@@ -90,10 +91,10 @@ class OutboxFile:
         self._lock = sqlite.hold(self._path)
         try:
             self._attach()
+            self._ballast.take()
         except BaseException:
             self.close()
             raise
-        self._ballast.take()
 
     def close(self) -> None:
         """Checkpoint, close and unlock."""
@@ -106,16 +107,11 @@ class OutboxFile:
         """After an I/O error: close, open, check, and compare with what was acknowledged.
 
         A sync is never tried again on the same descriptors: the kernel may have dropped what it
-        could not write, and then say that all is well. The checkpoint of ``_attach`` writes and
+        could not write, and then say that all is well. The checkpoint on the way in writes and
         syncs everything readable anew.
         """
-        name, last = self.name, self.last
         self._detach()
         self._attach()
-        if self.name == name and self.last < last:
-            lost = last - self.last
-            self._renumber()
-            self._tell("outbox.rows_lost", f"{lost} acknowledged records are gone from the disk")
 
     def append(self, groups: Sequence[Sequence[UsageRecord]]) -> list[int]:
         """Write all groups in one synced transaction; returns the last number after each."""
@@ -155,12 +151,13 @@ class OutboxFile:
         restored or copied. Under the old name new records would be taken for known ones.
         """
         if upto > self.last:
+            known = f"{upto} records are stored, but only {self.last} were ever numbered"
             self._renumber()
-            self._tell("outbox.forked", f"{upto} records are stored, {self.last} were numbered")
+            self._tell("outbox.forked", f"{known}: the rest is sent under a new name")
             return
         connection = self._open_connection()
         while self.stored < upto:
-            chunk = min(upto, self.stored + CHUNK)
+            chunk = min(upto, self.stored + self._chunk)
 
             def delete(chunk: int = chunk) -> None:
                 run(connection, "delete from outbox where seq <= ?", (chunk,))
@@ -169,37 +166,62 @@ class OutboxFile:
             transact(connection, delete)
             self.stored = chunk
             self._world.failpoints.hit("rows.deleted")
+            self.tend()
 
-    def make_room(self) -> None:
-        """On a full disk: free the ballast, checkpoint, and take the ballast again if it fits."""
+    def make_room(self, work: Callable[[], None] | None = None) -> None:
+        """On a full disk: free the ballast, checkpoint, do ``work``, and take the ballast again."""
         self._ballast.free()
-        with contextlib.suppress(apsw.FullError):
-            self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        self.has_room()
+        self._chunk = CHUNK_WHEN_FULL
+        try:
+            with contextlib.suppress(apsw.FullError):
+                self._checkpoint()
+            if work is not None:
+                work()
+        finally:
+            self._chunk = CHUNK
+            self._ballast.take()
 
     def has_room(self) -> bool:
-        """Whether the ballast is in place, or could be put there now."""
-        return self._ballast.take()
+        """Whether records may be accepted.
+
+        Either the ballast is in place, or it can be put there now, or the file has as much room
+        inside, left by deleted rows.
+        """
+        if self._ballast.take():
+            return True
+        pages = run(self._open_connection(), "pragma freelist_count")[0][0]
+        return _int(pages) * 4096 >= self._tuning.ballast
 
     def tend(self) -> None:
         """Checkpoint when the write-ahead log has grown enough; called after the waiters woke."""
         if self._connection is not None and self._frames >= self._tuning.checkpoint_frames:
-            self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._checkpoint()
 
     def _attach(self) -> None:
         aside = f"{self._path}.damaged-{self._world.clock.wall()}"
         salvage.finish(self._path, aside)
         try:
-            self._connection = self._connect(self._path)
+            connection = self._connect(self._path)
         except (apsw.CorruptError, apsw.NotADBError):
             self._salvage(aside)
-            self._connection = self._connect(self._path)
-        self._connection.set_wal_hook(self._grew)
-        self.name = str(run(self._connection, GET, ("name",))[0][0])
-        self.stored = _int(run(self._connection, GET, ("stored",))[0][0])
-        highest = run(self._connection, "select coalesce(max(seq), 0) from outbox")
-        self.last = max(self.stored, _int(highest[0][0]))
-        self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            connection = self._connect(self._path)
+        try:
+            name = str(run(connection, GET, ("name",))[0][0])
+            stored = _int(run(connection, GET, ("stored",))[0][0])
+            highest = _int(run(connection, "select coalesce(max(seq), 0) from outbox")[0][0])
+            connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            last = max(stored, highest)
+            lost = self.last - last if name == self.name else 0
+            if lost > 0:
+                name, stored, last = self._renumbered(connection)
+        except apsw.Error:
+            connection.close()
+            raise
+        connection.set_wal_hook(self._grew)
+        self._connection = connection
+        self.name, self.stored, self.last = name, stored, last
+        if lost > 0:
+            self._tell("outbox.rows_lost", f"{lost} acknowledged records are gone from the disk")
 
     def _connect(self, path: str) -> apsw.Connection:
         connection = sqlite.connect(path, self._pragmas)
@@ -236,8 +258,10 @@ class OutboxFile:
         self._tell("outbox.damaged", f"the file was set aside as {Path(aside).name}: {kept}")
 
     def _renumber(self) -> None:
+        self.name, self.stored, self.last = self._renumbered(self._open_connection())
+
+    def _renumbered(self, connection: apsw.Connection) -> tuple[str, int, int]:
         """Begin a new name, its readable records numbered from 1."""
-        connection = self._open_connection()
         name, count = self._new_name(), 0
 
         def number() -> None:
@@ -253,7 +277,7 @@ class OutboxFile:
             run(connection, SET, ("stored", 0))
 
         transact(connection, number)
-        self.name, self.stored, self.last = name, 0, count
+        return name, 0, count
 
     def _open_connection(self) -> apsw.Connection:
         if self._connection is None:
@@ -262,8 +286,9 @@ class OutboxFile:
             raise Unavailable("the outbox is closed")
         return self._connection
 
-    def _checkpoint(self, mode: int) -> None:
-        self._open_connection().wal_checkpoint("main", mode)
+    def _checkpoint(self) -> None:
+        # PASSIVE leaves the log its blocks: on a full disk the next rows are written into them.
+        self._open_connection().wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _grew(self, _connection: apsw.Connection, _database: str, frames: int) -> int:
         self._frames = frames
