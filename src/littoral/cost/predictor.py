@@ -63,9 +63,10 @@ class Outcome:
 class Predictor:
     """Coefficients, quantiles of the residual, length of answers, and how far to trust it all.
 
-    ``q50`` and ``q90`` are quantiles of log(actual / plain prediction); ``hits`` has a bit an
-    outcome, the last in bit 0, set where the issued bound held; ``scored`` counts them since the
-    state last changed.
+    ``q50`` and ``q90`` are quantiles of log(actual / plain prediction) at the actual length,
+    ``out_p50`` and ``out_p90`` those of the length; ``share`` is what decoding takes of a request,
+    ``crowd`` how many others are in service, both of late. ``hits`` has a bit an outcome, the last
+    in bit 0, set where the issued bound held; ``scored`` counts them since the state last changed.
     """
 
     endpoint: EndpointId
@@ -75,6 +76,8 @@ class Predictor:
     q90: float = 0.3
     scale: float = 1.0
     out_p50: float = 128.0
+    out_p90: float = 256.0
+    share: float = 0.5
     crowd: float = 0.0
     count: int = 0
     hits: int = 0
@@ -108,20 +111,23 @@ def observe(predictor: Predictor, outcome: Outcome) -> Predictor:
         late = 0.0 < outcome.predicted_p90_s < outcome.total_s
         return _scored(predictor, held=False) if late else predictor
     full, first = _features(outcome)
-    error = math.log(outcome.total_s / predict(predictor.recursion.theta, full))
+    plain_s = predict(predictor.recursion.theta, full)
+    error = math.log(outcome.total_s / plain_s)
     recursion = predictor.recursion
     if outcome.first_s is not None:
         recursion = step(recursion, first, outcome.first_s)
     recursion = step(recursion, full, outcome.total_s)
     pace = 0.02 + 0.08 * math.exp(-predictor.count / 50)
     others = min(outcome.active, outcome.slots - 1)
-    longer = 1.0 if outcome.tokens_out > predictor.out_p50 else -1.0
+    prefill_s = predict(predictor.recursion.theta[:2], full[:2])
     learned = replace(
         predictor,
         recursion=recursion,
-        q50=predictor.q50 + pace * (0.5 if error > predictor.q50 else -0.5),
-        q90=predictor.q90 + pace * (TARGET if error > predictor.q90 else TARGET - 1.0),
-        out_p50=max(1.0, predictor.out_p50 * math.exp(pace * longer)),
+        q50=predictor.q50 + pace * _pull(error > predictor.q50, quantile=0.5),
+        q90=predictor.q90 + pace * _pull(error > predictor.q90, quantile=TARGET),
+        out_p50=_length(predictor.out_p50, outcome.tokens_out, pace=2 * pace, quantile=0.5),
+        out_p90=_length(predictor.out_p90, outcome.tokens_out, pace=2 * pace, quantile=TARGET),
+        share=predictor.share + pace * (1.0 - prefill_s / plain_s - predictor.share),
         crowd=predictor.crowd + 0.25 * (others - predictor.crowd),
         count=predictor.count + 1,
     )
@@ -134,7 +140,8 @@ def observe(predictor: Predictor, outcome: Outcome) -> Predictor:
 def fold(predictor: Predictor, *, version: int) -> Folded:
     """Return the coefficients that ``decide`` reads, at the load seen of late.
 
-    A predictor that is cold promises three times its median; one that is off promises what is
+    The width joins what the speed and what the length of answers leave open. A predictor that is
+    cold promises three times its median; one that is off promises what is
     known of an unmeasured machine, and goes on learning.
 
     Args:
@@ -146,7 +153,10 @@ def fold(predictor: Predictor, *, version: int) -> Folded:
     theta, state = predictor.recursion.theta, predictor.state
     if not all(map(math.isfinite, (*theta, predictor.q50, predictor.q90, predictor.scale))):
         state = "off"
-    centre, width = math.exp(predictor.q50), max(NARROWEST, predictor.q90 - predictor.q50)
+    centre = math.exp(predictor.q50)
+    speed = max(NARROWEST, predictor.q90 - predictor.q50)
+    length = math.log(max(1.0, predictor.out_p90 / predictor.out_p50))
+    width = math.hypot(speed, predictor.share * length)
     crowd, scale = predictor.crowd, predictor.scale
     if state == "off":
         theta, centre, crowd = tuple(predictor.prior), 1.0, 0.0
@@ -179,6 +189,16 @@ def _features(outcome: Outcome) -> tuple[tuple[float, ...], tuple[float, ...]]:
     full = tuple(value * (1.0 + wait) for value in plain)
     first = (1.0 + wait, uncached * (1.0 + wait), plain[2] * wait, plain[3] * wait)
     return full, first
+
+
+def _pull(above: bool, *, quantile: float) -> float:  # noqa: FBT001  a comparison's result
+    """Return where an outcome pulls a quantile that lies below (or not) what came."""
+    return quantile if above else quantile - 1.0
+
+
+def _length(tracked: float, tokens_out: int, *, pace: float, quantile: float) -> float:
+    pull = _pull(tokens_out > tracked, quantile=quantile)
+    return max(1.0, tracked * math.exp(pace * pull))
 
 
 def _bound(predictor: Predictor, features: tuple[float, ...]) -> float:

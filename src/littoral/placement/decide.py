@@ -92,7 +92,7 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
     late: list[_Option] = []
     for position, row in enumerate(rows):
         _, ready, has, context, slots, t0, t_in, t_step, spread, price_in, price_out = row
-        if skip >> position & 1:
+        if skip and skip >> position & 1:
             continue
         if mask & ~has:
             capability += 1
@@ -103,9 +103,9 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
         else:
             first = t0 + t_in * tokens_in
             total = first + t_step * (tokens_out - 1)
-            over = loads[position] + 1 - slots
-            if over > 0:
-                wait = over / slots * total
+            over = loads[position] - slots
+            if over >= 0:
+                wait = (over + 1) / slots * total
                 first += wait
                 total += wait
             cost = tokens_in * price_in + tokens_out * price_out

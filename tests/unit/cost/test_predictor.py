@@ -122,6 +122,31 @@ def test_the_length_of_answers_is_learned():
     assert fold(predictor, version=1).out_p50 == 1
 
 
+def test_the_bound_covers_lengths_that_nobody_knew():
+    """A steady machine whose answers are of any length: the promise is made at the median."""
+    predictor, held, seen = fresh(HERE), 0, set()
+    for index in range(900):
+        folded = fold(predictor, version=1)
+        tokens_out = round(80 * math.exp(0.7 * math.sin(index * 2.4) * 1.5))
+        total = 0.05 + 0.002 * 50 + 0.06 * (tokens_out - 1)
+        p90 = promised(folded, 50, folded.out_p50)[1]
+        outcome = replace(
+            served(predictor, 0),
+            tokens_in=50,
+            tokens_out=tokens_out,
+            first_s=0.15,
+            total_s=total,
+            predicted_p90_s=p90,
+        )
+        predictor = observe(predictor, outcome)
+        if index >= 300:
+            held += total <= p90
+            seen.add(predictor.state)
+    assert 0.85 < held / 600 < 0.95
+    assert seen == {"ok"}
+    assert fold(predictor, version=1).scale < 2
+
+
 def test_answers_that_were_not_streamed_teach_the_total():
     predictor = fresh(HERE)
     for index in range(200):
