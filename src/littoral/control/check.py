@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from littoral.domain.deployment import DeploymentSpec, UpstreamSpec
 from littoral.domain.errors import InvalidInput
+from littoral.domain.ids import NAME
 from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
 from littoral.domain.project import ProjectSpec
 from littoral.domain.resource import Kind, Resource, Spec
@@ -107,17 +108,14 @@ def _matches(path: str, value: str | None, *, pattern: re.Pattern[str], allowed:
         raise _refuse(path, f"{value!r} will not do: {allowed}")
 
 
-_VERSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
-
-
 def _check_model(spec: ModelSpec) -> None:
     if not spec.versions:
         raise _refuse("spec.versions", "a model needs at least one version")
     names = [version.name for version in spec.versions]
     for index, version in enumerate(spec.versions):
         at = f"spec.versions[{index}]"
-        allowed = "1 to 63 of letters, digits, . _ + -"
-        _matches(f"{at}.name", version.name, pattern=_VERSION_NAME, allowed=allowed)
+        allowed = "1 to 63 of a-z 0-9 . _ -, beginning and ending with a letter or digit"
+        _matches(f"{at}.name", version.name, pattern=NAME, allowed=allowed)
         if names.index(version.name) != index:
             raise _refuse(f"{at}.name", f"{version.name!r} is there twice")
         _matches(

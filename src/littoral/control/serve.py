@@ -10,12 +10,10 @@ from anyio.abc import SocketAttribute
 from littoral.control.desk import Desk
 from littoral.control.parts import Control, ControlParts, assemble
 from littoral.domain.errors import LittoralError
-from littoral.domain.model import ModelSpec
 from littoral.domain.ports import Network
 
 DRAIN_S = 5
 WATCH_S = 0.25
-INTERRUPTED = frozenset({"fetching", "checking"})
 
 
 async def serve(parts: ControlParts, *, api_socket: str, session_address: str) -> None:
@@ -78,8 +76,7 @@ async def _listen(control: Control, network: Network, address: str) -> None:
 
 
 async def _watch(desk: Desk, report: Callable[[str, BaseException], None]) -> None:
-    """Resume what was being obtained, then notice what moves without the API, until cancelled."""
-    await _resume(desk)
+    """Notice what moves without the API, and write events down, until cancelled."""
     seen: object = None
     while True:
         try:
@@ -98,14 +95,3 @@ async def _mark(desk: Desk) -> object:
     revision = await desk.workers.state(desk.state.revision)
     phases = [(item.model, item.version, item.phase) for item in desk.obtainer.statuses()]
     return revision, phases, desk.events.number
-
-
-async def _resume(desk: Desk) -> None:
-    """Go on with the versions that the last stop interrupted."""
-    specs = await desk.workers.state(desk.resources.specs)
-    for status in list(desk.obtainer.statuses()):
-        model = specs.get(("Model", status.model))
-        if status.phase in INTERRUPTED and isinstance(model, ModelSpec):
-            for version in model.versions:
-                if version.name == status.version:
-                    desk.obtainer.start(status.model, version)

@@ -15,6 +15,7 @@ class Workers:
     def __init__(self) -> None:
         self._state = anyio.CapacityLimiter(1)
         self._ledger = anyio.CapacityLimiter(2)
+        self._files = anyio.CapacityLimiter(1)
 
     async def state(self, call: Callable[[], T]) -> T:
         """Run a call that touches the state store; no two of these overlap."""
@@ -23,6 +24,10 @@ class Workers:
     async def ledger(self, call: Callable[[], T]) -> T:
         """Run a call that touches the ledger."""
         return await to_thread.run_sync(call, limiter=self._ledger)
+
+    async def files(self, call: Callable[[], T]) -> T:
+        """Run a call that touches large files."""
+        return await to_thread.run_sync(call, limiter=self._files)
 
 
 class Bell:

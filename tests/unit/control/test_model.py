@@ -199,3 +199,21 @@ def test_the_snapshot_route_wants_a_node_where_there_are_several(site):
     assert site.call("GET", "/snapshot").status_code == 400
     assert site.call("GET", "/snapshot", params={"node": "nd_2"}).json()["node"] == "nd_2"
     assert site.call("GET", "/snapshot", params={"node": "nd_3"}).status_code == 404
+
+
+def test_a_changed_source_is_obtained_again_and_a_dropped_version_forgotten(site, given):
+    site.apply(given.MODEL)
+    artefact = ready(site, given)
+    other = given.document("Model", "smol", versions=[{"name": "1", "source": "pypi:smol==2"}])
+    site.apply(other)
+    assert [version.source for _, version in site.obtainer.started] == ["pypi:smol==2"]
+    site.apply(given.document("Model", "smol", versions=[{"name": "2", "source": "pypi:smol==2"}]))
+    assert list(site.obtainer.statuses()) == []
+    assert site.blobs.path(artefact.digest) is None
+
+
+def test_deleting_the_resource_is_removing_the_model(site, given):
+    site.apply(given.MODEL)
+    artefact = ready(site, given)
+    assert site.call("DELETE", "/resources/Model/smol").status_code == 200
+    assert (list(site.obtainer.statuses()), site.blobs.path(artefact.digest)) == ([], None)

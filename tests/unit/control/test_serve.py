@@ -73,16 +73,12 @@ async def test_it_starts_again_on_a_socket_that_was_left_behind(site, tmp_path):
             group.cancel_scope.cancel()
 
 
-async def test_interrupted_versions_are_resumed_and_events_written_down(site, given, tmp_path):
-    await site.ask("POST", "/apply", json={"documents": [given.MODEL]})
-    site.obtainer.put("smol", "1", phase="fetching")
-    site.obtainer.put("gone", "1", phase="fetching")
+async def test_events_are_written_down_while_it_serves(site, tmp_path):
     site.parts.events.emit(Event(at_us=Micros(1), level="info", subject="s", code="c", message="m"))
     async with anyio.create_task_group() as group:
         group.start_soon(_serve, site, tmp_path / "control.sock")
         await until(lambda: site.state.value("control/events") is not None)
         group.cancel_scope.cancel()
-    assert [(model, version.name) for model, version in site.obtainer.started] == [("smol", "1")]
 
 
 async def test_a_full_disk_is_reported_and_does_not_end_it(site, tmp_path):

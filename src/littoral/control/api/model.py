@@ -10,6 +10,7 @@ from littoral.control.check import statuses_by_version
 from littoral.control.desk import Desk
 from littoral.control.route import Call, Needs, Route
 from littoral.control.standing import Scene, model_view
+from littoral.control.weight import follow
 from littoral.domain.errors import InvalidInput, UnknownName
 from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
 from littoral.domain.resource import Change
@@ -120,19 +121,8 @@ class ModelApi:
     async def remove(self, call: Call) -> Change:
         """Delete a model: its resource first, then what only it had."""
         desk, name = self._desk, call.path["name"]
-        seen = await desk.workers.state(partial(scene, desk))
-        spec = _model(seen, name)
         gone = await desk.workers.state(partial(desk.resources.delete, "Model", name))
-        for version in spec.versions:
-            desk.obtainer.forget(name, version.name)
-        others = [
-            status.artefact.digest
-            for (model, _), status in seen.statuses.items()
-            if status.artefact and model != name
-        ]
-        for (model, _), status in seen.statuses.items():
-            if model == name and status.artefact and status.artefact.digest not in others:
-                await desk.workers.ledger(partial(desk.blobs.remove, status.artefact.digest))
+        await follow(desk, [gone])
         desk.bell.ring()
         return gone
 

@@ -7,12 +7,10 @@ from typing import cast
 import msgspec
 
 from littoral.control.apply import KINDS
-from littoral.control.check import needs_model, version_of
 from littoral.control.desk import Desk
 from littoral.control.route import Call, Needs, Route
-from littoral.domain.deployment import DeploymentSpec
+from littoral.control.weight import follow
 from littoral.domain.errors import UnknownName
-from littoral.domain.model import ModelSpec
 from littoral.domain.resource import Change, Kind, Resource
 from littoral.domain.view import ApplyRequest, Changes, Document, DocumentMetadata
 
@@ -68,7 +66,7 @@ class ResourceApi:
         changes = await desk.workers.state(partial(desk.resources.apply, request))
         if not request.dry_run:
             desk.bell.ring()
-            await self._obtain(changes)
+            await follow(desk, changes.changes)
         return changes
 
     async def list(self, call: Call) -> Sequence[Document]:
@@ -87,22 +85,9 @@ class ResourceApi:
         """Delete one resource."""
         desk, kind = self._desk, _kind(call)
         gone = await desk.workers.state(partial(desk.resources.delete, kind, call.path["name"]))
+        await follow(desk, [gone])
         desk.bell.ring()
         return gone
-
-    async def _obtain(self, changes: Changes) -> None:
-        """Deploying a model asks for its weights."""
-        desk = self._desk
-        specs = await desk.workers.state(desk.resources.specs)
-        for change in changes.changes:
-            spec = specs.get((change.kind, change.name))
-            if not isinstance(spec, DeploymentSpec) or not needs_model(spec):
-                continue
-            name = spec.model.partition("@")[0]
-            model = specs.get(("Model", name))
-            version = version_of(spec, model) if isinstance(model, ModelSpec) else None
-            if version is not None and change.action != "unchanged":
-                desk.obtainer.start(name, version)
 
 
 def document_of(resource: Resource) -> Document:
