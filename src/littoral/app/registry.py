@@ -19,11 +19,7 @@ CHILDREN: Mapping[str, str] = {
     "llama_cpp": "littoral.engines.child.llama_cpp:main",
 }
 """What ``littoral engine KIND`` runs, for the kinds that have a process."""
-EXTRAS: Mapping[str, str] = {
-    "xllamacpp": "llama",
-    "huggingface_hub": "hf",
-    "modelscope": "modelscope",
-}
+EXTRAS: Mapping[str, str] = {"xllamacpp": "llama"}
 """Which extra of the package brings a library."""
 
 

@@ -22,10 +22,6 @@ from littoral.app.version import VERSION
 
 Level: TypeAlias = Literal["ok", "warn", "bad"]
 ENGINES = {"llama_cpp": ("xllamacpp", "pip install 'littoral[llama]'")}
-SOURCES = {
-    "hf": ("huggingface_hub", "pip install 'littoral[hf]'"),
-    "modelscope": ("modelscope", "pip install 'littoral[modelscope]'"),
-}
 FILES_WANTED = 4096
 FILES_LEAST = 256
 DISK_WANTED = 2_000_000_000
@@ -217,7 +213,7 @@ def _sources(settings: Settings) -> list[Finding]:
     del settings
     there = _installed("pip")
     advice = "python -m ensurepip; without pip no model can come from a package index"
-    found = [
+    return [
         Finding(
             level="ok" if there else "warn",
             subject="source pypi",
@@ -225,10 +221,6 @@ def _sources(settings: Settings) -> list[Finding]:
             advice="" if there else advice,
         )
     ]
-    for name, (module, install) in SOURCES.items():
-        value = "installed" if _installed(module) else f"optional: {install}"
-        found.append(Finding(level="ok", subject=f"source {name}", value=value))
-    return found
 
 
 def _installed(module: str) -> bool:

@@ -1,0 +1,78 @@
+"""Each foreign library, and each risky part of the standard one, is used only at home."""
+
+import ast
+import sys
+from collections.abc import Iterator
+
+RISKY = {
+    *("asyncio", "ctypes", "hmac", "http", "logging", "multiprocessing", "pickle", "random"),
+    *("secrets", "socket", "ssl", "subprocess", "threading", "time", "urllib"),
+}
+HOMES: dict[str, set[str]] = {
+    "anyio": {"app", "control", "engines", "jobs", "node", "stores", "testing"},
+    "apsw": {"app/command/checkup.py", "stores"},
+    "asyncio": {"gateway/wire", "testing/loop.py"},
+    "cryptography": {"trust"},
+    "ctypes": {"engines/child/lifeline.py"},
+    "cyclopts": {"app/command"},
+    "fastapi": {"control"},
+    "gguf": {"testing/gguf.py"},
+    "hmac": {"engines/child/fake.py", "trust/key.py"},
+    "http": {"app/command/local.py", "engines/child/llama_cpp.py", "gateway/reply.py"},
+    "httptools": {"engines/child/http.py", "gateway/wire"},
+    "httpx2": {"app/command/conversation.py", "client", "engines/openai.py", "jobs"},
+    "msgspec": {"app", "client", "control", "engines", "gateway", "jobs", "stores"},
+    "numpy": {"testing/gguf.py"},
+    "random": {"app/system.py", "testing/chance.py"},
+    "socket": {"app", "engines", "gateway/wire", "jobs/source/dial.py"},
+    "sqlalchemy": {"stores"},
+    "ssl": {"gateway/wire/upstream.py"},
+    "subprocess": {"app", "jobs/source/pypi.py"},
+    "threading": {"app/command/waiting.py", "stores"},
+    "time": {"app/system.py"},
+    "urllib": {"app/command", "client", "engines", "jobs"},
+    "uvicorn": {"control"},
+    "uvloop": {"gateway/wire/loop.py"},
+    "xllamacpp": {"engines/child/llama_cpp.py"},
+    "yaml": {"app/command/documents.py"},
+}
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def uses(sources) -> Iterator[tuple[str, str]]:
+    """Every pair of a library that needs a home and a module that uses it."""
+    for source in sources:
+        for library in set(imported(source.tree)) - {"littoral"}:
+            if library in RISKY or library not in sys.stdlib_module_names:
+                yield library, source.name
+
+
+def is_in(module: str, home: str) -> bool:
+    return module == home or module.startswith(f"{home}/")
+
+
+def test_every_library_is_used_only_at_home(sources):
+    strays = [
+        f"{module} imports {library}"
+        for library, module in uses(sources)
+        if not any(is_in(module, home) for home in HOMES.get(library, ()))
+    ]
+    assert sorted(strays) == []
+
+
+def test_no_home_is_empty(sources):
+    used = set(uses(sources))
+    empty = [
+        f"{library} is not used in {home}"
+        for library, homes in HOMES.items()
+        for home in homes
+        if not any(name == library and is_in(module, home) for name, module in used)
+    ]
+    assert sorted(empty) == []
