@@ -20,8 +20,15 @@ LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 Value: TypeAlias = str | int | bool | tuple[str, ...]
 
 PREFIX = "LITTORAL_"
-CLIENT_VARIABLES = ("LITTORAL_CONFIG", "LITTORAL_URL", "LITTORAL_KEY", "LITTORAL_KEY_FILE")
-"""Variables of the command line itself: where the settings file is, and whom the client calls."""
+CLIENT_VARIABLES = (
+    "LITTORAL_CONFIG",
+    "LITTORAL_KEY",
+    "LITTORAL_KEY_FILE",
+    "LITTORAL_LANG",
+    "LITTORAL_URL",
+)
+"""Variables of the command line itself: where the settings file is, whom the client calls and how,
+and the language of its sentences."""
 SOCKET_PATH_LIMIT = 107
 """Longest path of a unix socket on Linux, bytes."""
 LONGEST_SOCKET = "run/control.sock"

@@ -2,14 +2,15 @@
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from littoral.app.command.local import alive, answers, running
 from littoral.app.command.reach import Reach
 from littoral.app.command.site import admin
 from littoral.app.command.waiting import Patience
+from littoral.app.role.supervisor import command
 from littoral.app.settings import Settings
 from littoral.domain.errors import LittoralError, Unavailable
 from littoral.domain.units import Seconds
@@ -37,7 +38,7 @@ def background(settings: Settings) -> Started:
         log.chmod(0o600)
         seen = stream.tell()
         process = subprocess.Popen(  # noqa: S603  this very program
-            supervise(settings),
+            command(settings),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
@@ -46,22 +47,22 @@ def background(settings: Settings) -> Started:
     return Started(pid=process.pid, log=log, seen=seen)
 
 
-def supervise(settings: Settings) -> list[str]:
-    """The command line of a supervisor that says nothing."""
-    told = ["--data-dir", settings.data_dir, "--host", settings.host, "--port", str(settings.port)]
-    return [sys.executable, "-m", "littoral", "up", "--quiet", *told]
+def become(settings: Settings) -> NoReturn:
+    """Replace this process by the supervisor, in the foreground."""
+    words = command(settings)
+    os.execv(words[0], words)  # noqa: S606  this very program
 
 
-def beside(command: list[str]) -> None:
+def beside(words: list[str]) -> None:
     """Run a program beside this process on the same terminal, and not as its child.
 
-    This process goes on as the supervisor, which asks only its own children how they ended.
+    This process then becomes the supervisor, which asks only its own children how they ended.
     """
     middle = os.fork()
     if middle == 0:  # pragma: no cover  runs in another process
         try:
             if os.fork() == 0:
-                os.execv(command[0], command)  # noqa: S606  this very program
+                os.execv(words[0], words)  # noqa: S606  this very program
         finally:
             os._exit(0)
     os.waitpid(middle, 0)

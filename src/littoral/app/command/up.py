@@ -2,16 +2,15 @@
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from littoral.app import supervisor
 from littoral.app.command.announce import Plan, announce
-from littoral.app.command.launch import Started, background, beside
+from littoral.app.command.launch import Started, background, become, beside
 from littoral.app.command.local import running
 from littoral.app.command.reach import HERE, Reach, settings_of
 from littoral.app.command.screen import screen
@@ -46,15 +45,13 @@ START = Start()
 @Parameter(name="*", show=False)
 @dataclass(frozen=True, kw_only=True)
 class Inner:
-    """How the program calls itself: ``quiet`` supervises only, ``announcing`` tells only.
+    """How the program calls itself beside a supervisor in the foreground.
 
     Args:
-        quiet: Be the supervisor and say nothing.
         announcing: Be what follows the start of the supervisor with this pid.
         first: Show the key.
     """
 
-    quiet: bool = False
     announcing: int | None = None
     first: bool = False
 
@@ -62,7 +59,7 @@ class Inner:
 INNER = Inner()
 
 
-def up(*, start: Start = START, inner: Inner = INNER, reach: Reach = HERE) -> int:
+def up(*, start: Start = START, inner: Inner = INNER, reach: Reach = HERE) -> None:
     """Start, unless it runs already; safe to repeat.
 
     Args:
@@ -71,36 +68,36 @@ def up(*, start: Start = START, inner: Inner = INNER, reach: Reach = HERE) -> in
         reach: Which instance.
     """
     if reach.url is not None:
-        raise InvalidInput("littoral up starts an instance on this machine: leave --url out")
+        raise InvalidInput(
+            "littoral up starts an instance on this machine: leave out --url and LITTORAL_URL"
+        )
     shown = screen(as_json=reach.json)
     settings = settings_of(reach, host=start.host, port=start.port)
     plan = partial(
         Plan,
         settings=settings,
-        reach=replace(reach, data_dir=Path(settings.data_dir)),
+        reach=Reach(json=reach.json, data_dir=Path(settings.data_dir)),
         detached=start.detach or inner.announcing is None,
         model=start.model,
         engine=start.engine,
     )
-    if inner.quiet:
-        return supervisor.run(settings)
     if inner.announcing is not None:
         pid = inner.announcing
         announce(shown, plan(first=inner.first, started=Started(pid=pid)))
-        return 0
+        return
     here = running(settings)
     if here is not None:
         shown.note("up.running", pid=here.pid)
         announce(shown, plan(first=False, started=None))
-        return 0
+        return
     first = not settings.path("admin.key").exists()
     shown.note("up.starting")
     if start.detach:
         started = background(settings)
         announce(shown, plan(first=first, started=started))
-        return 0
+        return
     beside(_announcer(settings, start, reach, first=first))
-    return supervisor.run(settings)
+    become(settings)
 
 
 def _announcer(settings: Settings, start: Start, reach: Reach, *, first: bool) -> list[str]:
