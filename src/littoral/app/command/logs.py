@@ -1,6 +1,6 @@
 """``littoral logs``: what the processes of the local instance wrote."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -69,8 +69,13 @@ def tail(file: Path, count: int) -> list[str]:
     return found[-count:] if count > 0 else []
 
 
-def added(file: Path) -> Iterator[str]:
-    """Lines as they are written from now on; a file that shrinks is read from its start."""
+def added(file: Path, *, wait: Callable[[Seconds], object] = pause) -> Iterator[str]:
+    """Lines as they are written from now on; a file that shrinks is read from its start.
+
+    Args:
+        file: The log.
+        wait: Lets time pass while nothing is added.
+    """
     position = file.stat().st_size
     rest = ""
     while True:
@@ -78,7 +83,7 @@ def added(file: Path) -> Iterator[str]:
         if size < position:
             position, rest = 0, ""
         if size == position:
-            pause(FOLLOW_S)
+            wait(FOLLOW_S)
             continue
         with file.open("rb") as stream:
             stream.seek(position)

@@ -1,0 +1,39 @@
+import pytest
+
+from littoral.app.command.reach import Reach
+from littoral.app.command.site import target
+from littoral.domain.errors import InvalidInput, Unavailable
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch, tmp_path):
+    monkeypatch.delenv("LITTORAL_KEY_FILE", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+
+def test_another_instance_needs_its_own_key(tmp_path):
+    (tmp_path / "admin.key").write_text("local")
+    with pytest.raises(InvalidInput, match="needs a key"):
+        target(Reach(url="https://far.example", data_dir=tmp_path))
+
+
+def test_a_key_may_stand_in_a_file(tmp_path, monkeypatch):
+    file = tmp_path / "key"
+    file.write_text("lit-sk-x\n")
+    monkeypatch.setenv("LITTORAL_KEY_FILE", str(file))
+    found = target(Reach(url="https://far.example/v1/"))
+    assert (found.url, found.key) == ("https://far.example", "lit-sk-x")
+    file.unlink()
+    with pytest.raises(InvalidInput, match="there is no key in"):
+        target(Reach(url="https://far.example"))
+
+
+@pytest.mark.parametrize("url", ["far.example", "ftp://x", "http://", ""])
+def test_an_address_must_be_one(url):
+    with pytest.raises(InvalidInput, match="must look like"):
+        target(Reach(url=url, key="k"))
+
+
+def test_nothing_running_says_how_to_start(tmp_path):
+    with pytest.raises(Unavailable, match="littoral up"):
+        target(Reach(data_dir=tmp_path))
