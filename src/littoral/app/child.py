@@ -139,7 +139,8 @@ class Child:
         self._forget()
         lived = self._spawn.clock.now() - self._since
         self._streak = 0 if lived >= STEADY else self._streak + 1
-        bound = min(RESTART_CAP, 0.2 * 2.0 ** min(self._streak, 20))
+        longest = min(RESTART_CAP, self._spawn.settings.restart_max_s)
+        bound = min(longest, 0.2 * 2.0 ** min(self._streak, 20))
         wait = 0.0 if self._streak <= 1 else self._spawn.chance.random() * bound
         self.due = Seconds(self._spawn.clock.now() + wait)
         return code

@@ -17,7 +17,7 @@ from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import checked_name
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
-Value: TypeAlias = str | int | bool | tuple[str, ...]
+Value: TypeAlias = str | int | float | bool | tuple[str, ...]
 
 PREFIX = "LITTORAL_"
 CLIENT_VARIABLES = (
@@ -32,6 +32,16 @@ and the language of its sentences."""
 SOCKET_PATH_LIMIT = 107
 """Longest path of a unix socket on Linux, bytes."""
 LONGEST_SOCKET = "run/control.sock"
+
+
+RANGES: Mapping[str, tuple[int, int]] = {
+    "port": (0, 65535),
+    "flight_slots": (64, 65536),
+    "drain_s": (0, 600),
+    "crash_limit": (0, 1000),
+    "restart_max_s": (0, 3600),
+}
+"""Least and greatest value of each number."""
 
 
 def default_data_dir(environ: Mapping[str, str]) -> str:
@@ -82,6 +92,17 @@ class Settings:
     )
     drain_s: int = field(
         default=10, metadata={"help": "Seconds that open requests may take to end at a stop."}
+    )
+    crash_limit: int = field(
+        default=5,
+        metadata={
+            "help": "Crashes of one engine in five minutes after which it is left alone for two; "
+            "0 never gives up."
+        },
+    )
+    restart_max_s: float = field(
+        default=60.0,
+        metadata={"help": "Longest wait before a process that ended is started again, seconds."},
     )
     pass_environment: tuple[str, ...] = field(
         default=(),
@@ -185,12 +206,14 @@ def _typed(name: str, value: Value) -> Value:
         return _boolean(name, value)
     if wanted is int:
         return _integer(name, value)
+    if wanted is float:
+        return _number(name, value)
     if wanted in {str, LogLevel}:
         if not isinstance(value, str):
             raise InvalidInput(f"{name} must be text, not {value!r}", param=name)
         return value
     names = value.replace(",", " ").split() if isinstance(value, str) else value
-    if isinstance(names, (bool, int)):
+    if not isinstance(names, list | tuple):
         raise InvalidInput(f"{name} must be a list of names, not {value!r}", param=name)
     return tuple(str(entry) for entry in names)
 
@@ -212,10 +235,18 @@ def _integer(name: str, value: Value) -> int:
     raise InvalidInput(f"{name} must be a whole number, not {value!r}", param=name)
 
 
+def _number(name: str, value: Value) -> float:
+    try:
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            return float(value)
+    except ValueError:
+        pass  # said below, as for every value that is no number
+    raise InvalidInput(f"{name} must be a number, not {value!r}", param=name)
+
+
 def _check_ranges(settings: Settings) -> None:
-    ranges = {"port": (0, 65535), "flight_slots": (64, 65536), "drain_s": (0, 600)}
-    for name, (low, high) in ranges.items():
-        value = cast("int", getattr(settings, name))
+    for name, (low, high) in RANGES.items():
+        value = cast("float", getattr(settings, name))
         if not low <= value <= high:
             raise InvalidInput(f"{name} must be {low} to {high}, not {value}", param=name)
     if settings.log_level not in get_args(LogLevel):

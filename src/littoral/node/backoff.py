@@ -1,7 +1,22 @@
 """How long to wait before trying again: full jitter under a doubling bound."""
 
+from dataclasses import dataclass
+
 from littoral.domain.ports import Chance
 from littoral.domain.units import Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How a process that ends again and again is treated.
+
+    ``crashes`` in five minutes open the breaker, 0 never does; no wait before a restart is longer
+    than ``longest_s``; what is let go may finish what is open within ``drain_s``.
+    """
+
+    crashes: int = 5
+    longest_s: Seconds = Seconds(60.0)
+    drain_s: Seconds = Seconds(10.0)
 
 
 def delay(attempt: int, *, first_s: float = 1.0, cap_s: float = 60.0, chance: Chance) -> Seconds:

@@ -8,7 +8,6 @@ from anyio.abc import TaskGroup
 
 from littoral.domain.deployment import Assignment
 from littoral.domain.ids import DeploymentName, EndpointId
-from littoral.domain.units import Seconds
 from littoral.node.engine import EngineParts, Supervised
 from littoral.node.signal import Signal
 
@@ -47,15 +46,13 @@ class Converger:
 
     Args:
         parts: What engines need.
-        drain_s: How long open requests may go on when an engine is let go.
         idle: Waits until no request is open on an endpoint.
     """
 
     def __init__(
-        self, parts: EngineParts, *, drain_s: Seconds, idle: Callable[[EndpointId], Awaitable[None]]
+        self, parts: EngineParts, *, idle: Callable[[EndpointId], Awaitable[None]]
     ) -> None:
         self._parts = parts
-        self._drain_s = drain_s
         self._idle = idle
         self._desired: Sequence[Assignment] = ()
         self._wanted = Signal()
@@ -106,7 +103,7 @@ class Converger:
 
     async def _let_go(self, running: "_Running") -> None:
         running.engine.drain()
-        with anyio.move_on_after(self._drain_s):
+        with anyio.move_on_after(self._parts.patience.drain_s):
             await self._idle(running.engine.id)
         running.scope.cancel()
         running.engine.changed.notify()

@@ -14,7 +14,7 @@ from littoral.domain.errors import InvalidInput, LittoralError, UnknownName
 from littoral.domain.ids import Digest, EndpointId
 from littoral.domain.ports import Chance, Clock, Failpoints, Instance, Registry
 from littoral.domain.units import Seconds, Tokens
-from littoral.node.backoff import delay
+from littoral.node.backoff import Patience, delay
 from littoral.node.board import Board
 from littoral.node.memory import Promises
 from littoral.node.signal import Signal
@@ -24,7 +24,7 @@ PROBE_WITHIN = Seconds(10.0)
 """An engine that has not answered for so long hangs."""
 STEADY = Seconds(60.0)
 """Running for so long forgives earlier crashes."""
-CRASHES, CRASH_WINDOW = 5, Seconds(300.0)
+CRASH_WINDOW = Seconds(300.0)
 BREAK = Seconds(120.0)
 """How long an engine that crashed too often is left alone."""
 RECHECK = Seconds(30.0)
@@ -47,6 +47,7 @@ class EngineParts:
     board: Board
     promises: Promises
     machine: Callable[[], Machine]
+    patience: Patience
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ class Supervised:
         self.short_of_memory = False
         self._parts = parts
         self._again = Signal()
-        self._crashes: deque[Seconds] = deque(maxlen=CRASHES)
+        self._crashes: deque[Seconds] = deque(maxlen=parts.patience.crashes or 1)
         self._streak = 0
         self._draining = False
         self._told = ""
@@ -192,15 +193,17 @@ class Supervised:
             self._publish("failed", end.reason)
             self._tell("engine_failed", end.reason)
             return RECHECK
+        limit = self._parts.patience.crashes
         now = self._parts.clock.now()
         self._crashes.append(now)
-        if len(self._crashes) == CRASHES and now - self._crashes[0] < CRASH_WINDOW:
+        if len(self._crashes) == limit and now - self._crashes[0] < CRASH_WINDOW:
             self._crashes.clear()
-            text = f"crashed {CRASHES} times in 5 minutes; next try in {BREAK:.0f} s: {end.reason}"
+            text = f"crashed {limit} times in 5 minutes; next try in {BREAK:.0f} s: {end.reason}"
             self._publish("degraded", text)
             self._tell("engine_degraded", text)
             return BREAK
-        wait = delay(self._streak, chance=self._parts.chance)
+        longest = self._parts.patience.longest_s
+        wait = delay(self._streak, cap_s=longest, chance=self._parts.chance)
         self._streak += 1
         self._publish("starting", f"next try in {wait:.1f} s: {end.reason}")
         self._tell("engine_crashed", end.reason)

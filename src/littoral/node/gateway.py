@@ -10,7 +10,7 @@ from littoral.domain.errors import LittoralError
 from littoral.domain.ports import Chance, Channel, ChannelClosed, Clock
 from littoral.domain.session import Frame, Freed, Pulse, Settled
 from littoral.domain.units import Seconds
-from littoral.node.backoff import delay
+from littoral.node.backoff import Patience, delay
 from littoral.node.board import Board
 from littoral.node.booking import Booking
 
@@ -59,7 +59,7 @@ class GatewayKeeper:
         booking: What to do with what it settled.
         clock: Tells how long it lived.
         chance: Jitter of restarts.
-        drain_s: How long it may take to end when it is asked to.
+        patience: How long it may take to end when it is asked to, and to come back.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class GatewayKeeper:
         booking: Booking,
         clock: Clock,
         chance: Chance,
-        drain_s: Seconds,
+        patience: Patience,
     ) -> None:
         self._launch = launch
         self._board = board
         self._booking = booking
         self._clock = clock
         self._chance = chance
-        self._drain_s = drain_s
+        self._patience = patience
         self._stopping = anyio.Event()
         self.pulse: Pulse | None = None
 
@@ -103,7 +103,8 @@ class GatewayKeeper:
                 break
             self._board.say(ROLE, "gateway_ended", f"the gateway ended: {why}", level="error")
             streak = 0 if self._clock.now() - began >= STEADY else streak + 1
-            wait = delay(streak, first_s=0.1, cap_s=RESTART_CAP, chance=self._chance)
+            longest = min(RESTART_CAP, self._patience.longest_s)
+            wait = delay(streak, first_s=0.1, cap_s=longest, chance=self._chance)
             with anyio.move_on_after(wait if streak > 1 else 0):
                 await self._stopping.wait()
         await self._booking.leftovers()
@@ -170,7 +171,7 @@ class GatewayKeeper:
     async def _drained(self, process: GatewayProcess) -> str:
         await self._stopping.wait()
         process.stop()
-        await anyio.sleep(self._drain_s)
+        await anyio.sleep(self._patience.drain_s)
         return "it did not finish in time"
 
 

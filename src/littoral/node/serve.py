@@ -24,6 +24,7 @@ from littoral.domain.session import PROTOCOL, Frame, Hello
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Seconds
 from littoral.domain.usage import UsageRecord
+from littoral.node.backoff import Patience
 from littoral.node.board import Board
 from littoral.node.booking import Booking, FlightTable
 from littoral.node.converge import Converger
@@ -74,7 +75,7 @@ class NodeParts:
     gateway: Launch
     machine: Callable[[], Machine]
     report: Callable[[dict[str, int]], None]
-    drain_s: Seconds
+    patience: Patience
 
 
 class _Wired:
@@ -98,11 +99,9 @@ class _Wired:
             booking=self.booking,
             clock=parts.clock,
             chance=parts.chance,
-            drain_s=parts.drain_s,
+            patience=parts.patience,
         )
-        self.converger = Converger(
-            self._engine_parts(), drain_s=parts.drain_s, idle=self.booking.idle
-        )
+        self.converger = Converger(self._engine_parts(), idle=self.booking.idle)
         self.held = HeldSnapshot(
             parts.identity.node,
             SnapshotFile(disk=parts.disk, pack=parts.pack, unpack=parts.unpack),
@@ -122,6 +121,7 @@ class _Wired:
             board=self.board,
             promises=Promises(),
             machine=parts.machine,
+            patience=parts.patience,
         )
 
     async def _locate(self, digest: Digest) -> str | None:
@@ -149,6 +149,7 @@ class _Wired:
             clock=parts.clock,
             chance=parts.chance,
             failpoints=parts.failpoints,
+            patience=parts.patience,
         )
 
     def _booked(self, records: Sequence[UsageRecord]) -> None:

@@ -30,7 +30,7 @@ from littoral.domain.session import (
 )
 from littoral.domain.units import Seconds
 from littoral.domain.usage import StoredRecord
-from littoral.node.backoff import delay
+from littoral.node.backoff import Patience, delay
 from littoral.node.board import Board
 from littoral.node.signal import Signal
 from littoral.node.snapshot import HeldSnapshot
@@ -44,9 +44,9 @@ FEW, MANY = 50, 500
 """Rows of a batch: wait for the first number, never send more than the second."""
 SHORT = Seconds(1.0)
 """Pause before records that control did not take are sent again."""
-LOOK = Seconds(5.0)
+LOOK = Seconds(1.0)
 """How often the outbox is looked at without being told."""
-SETTLE = Seconds(0.05)
+SETTLE = Seconds(0.2)
 """Changes within this time are told together."""
 STEADY = Seconds(60.0)
 REDIAL_CAP = Seconds(5.0)
@@ -65,6 +65,7 @@ class SessionParts:
     clock: Clock
     chance: Chance
     failpoints: Failpoints
+    patience: Patience
 
 
 class Uplink:
@@ -83,6 +84,10 @@ class Uplink:
 
     def appended(self) -> None:
         """There are new records in the outbox."""
+        board = self._parts.board
+        if not board.outbox_depth:
+            board.outbox_depth = 1  # at least: the next beat counts
+            board.changed.notify()
         self._appended.notify()
 
     async def run(self) -> None:
@@ -99,7 +104,8 @@ class Uplink:
                 parts.board.say("session", "session_ended", "control is not connected")
             self.connected = False
             streak = 0 if parts.clock.now() - began >= STEADY else streak + 1
-            await anyio.sleep(delay(streak - 1, cap_s=REDIAL_CAP, chance=parts.chance))
+            longest = min(REDIAL_CAP, parts.patience.longest_s)
+            await anyio.sleep(delay(streak - 1, cap_s=longest, chance=parts.chance))
 
     async def flush(self) -> None:
         """Wait until control has stored everything; without a session that is never."""
@@ -118,6 +124,7 @@ class Uplink:
         if parts.outbox.name != hello.outbox:
             raise ChannelClosed("control knows records that this disk has lost: a new name")
         self.connected = True
+        parts.board.outbox_depth = await parts.outbox.depth()
         parts.board.say("session", "session_began", "control is connected")
         async with anyio.create_task_group() as group:
             group.start_soon(self._beat, channel, welcome.beat_s)
@@ -149,8 +156,9 @@ class Uplink:
         number, due = 0, clock.now()
         while True:
             late = clock.now() >= due
-            if late or board.has_events or board.status() != told:
+            if board.outbox_depth:
                 board.outbox_depth = await self._parts.outbox.depth()
+            if late or board.has_events or board.status() != told:
                 status = board.status()
                 news = board.take_events()
                 changed = replace(status, events=news) if news or status != told else None
@@ -167,6 +175,8 @@ class Uplink:
         while True:
             rows = await self._rows()
             if not rows:
+                if self._parts.board.outbox_depth:
+                    self._parts.board.changed.notify()
                 await self._appended.wait(at_most_s=LOOK)
                 continue
             await channel.send(Records(outbox=self._parts.outbox.name, rows=tuple(rows)))

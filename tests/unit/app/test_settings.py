@@ -56,6 +56,10 @@ def test_the_clients_own_variables_are_no_settings() -> None:
         ("port", True),
         ("port", ("1",)),
         ("flight_slots", 1),
+        ("crash_limit", -1),
+        ("restart_max_s", "soon"),
+        ("restart_max_s", True),
+        ("restart_max_s", 4000.5),
         ("insecure_behind_proxy", "perhaps"),
         ("log_level", "loud"),
         ("name", "No Name"),
@@ -84,6 +88,7 @@ def test_text_becomes_the_type_of_its_setting() -> None:
     }
     settings = load({}, environ)
     assert settings.insecure_behind_proxy
+    assert load({}, HOME | {"LITTORAL_RESTART_MAX_S": "0.5"}).restart_max_s == 0.5
     assert settings.pass_environment == ("HTTPS_PROXY", "NO_PROXY")
 
 

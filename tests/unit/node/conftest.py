@@ -13,6 +13,7 @@ from littoral.domain.errors import InvalidInput, UpstreamFailed
 from littoral.domain.ids import DeploymentName, Digest, EndpointId
 from littoral.domain.model import Artefact, Facts
 from littoral.domain.units import Bytes
+from littoral.node.backoff import Patience
 from littoral.node.board import Board
 from littoral.node.engine import EngineParts
 from littoral.node.memory import Promises
@@ -129,6 +130,7 @@ class Surroundings:
             board=self.board,
             promises=Promises(),
             machine=lambda: self.machine,
+            patience=Patience(),
         )
 
     def endpoints(self) -> dict[str, Endpoint]:

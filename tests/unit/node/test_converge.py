@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from littoral.domain.deployment import Assignment
 from littoral.domain.ids import DeploymentName
-from littoral.domain.units import Seconds
 from littoral.node.converge import Converger, plan
 from littoral.testing.loop import simulate
 
@@ -44,7 +43,7 @@ async def idle(_endpoint: str) -> None:
 
 def during(around, script: Callable[[Converger], Awaitable[None]], wait=idle) -> None:
     async def main() -> None:
-        converger = Converger(around.parts(), drain_s=Seconds(10.0), idle=wait)
+        converger = Converger(around.parts(), idle=wait)
         async with anyio.create_task_group() as group:
             group.start_soon(converger.run)
             await anyio.lowlevel.checkpoint()

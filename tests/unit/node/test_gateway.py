@@ -12,6 +12,7 @@ from littoral.domain.ports import ChannelClosed
 from littoral.domain.session import Endpoints, Freed, Pulse, Settled, Tables
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
+from littoral.node.backoff import Patience
 from littoral.node.booking import Booking, FlightTable
 from littoral.node.gateway import GatewayKeeper
 from littoral.testing.channel import channel_pair
@@ -97,7 +98,7 @@ class House:
             booking=booking,
             clock=around.clock,
             chance=around.chance,
-            drain_s=Seconds(10.0),
+            patience=Patience(),
         )
 
     @asynccontextmanager

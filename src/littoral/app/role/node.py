@@ -25,6 +25,7 @@ from littoral.app.version import VERSION
 from littoral.domain.ids import NodeId, new_id
 from littoral.domain.ports import Disk
 from littoral.domain.units import Micros, Seconds
+from littoral.node.backoff import Patience
 from littoral.node.machine import Host
 from littoral.node.serve import Identity, NodeParts, serve
 from littoral.stores.blobs import DiskBlobs
@@ -85,7 +86,11 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 gateway=launcher(settings, given.descriptors["listen"]),
                 machine=Host().read,
                 report=_report,
-                drain_s=Seconds(settings.drain_s),
+                patience=Patience(
+                    crashes=settings.crash_limit,
+                    longest_s=Seconds(settings.restart_max_s),
+                    drain_s=Seconds(settings.drain_s),
+                ),
             )
 
 

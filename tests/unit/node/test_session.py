@@ -1,0 +1,366 @@
+"""The node's session: snapshots down, records up exactly once, and nothing depends on it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from littoral.app.codec import pack, unpack
+from littoral.domain.flight import SETTLED, SLOT_BYTES, identity, read, write
+from littoral.domain.ids import NodeId
+from littoral.domain.node import NodeStatus
+from littoral.domain.ports import Channel, ChannelClosed
+from littoral.domain.session import (
+    Applied,
+    Beat,
+    Frame,
+    Goodbye,
+    Hello,
+    Records,
+    SnapshotOffer,
+    Stored,
+    Welcome,
+)
+from littoral.domain.snapshot import Snapshot
+from littoral.domain.units import Micros, Seconds
+from littoral.domain.usage import StoredRecord, UsageRecord
+from littoral.node.backoff import Patience
+from littoral.node.session import SessionParts, Uplink
+from littoral.node.snapshot import HeldSnapshot, SnapshotFile
+from littoral.testing.disk import MemoryDisk
+from littoral.testing.failpoints import Crash
+from littoral.testing.loop import simulate
+from littoral.testing.network import MemoryNetwork
+from littoral.testing.outbox import MemoryOutbox
+
+SNAPSHOT = Snapshot(
+    epoch=1,
+    version=1,
+    issued_us=Micros(1),
+    node=NodeId("nd_me"),
+    pepper=b"",
+    keys=(),
+    assignments=(),
+)
+
+
+def record(number: int) -> UsageRecord:
+    memory = bytearray(SLOT_BYTES)
+    names = identity((f"r{number}", "p", "k", "m", "d", "chat@1"))
+    header = (0, 0, 0, 7, 0, 5, 1_000, 10, 20, 30, 40, 1.0, 2.0)
+    write(memory, 0, state=SETTLED, header=header, names=names)
+    flight = read(memory, 0)
+    assert flight is not None
+    return flight.record
+
+
+class Control:
+    """The other end: applies rows once, in order, and can misbehave."""
+
+    def __init__(self) -> None:
+        self.hellos: list[Hello] = []
+        self.frames: list[Frame] = []
+        self.applied: list[str] = []
+        self.batches: list[int] = []
+        self.cursors: Counter[str] = Counter()
+        self.offers: Sequence[Snapshot] = ()
+        self.ignores = 0
+        self.dies_after: int | None = None
+
+    async def serve(self, channel: Channel) -> None:
+        hello = await channel.receive()
+        assert isinstance(hello, Hello)
+        self.hellos.append(hello)
+        await channel.send(
+            Welcome(
+                protocol=1,
+                server_us=Micros(0),
+                beat_s=Seconds(5.0),
+                stored=self.cursors[hello.outbox],
+            )
+        )
+        for snapshot in self.offers:
+            await channel.send(SnapshotOffer(snapshot=snapshot))
+        try:
+            while True:
+                await self.take(await channel.receive(), channel)
+        except ChannelClosed:
+            return
+
+    async def take(self, frame: Frame, channel: Channel) -> None:
+        self.frames.append(frame)
+        if isinstance(frame, Records):
+            if self.ignores:
+                self.ignores -= 1
+                return
+            self.apply(frame.outbox, frame.rows)
+            if self.dies_after is not None and len(self.batches) >= self.dies_after:
+                self.dies_after = None
+                raise ChannelClosed("dead between applying and saying so")
+            await channel.send(Stored(outbox=frame.outbox, upto=self.cursors[frame.outbox]))
+
+    def apply(self, outbox: str, rows: Sequence[StoredRecord]) -> None:
+        self.batches.append(len(rows))
+        for row in rows:
+            if row.seq == self.cursors[outbox] + 1:
+                self.cursors[outbox] = row.seq
+                self.applied.append(row.record.request)
+
+    def status(self) -> NodeStatus:
+        """The last one told."""
+        return next(beat.status for beat in reversed(self.beats()) if beat.status)
+
+    def beats(self) -> list[Beat]:
+        return [frame for frame in self.frames if isinstance(frame, Beat)]
+
+
+class Node:
+    """A node's uplink with its surroundings."""
+
+    def __init__(self, around) -> None:
+        self.around = around
+        self.control = Control()
+        self.network = MemoryNetwork()
+        self.outbox = MemoryOutbox()
+        self.served: list[Snapshot] = []
+        self.held = HeldSnapshot(
+            NodeId("nd_me"),
+            SnapshotFile(disk=MemoryDisk(), pack=pack, unpack=unpack),
+            failpoints=around.failpoints,
+            swapped=self.served.append,
+        )
+        hello = Hello(
+            protocol=1,
+            node=NodeId("nd_me"),
+            name="me",
+            boot="b",
+            build="0",
+            outbox="?",
+            snapshot=(0, 0),
+        )
+        self.uplink = Uplink(
+            SessionParts(
+                network=self.network,
+                address="control",
+                hello=hello,
+                held=self.held,
+                outbox=self.outbox,
+                board=around.board,
+                clock=around.clock,
+                chance=around.chance,
+                failpoints=around.failpoints,
+                patience=Patience(),
+            )
+        )
+
+    async def append(self, *numbers: int) -> None:
+        await self.outbox.append([record(number) for number in numbers])
+        self.uplink.appended()
+
+    def during(self, script, *, listening: bool = True) -> None:
+        async def main() -> None:
+            async with anyio.create_task_group() as group:
+                if listening:
+                    group.start_soon(self.listen)
+                group.start_soon(self.uplink.run)
+                await anyio.sleep(0.1)
+                await script()
+                group.cancel_scope.cancel()
+
+        simulate(main)
+
+    async def listen(self) -> None:
+        async with self.network.listen("control", self.control.serve):
+            await anyio.sleep_forever()
+
+
+@pytest.fixture
+def node(around) -> Node:
+    return Node(around)
+
+
+def test_hello_names_the_outbox_and_the_snapshot_that_is_held(node) -> None:
+    node.held.offer(replace(SNAPSHOT, version=9))
+
+    async def script() -> None:
+        await anyio.sleep(5)
+        (hello,) = node.control.hellos
+        assert (hello.outbox, hello.snapshot) == (node.outbox.name, (1, 9))
+        assert node.uplink.connected
+
+    node.during(script)
+
+
+def test_an_offered_snapshot_is_served_and_answered(node) -> None:
+    node.control.offers = (SNAPSHOT, replace(SNAPSHOT, node=NodeId("nd_other")))
+
+    async def script() -> None:
+        await anyio.sleep(5)
+        assert node.served == [SNAPSHOT]
+        answers = [frame.ok for frame in node.control.frames if isinstance(frame, Applied)]
+        assert answers == [True, False]
+
+    node.during(script)
+
+
+def test_records_go_up_once_and_in_order(node) -> None:
+    async def script() -> None:
+        await node.append(*range(1200))
+        await anyio.sleep(5)
+        assert node.control.applied == [f"r{number}" for number in range(1200)]
+        assert node.control.batches == [500, 500, 200]
+        assert await node.outbox.depth() == 0
+
+    node.during(script)
+
+
+def test_a_few_records_wait_a_moment_for_company(node) -> None:
+    async def script() -> None:
+        await anyio.sleep(5)
+        for number in range(20):
+            await node.append(number)
+            await anyio.sleep(0.001)
+        await anyio.sleep(1)
+        assert node.control.batches == [20]
+
+    node.during(script)
+
+
+def test_records_applied_but_not_confirmed_are_not_applied_again(node) -> None:
+    node.control.dies_after = 1
+
+    async def script() -> None:
+        await node.append(*range(100))
+        await anyio.sleep(30)
+        assert len(node.control.hellos) == 2
+        assert node.control.applied == [f"r{number}" for number in range(100)]
+        assert await node.outbox.depth() == 0
+
+    node.during(script)
+
+
+def test_records_nobody_answers_are_sent_again(node) -> None:
+    node.control.ignores = 3
+
+    async def script() -> None:
+        await node.append(1, 2, 3)
+        await anyio.sleep(25)
+        assert node.control.applied == []
+        await anyio.sleep(35)
+        assert node.control.applied == ["r1", "r2", "r3"]
+
+    node.during(script)
+
+
+def test_dying_after_sending_loses_nothing(node, around) -> None:
+    around.failpoints.arm("records.sent")
+
+    async def script() -> None:
+        await node.append(1)
+        await anyio.sleep(5)
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        node.during(script)
+    assert caught.group_contains(Crash, depth=None)
+    node.during(lambda: anyio.sleep(10))
+    assert node.control.applied == ["r1"]
+
+
+def test_a_control_that_knows_more_than_this_disk_gets_a_new_outbox(node) -> None:
+    before = node.outbox.name
+    node.control.cursors[before] = 7
+
+    async def script() -> None:
+        await anyio.sleep(20)
+        names = [hello.outbox for hello in node.control.hellos]
+        assert names[0] == before
+        assert names[1] == node.outbox.name != before
+
+    node.during(script)
+
+
+def test_beats_come_on_time_and_carry_the_status_only_when_it_changed(node, around) -> None:
+    async def script() -> None:
+        await anyio.sleep(60)
+        beats = node.control.beats()
+        assert 10 <= len(beats) <= 16
+        assert [beat.number for beat in beats] == list(range(1, len(beats) + 1))
+        before = len([beat for beat in beats if beat.status])
+        assert before <= 3
+        around.board.machine = replace(around.machine, cores=64)
+        around.board.say("x", "thing_happened", "look")
+        await anyio.sleep(1)
+        last = node.control.status()
+        assert last.machine.cores == 64
+        assert [event.code for event in last.events] == ["thing_happened"]
+        await anyio.sleep(60)
+        told = [
+            event.code
+            for beat in node.control.beats()
+            if beat.status
+            for event in beat.status.events
+        ]
+        assert told.count("thing_happened") == 1
+
+    node.during(script)
+
+
+def test_a_full_outbox_is_seen_in_the_status_until_it_is_empty(node) -> None:
+    node.control.ignores = 1
+
+    async def script() -> None:
+        await anyio.sleep(10)
+        await node.append(*range(10))
+        await anyio.sleep(1)
+        assert node.control.status().outbox_depth == 10
+        await anyio.sleep(15)
+        assert node.control.status().outbox_depth == 0
+
+    node.during(script)
+
+
+def test_without_control_nothing_stops_and_dialling_goes_on_gently(node) -> None:
+    async def script() -> None:
+        await node.append(1)
+        await anyio.sleep(24 * 3600)
+        assert not node.uplink.connected
+        assert await node.outbox.depth() == 1
+
+    node.during(script, listening=False)
+    node.during(lambda: anyio.sleep(30))
+    assert node.control.applied == ["r1"]
+
+
+def test_goodbye_and_nonsense_end_a_session_and_the_next_one_works(node) -> None:
+    answers: list[Frame] = [Goodbye(code="superseded"), Stored(outbox="x", upto=1)]
+    welcome = node.control.serve
+
+    async def rude(channel: Channel) -> None:
+        if answers:
+            await channel.receive()
+            await channel.send(answers.pop())
+            return
+        await welcome(channel)
+
+    node.control.serve = rude
+
+    async def script() -> None:
+        await node.append(1)
+        await anyio.sleep(60)
+        assert node.control.applied == ["r1"]
+
+    node.during(script)
+
+
+def test_flush_waits_until_control_has_everything(node) -> None:
+    node.control.ignores = 1
+
+    async def script() -> None:
+        await anyio.sleep(5)
+        await node.append(1, 2)
+        await node.uplink.flush()
+        assert node.control.applied == ["r1", "r2"]
+
+    node.during(script)
