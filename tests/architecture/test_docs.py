@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from littoral.app.command.verbs import VERBS
 from littoral.app.settings import CLIENT_VARIABLES, FIELDS, PREFIX
 from littoral.domain.deployment import EngineKind
 from littoral.domain.errors import LittoralError
@@ -146,3 +147,8 @@ def scope_of(policy: str) -> str:
 def test_every_route_of_the_admin_api_is_in_the_reference_with_its_scope(root, sources):
     written = {route: cells[0] for route, cells in rows(page(root, "reference/admin-api")).items()}
     assert written == {route: scope_of(policy) for route, policy in routes(sources)}
+
+
+def test_every_command_is_in_the_reference(root):
+    written = [name for name in rows(page(root, "reference/cli")) if name.startswith("littoral ")]
+    assert written == [f"littoral {verb.name}" for verb in VERBS]
