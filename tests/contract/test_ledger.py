@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from littoral.domain.errors import InvalidInput
-from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
+from littoral.domain.ids import KeyId, NodeId, ProjectId
 from littoral.domain.ports import Ledger
 from littoral.domain.units import Micros, Tokens
 from littoral.domain.usage import StoredRecord, UsageRecord, UsageSum
 from littoral.stores.ledger import SqliteLedger
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.ledger import MemoryLedger
+from littoral.testing.usage import usage_record
 
 NODE, OTHER = NodeId("nd_1"), NodeId("nd_2")
 DAY_US = 86_400_000_000
@@ -24,28 +25,8 @@ NOON = 20_000 * DAY_US + DAY_US // 2  # 2024-10-04
 
 
 def record(number: int, **changes: object) -> UsageRecord:
-    made = UsageRecord(
-        request=RequestId(f"rq_{number}"),
-        attempt=0,
-        project=ProjectId("default"),
-        key=KeyId("k1"),
-        model="tiny",
-        deployment=DeploymentName("d"),
-        endpoint=EndpointId("ep_1"),
-        status="ok",
-        streamed=True,
-        estimated=False,
-        tokens_in=Tokens(10),
-        tokens_cached=Tokens(3),
-        tokens_out=Tokens(number),
-        at_us=Micros(NOON),
-        first_us=1,
-        total_us=2,
-        predicted_us=3,
-        predicted_p90_us=4,
-        cost=0.5,
-    )
-    return replace(made, **changes)
+    usual = {"tokens_in": Tokens(10), "tokens_cached": Tokens(3), "at_us": Micros(NOON)}
+    return usage_record(number, **(usual | changes))
 
 
 def rows(records: Sequence[UsageRecord], first: int = 1) -> list[StoredRecord]:

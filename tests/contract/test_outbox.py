@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from littoral.domain.errors import StorageFull
-from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
+from littoral.domain.ids import KeyId, NodeId
 from littoral.domain.ports import Ledger, Outbox
-from littoral.domain.units import Micros, Tokens
+from littoral.domain.units import Tokens
 from littoral.domain.usage import StoredRecord, UsageRecord
 from littoral.stores.ledger import SqliteLedger
 from littoral.stores.outbox import SqliteOutbox
@@ -25,6 +25,7 @@ from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.ledger import MemoryLedger
 from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.sink import ListSink
+from littoral.testing.usage import usage_record
 
 pytestmark = pytest.mark.anyio
 NODE = NodeId("nd_1")
@@ -37,27 +38,8 @@ def anyio_backend():
 
 
 def record(number: int, attempt: int = 0, tokens: int = 1) -> UsageRecord:
-    return UsageRecord(
-        request=RequestId(f"rq_{number}"),
-        attempt=attempt,
-        project=ProjectId("default"),
-        key=KeyId(f"k{number % 3}"),
-        model="m",
-        deployment=DeploymentName("d"),
-        endpoint=EndpointId("ep_1"),
-        status="ok",
-        streamed=True,
-        estimated=False,
-        tokens_in=Tokens(tokens),
-        tokens_cached=Tokens(0),
-        tokens_out=Tokens(number),
-        at_us=Micros(1_800_000_000_000_000 + number),
-        first_us=1,
-        total_us=2,
-        predicted_us=3,
-        predicted_p90_us=4,
-        cost=0.25,
-    )
+    key = KeyId(f"k{number % 3}")
+    return usage_record(number, attempt=attempt, tokens_in=Tokens(tokens), key=key)
 
 
 @pytest.fixture(params=["file", "memory"])

@@ -26,26 +26,20 @@ DELIVER_EVERY = 10
 NURSERY = """
 import os, sys
 import anyio
-from littoral.domain.usage import UsageRecord
 from littoral.stores.outbox import SqliteOutbox
 from littoral.stores.outbox_file import Tuning
 from littoral.testing.clock import SettableClock
 from littoral.testing.entropy import SeededEntropy
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.sink import ListSink
-
-def record(name):
-    return UsageRecord(
-        request=name, attempt=0, project="p", key="k", model="m", deployment="d", endpoint="e",
-        status="ok", streamed=True, estimated=False, tokens_in=1, tokens_cached=0, tokens_out=1,
-        at_us=1, first_us=1, total_us=1, predicted_us=1, predicted_p90_us=1, cost=0.5)
+from littoral.testing.usage import usage_record
 
 async def load(path, life):
     async def caller(outbox, task):
         step = 0
         while True:
             name = f"{life}/{task}/{step}"
-            last = await outbox.append([record(name), record(name + "+")])
+            last = await outbox.append([usage_record(name), usage_record(name + "+")])
             os.write(1, f"ack {last} {name}\\n".encode())
             step += 1
     async with SqliteOutbox.open(
@@ -79,7 +73,7 @@ def live_and_die(writer: IO[str], reader: IO[str], life: int, acks: int) -> dict
                 child = int(rest)
             case "ack":
                 last, _, name = rest.partition(" ")
-                seen |= {name: int(last) - 1, name + "+": int(last)}
+                seen |= {f"rq_{name}": int(last) - 1, f"rq_{name}+": int(last)}
             case _:
                 return seen
         if child and not killed and len(seen) >= acks:

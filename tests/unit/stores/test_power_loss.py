@@ -22,15 +22,14 @@ import anyio
 import apsw
 import pytest
 
-from littoral.domain.ids import DeploymentName, EndpointId, KeyId, ProjectId, RequestId
-from littoral.domain.units import Bytes, Micros, Tokens
-from littoral.domain.usage import UsageRecord
+from littoral.domain.units import Bytes
 from littoral.stores.outbox import SqliteOutbox
 from littoral.stores.outbox_file import OutboxFile, Tuning, World
 from littoral.testing.clock import SettableClock
 from littoral.testing.entropy import SeededEntropy
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.sink import ListSink
+from littoral.testing.usage import usage_record
 
 SECTOR = 512
 FULL, NORMAL = 2, 1
@@ -93,30 +92,6 @@ def recording() -> Iterator[list[Event]]:
         assert apsw.vfs_names()[0] == before
 
 
-def record(name: str, rng: random.Random) -> UsageRecord:
-    return UsageRecord(
-        request=RequestId(name),
-        attempt=0,
-        project=ProjectId("default"),
-        key=KeyId("k"),
-        model="m" * rng.randrange(1, 400),
-        deployment=DeploymentName("d"),
-        endpoint=EndpointId("ep"),
-        status="ok",
-        streamed=True,
-        estimated=False,
-        tokens_in=Tokens(1),
-        tokens_cached=Tokens(0),
-        tokens_out=Tokens(2),
-        at_us=Micros(3),
-        first_us=4,
-        total_us=5,
-        predicted_us=6,
-        predicted_p90_us=7,
-        cost=0.5,
-    )
-
-
 def world() -> World:
     return World(
         clock=SettableClock(),
@@ -134,7 +109,10 @@ async def workload(folder: str, log: list[Event], rng: random.Random, synchronou
 
     async def caller(outbox: SqliteOutbox, name: str) -> None:
         for step in range(8):
-            records = [record(f"{name}/{step}/{n}", rng) for n in range(rng.randrange(1, 6))]
+            records = [
+                usage_record(f"{name}/{step}/{n}", model="m" * rng.randrange(1, 400))
+                for n in range(rng.randrange(1, 6))
+            ]
             last = await outbox.append(records)
             first = last - len(records) + 1
             numbers = {each.request: first + n for n, each in enumerate(records)}
