@@ -1,6 +1,13 @@
-"""A small node: feeds one gateway and books what it settles, as the real one does."""
+"""A small node: feeds one gateway and books what it settles, as the real one does.
+
+    node.py PORT ENGINE_PORT [COMMAND PREFIX OF THE GATEWAY...]
+
+Prints one JSON line with the key, the port and both pids; ends with its standard input.
+"""
 
 import contextlib
+import json
+import mmap
 import os
 import pathlib
 import socket
@@ -9,15 +16,20 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
+import anyio
+
 from littoral.app.codec import pack, unpack
+from littoral.app.system import SystemClock, SystemEntropy, SystemFailpoints
 from littoral.domain.deployment import Assignment
 from littoral.domain.endpoint import Address, Endpoint
-from littoral.domain.flight import SLOT_BYTES
+from littoral.domain.flight import SLOT_BYTES, read
 from littoral.domain.ids import DeploymentName, EndpointId, NodeId, ProjectId
+from littoral.domain.node import Event
 from littoral.domain.project import KeyGrant
-from littoral.domain.session import Endpoints, Frame, Tables
+from littoral.domain.session import Endpoints, Frame, Freed, Settled, Tables
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Tokens
+from littoral.stores.outbox import SqliteOutbox
 from littoral.trust.key import mac_of, mint
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -143,16 +155,56 @@ class Gateway:
         return status
 
 
-if __name__ == "__main__":
+class Quiet:
+    """A sink of events that nobody reads."""
+
+    def emit(self, event: Event) -> None:
+        """Drop it."""
+
+
+async def book(gateway: Gateway, outbox: SqliteOutbox) -> None:
+    """Make records durable and give their slots back, until the gateway ends."""
+    frames, link = Frames(), gateway.link
+    link.setblocking(False)
+    with gateway.flight.open("r+b") as file:
+        table = memoryview(mmap.mmap(file.fileno(), 0))
+    while True:
+        await anyio.wait_readable(link)
+        data = link.recv(1 << 18)
+        if not data:
+            return
+        settled = [f for f in frames.take(data) if isinstance(f, Settled)]
+        slots = tuple(slot for frame in settled for slot in frame.slots)
+        flights = [flight for slot in slots if (flight := read(table, slot))]
+        if flights:
+            upto = await outbox.append([flight.record for flight in flights])
+            await outbox.stored(upto)
+            link.setblocking(True)
+            send(link, Freed(slots=slots))
+            link.setblocking(False)
+
+
+async def serve(port: int, engine: int, prefix: Sequence[str]) -> None:
+    """Run a gateway in front of the engine until standard input ends."""
     with tempfile.TemporaryDirectory() as place:
         text, grant = keyed(60_000_000)
-        gateway = Gateway(pathlib.Path(place), port=8099)
+        gateway = Gateway(pathlib.Path(place), port=port, prefix=prefix)
         send(gateway.link, tables([grant]))
-        send(gateway.link, endpoints(endpoint("e1", 19001)))
-        print(text, gateway.port, flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            frames = Frames()
-            while data := gateway.link.recv(65536):
-                for frame in frames.take(data):
-                    print(frame)
-        gateway.stop()
+        two = (endpoint(name, engine) for name in ("e1", "e2"))
+        send(gateway.link, endpoints(*two))
+        facts = {"key": text, "port": gateway.port, "gateway": gateway.process.pid}
+        print(json.dumps(facts | {"node": os.getpid()}), flush=True)
+        world = {"clock": SystemClock(), "entropy": SystemEntropy(), "sink": Quiet()}
+        path = str(pathlib.Path(place) / "outbox.db")
+        try:
+            async with SqliteOutbox.open(path, failpoints=SystemFailpoints(), **world) as outbox:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(book, gateway, outbox)
+                    await anyio.wait_readable(sys.stdin)
+                    tasks.cancel_scope.cancel()
+        finally:
+            gateway.stop()
+
+
+if __name__ == "__main__":
+    anyio.run(serve, int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

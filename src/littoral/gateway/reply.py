@@ -13,7 +13,7 @@ STREAM: Final = (
 )
 LAST_CHUNK: Final = b"0\r\n\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_CLOSE: Final = b"connection: close\r\n"
+CLOSE: Final = b"connection: close\r\n"
 
 
 def line_of(status: int) -> bytes:
@@ -32,17 +32,26 @@ def head(status: int, date: bytes, fields: bytes, *, length: int | None, close: 
         close: Whether the connection ends after it.
     """
     size = b"" if length is None else b"content-length: %d\r\n" % length
-    return b"%b%b%b%b%b\r\n" % (line_of(status), date, fields, size, _CLOSE if close else b"")
+    return b"%b%b%b%b%b\r\n" % (line_of(status), date, fields, size, CLOSE if close else b"")
 
 
-def story(
-    request: bytes, route: bytes, why: bytes, *, predicted_s: float, cost: float, ignored: bytes
+def answer(
+    date: bytes, request: bytes, route: bytes, *, predicted_s: float, cost: float, rest: bytes
 ) -> bytes:
-    """Build the lines that say which request this is, where it ran, why, and at what cost."""
+    """Build the head of an answer from an engine: which request, where it ran, why, what it costs.
+
+    Args:
+        date: The ``date`` line.
+        request: The request's id.
+        route: Node, endpoint and reason.
+        predicted_s: Seconds to its end, as predicted.
+        cost: In the platform's currency.
+        rest: Further lines, each with its CRLF.
+    """
     return (
-        b"x-request-id: %b\r\nrequest-id: %b\r\nx-littoral-route: %b%b\r\n"
-        b"x-littoral-predicted-ms: %d\r\nx-littoral-cost: %.9f\r\n%b"
-        % (request, request, route, why, predicted_s * 1000, cost, ignored)
+        b"HTTP/1.1 200 OK\r\n%bx-request-id: %b\r\nrequest-id: %b\r\nx-littoral-route: %b\r\n"
+        b"x-littoral-predicted-ms: %d\r\nx-littoral-cost: %.9f\r\n%b\r\n"
+        % (date, request, request, route, predicted_s * 1000, cost, rest)
     )
 
 

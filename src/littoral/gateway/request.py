@@ -6,7 +6,7 @@ checked is the value that is sent, and fields that name other places (``api_base
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -124,6 +124,7 @@ _LOOSE_COMPLETION = msgspec.json.Decoder(Completion).decode
 _FIELDS = msgspec.json.Decoder(dict[str, Raw]).decode
 _MESSAGES = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _ANYTHING = msgspec.json.Decoder().decode
+_BACKSLASH = ord("\\")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
@@ -138,7 +139,7 @@ _LOGPROBS = capability_mask(("logprobs",))
 _CHOICES = capability_mask(("many_choices",))
 
 
-class Asked(NamedTuple):
+class Asked(Struct, gc=False):
     """A decoded request: its body, the fields that were dropped, and what it needs."""
 
     body: Wanted
@@ -227,7 +228,7 @@ def _damage(data: bytes) -> Refusal | None:
             data.decode()
         except UnicodeDecodeError as error:
             return refuse(InvalidInput, f"the body is not UTF-8 at byte {error.start}")
-    if b"\\ud" in data or b"\\uD" in data:
+    if _BACKSLASH in data and (b"\\ud" in data or b"\\uD" in data):
         try:
             _ANYTHING(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -1,8 +1,22 @@
 """Settlement: slots of the flight table, taken at admission and given back exactly once."""
 
-from littoral.domain import flight
-from littoral.domain.flight import HEADER, OPEN, SETTLED, SLOT_BYTES, STATUSES, TOKENS_OUT
+from struct import Struct
 
+from littoral.domain import flight
+from littoral.domain.flight import (
+    FREE,
+    HEADER,
+    IDENTITY_BYTES,
+    OPEN,
+    SETTLED,
+    SLOT_BYTES,
+    STATUSES,
+    TOKENS_OUT,
+    TOKENS_OUT_OFFSET,
+)
+
+_WHOLE = Struct(f"{HEADER.format}{IDENTITY_BYTES}s")
+"""A slot in one write: the header, then the names."""
 OK, CANCELLED, FAILED, INTERRUPTED = range(len(STATUSES))
 
 
@@ -20,7 +34,7 @@ class Flights:
         self._buffer = buffer
         count = len(buffer) // SLOT_BYTES
         self._lengths = [0] * count
-        self._idle = [i for i in range(count - 1, -1, -1) if buffer[i * SLOT_BYTES] == flight.FREE]
+        self._idle = [i for i in range(count - 1, -1, -1) if buffer[i * SLOT_BYTES] == FREE]
         self.size = len(self._idle)
         self.settled: list[int] = []
 
@@ -34,13 +48,21 @@ class Flights:
         return self._idle.pop() if self._idle else -1
 
     def open(self, slot: int, header: tuple[float, ...], names: bytes) -> None:
-        """Write an admitted request; from here on its record survives this process."""
-        self._lengths[slot] = len(names)
-        flight.write(self._buffer, slot, state=OPEN, header=header, names=names)
+        """Write an admitted request; from here on its record survives this process.
+
+        Args:
+            slot: From ``take``, or one that is open and moves to another place.
+            header: The flight's fields from ``flags`` to ``price_out``.
+            names: Its identity, as ``flight.identity`` joins it.
+        """
+        at = slot * SLOT_BYTES
+        self._lengths[slot] = size = min(len(names), IDENTITY_BYTES)
+        _WHOLE.pack_into(self._buffer, at, FREE, *header, size, names)
+        self._buffer[at] = OPEN
 
     def count(self, slot: int, tokens_out: int) -> None:
         """Write how many tokens the client is about to have received."""
-        TOKENS_OUT.pack_into(self._buffer, slot * SLOT_BYTES + 12, tokens_out)
+        TOKENS_OUT.pack_into(self._buffer, slot * SLOT_BYTES + TOKENS_OUT_OFFSET, tokens_out)
 
     def settle(self, slot: int, header: tuple[float, ...]) -> None:
         """Write the final counts; the state byte last."""

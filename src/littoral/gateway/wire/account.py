@@ -1,7 +1,8 @@
 """Account: the books of one request: where it is placed, what it used, which slot says so."""
 
-import math
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from littoral.domain.flight import ESTIMATED, STREAMED, cost_of
 from littoral.gateway import reply
@@ -17,7 +18,7 @@ from littoral.placement.decide import Verdict
 _U32: Final = 0xFFFF_FFFF
 
 
-class Arrival(NamedTuple):
+class Arrival(Struct, gc=False):
     """A request whose key is known, as it came."""
 
     rid: bytes
@@ -37,32 +38,25 @@ class Account:
         model: Its places are the candidates.
     """
 
-    __slots__ = (
-        "_at_us",
-        "_first_us",
-        "_prices",
-        "_skip",
-        "_started",
-        "_tokens_in",
-        "_verdict",
-        "_worker",
-        "arrival",
-        "asked",
-        "attempt",
-        "model",
-        "place",
-        "slot",
-    )
+    attempt = 0
+    slot = -1
+    place: Place
+    _verdict: Verdict
+    _started = 0.0
+    _skip = 0
+    _at_us = 0
+    _first_us = 0
+    _predicted_us = 0
+    _predicted_p90_us = 0
+    _price_in = 0.0
+    _price_out = 0.0
 
     def __init__(self, worker: Worker, *, arrival: Arrival, asked: Asked, model: ModelRow) -> None:
         self._worker = worker
         self.arrival = arrival
         self.asked = asked
         self.model = model
-        self.attempt = 0
-        self.slot = -1
         self._tokens_in = len(arrival.body) // 4 or 1
-        self._first_us = 0
 
     def choose(self, now: float, skip: int) -> Refusal | None:
         """Choose a place; nothing is counted yet.
@@ -85,8 +79,8 @@ class Account:
         if not skip:
             self._started = now
         self._skip = skip
-        self._verdict: Verdict = verdict
-        self.place: Place = model.places[verdict.position]
+        self._verdict = verdict
+        self.place = model.places[verdict.position]
         return None
 
     def open(self, slot: int) -> None:
@@ -113,13 +107,30 @@ class Account:
         place = self.place
         place.in_flight += 1
         endpoint = place.endpoint
-        self._prices = (endpoint.price_in, endpoint.price_out)
-        header = self._header(OK, Usage(self._tokens_in, 0, 0), estimated=True)
-        names = self.arrival.rid + self.arrival.key.names + place.names
-        self._worker.flights.open(self.slot, header, names)
+        self._price_in, self._price_out = endpoint.price_in, endpoint.price_out
+        verdict = self._verdict
+        self._predicted_us = _micros(verdict.total_p50)
+        self._predicted_p90_us = _micros(verdict.total_p90)
+        header = (
+            ESTIMATED | STREAMED if self.asked.streamed else ESTIMATED,
+            OK,
+            self.attempt,
+            self._tokens_in,
+            0,
+            0,
+            self._at_us,
+            0,
+            0,
+            self._predicted_us,
+            self._predicted_p90_us,
+            self._price_in,
+            self._price_out,
+        )
+        arrival = self.arrival
+        self._worker.flights.open(self.slot, header, arrival.rid + arrival.key.names + place.names)
 
     def settle(self, status: int, usage: Usage | None, counted: int) -> float:
-        """Write the final counts and give back the place.
+        """Write the final counts and give back the place; the second call does nothing.
 
         Args:
             status: Of ``settlement``.
@@ -129,16 +140,35 @@ class Account:
         Returns:
             The cost.
         """
-        worker = self._worker
-        estimated = usage is None
+        slot, worker = self.slot, self._worker
+        if slot < 0:
+            return 0.0
+        self.slot = -1
         used = Usage(self._tokens_in, 0, counted) if usage is None else usage
-        worker.flights.settle(self.slot, self._header(status, used, estimated=estimated))
+        total_us = self._elapsed_us()
+        header = (
+            (STREAMED if self.asked.streamed else 0) | (ESTIMATED if usage is None else 0),
+            status,
+            self.attempt,
+            used.tokens_in,
+            used.cached,
+            used.tokens_out,
+            self._at_us,
+            self._first_us or total_us,
+            total_us,
+            self._predicted_us,
+            self._predicted_p90_us,
+            self._price_in,
+            self._price_out,
+        )
+        worker.flights.settle(slot, header)
         self.place.in_flight -= 1
         worker.in_flight -= 1
         if worker.hit is not None:
             worker.hit("request.settled")
-        worker.settled()
-        price_in, price_out = self._prices
+        if not worker.reporting:
+            worker.settled()
+        price_in, price_out = self._price_in, self._price_out
         return cost_of(used.tokens_in, used.tokens_out, price_in=price_in, price_out=price_out)
 
     def forgive(self) -> None:
@@ -155,16 +185,22 @@ class Account:
         """
         self._first_us = self._elapsed_us()
         verdict = self._verdict
-        fields = reply.story(
+        return reply.answer(
+            self._worker.date,
             self.arrival.rid,
-            self.place.route,
-            verdict.why.encode(),
+            self.place.route + verdict.why.encode(),
             predicted_s=verdict.total_p50,
             cost=verdict.cost if cost is None else cost,
-            ignored=_ignored(self.asked) if self.asked.ignored else b"",
+            rest=self._rest(length, close=close),
         )
-        kind = reply.STREAM if length is None else reply.JSON
-        return reply.head(200, self._worker.date, kind + fields, length=length, close=close)
+
+    def _rest(self, length: int | None, *, close: bool) -> bytes:
+        kind = (
+            reply.STREAM if length is None else b"%bcontent-length: %d\r\n" % (reply.JSON, length)
+        )
+        if self.asked.ignored:
+            kind += _ignored(self.asked)
+        return kind + reply.CLOSE if close else kind
 
     @property
     def deadline(self) -> float:
@@ -174,22 +210,6 @@ class Account:
     def _elapsed_us(self) -> int:
         return min(int((self._worker.clock.now() - self._started) * 1e6), _U32)
 
-    def _header(self, status: int, used: Usage, *, estimated: bool) -> tuple[float, ...]:
-        verdict = self._verdict
-        total_us = self._elapsed_us()
-        return (
-            (STREAMED if self.asked.streamed else 0) | (ESTIMATED if estimated else 0),
-            status,
-            self.attempt,
-            *used,
-            self._at_us,
-            self._first_us,
-            total_us,
-            _micros(verdict.total_p50),
-            _micros(verdict.total_p90),
-            *self._prices,
-        )
-
 
 def _ignored(asked: Asked) -> bytes:
     names = ", ".join(asked.ignored)[:1024]
@@ -198,4 +218,4 @@ def _ignored(asked: Asked) -> bytes:
 
 
 def _micros(seconds: float) -> int:
-    return _U32 if math.isinf(seconds) or seconds > 4294.0 else int(seconds * 1e6)
+    return int(seconds * 1e6) if seconds < 4294.0 else _U32

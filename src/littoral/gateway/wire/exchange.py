@@ -81,16 +81,15 @@ def admit(worker: Worker, client: Asker, arrival: Arrival) -> "Exchange | Refusa
 class Exchange(Account):
     """The middle of the path: a client on one side, an engine on the other."""
 
-    __slots__ = ("_begun", "_client", "_engine", "_events")
+    _begun = False
+    _engine: Engine | None = None
+    _events: Events | None = None
 
     def __init__(
         self, worker: Worker, client: Asker, *, arrival: Arrival, asked: Asked, model: ModelRow
     ) -> None:
         super().__init__(worker, arrival=arrival, asked=asked, model=model)
         self._client = client
-        self._begun = False
-        self._engine: Engine | None = None
-        self._events: Events | None = None
 
     def start(self, now: float) -> None:
         """Send the request to its place, on a connection used before if there is one."""

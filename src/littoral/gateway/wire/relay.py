@@ -1,6 +1,6 @@
 """Relay: streams cut into whole events, counted, and what the engine says was used."""
 
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -13,7 +13,7 @@ _ERROR: Final = b'{"error"'
 _Count = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
 
 
-class Usage(NamedTuple):
+class Usage(Struct, gc=False):
     """Tokens as the engine counted them."""
 
     tokens_in: int
@@ -43,7 +43,7 @@ class _Reply(Struct):
 _DECODE = msgspec.json.Decoder(_Reply).decode
 
 
-class Whole(NamedTuple):
+class Whole(Struct, gc=False):
     """A reply that is not streamed, as far as we read it."""
 
     usage: Usage | None

@@ -1,7 +1,7 @@
 """Server: a client's connection. Messages one at a time, answers out in order."""
 
 import asyncio
-import hashlib
+from hashlib import sha256
 from typing import Final, cast
 
 from littoral.domain.errors import UnknownModel, UnknownName
@@ -85,8 +85,14 @@ class Client(asyncio.Protocol):
                 self._transport.pause_reading()
             return
         waiting = not intake.fed
+        message = intake.recall(data) if not self._busy and not intake.ready else None
+        if message is not None:
+            self._answer_to(message)
+            return
         intake.feed(data)
         if intake.ready and not self._busy:
+            if len(intake.ready) == 1 and waiting and not intake.deaf and intake.sink is None:
+                intake.remember(data)
             self._turn()
         elif not self._busy and waiting:
             self.due = self._worker.now + (BODY_S if intake.head_done else HEAD_S)
@@ -145,19 +151,21 @@ class Client(asyncio.Protocol):
         """Answer the messages that are ready, as far as that needs no waiting."""
         ready = self._intake.ready
         while ready and not self._busy:
-            message = ready.popleft()
-            self._keep = message.keep
-            self._busy = True
-            if message.refusal is not None:
-                self._worker.counters["malformed"] += 1
-                self.refuse(message.refusal, self._worker.request_id())
-            elif isinstance(message.sink, Passage):
-                self._answering = message.sink
-                message.sink.start()
-            elif message.url in _CHAT:
-                self._infer(message)
-            else:
-                self._inform(message)
+            self._answer_to(ready.popleft())
+
+    def _answer_to(self, message: Message) -> None:
+        self._keep = message.keep
+        self._busy = True
+        if message.refusal is not None:
+            self._worker.counters["malformed"] += 1
+            self.refuse(message.refusal, self._worker.request_id())
+        elif isinstance(message.sink, Passage):
+            self._answering = message.sink
+            message.sink.start()
+        elif message.url in _CHAT:
+            self._infer(message)
+        else:
+            self._inform(message)
 
     def _infer(self, message: Message) -> None:
         rid = self._worker.request_id()
@@ -184,20 +192,22 @@ class Client(asyncio.Protocol):
 
     def _key_of(self, known: Known) -> KeyRow | Refusal:
         """The key's row, remembered by a digest until the keys change."""
+        tables, memo = self._worker.source.tables, self._memo
+        value = known.get(b"authorization", b"")
+        digest = sha256(value).digest()
+        if memo is not None and memo[0] == digest and memo[1] == tables.number:
+            row = memo[2]
+            if b"x-api-key" not in known:
+                return admission.expired(row, self._worker.clock.wall()) or row
         presented = head.credential(known)
         if isinstance(presented, Refusal):
             return presented
-        tables, memo = self._worker.source.tables, self._memo
-        digest = hashlib.sha256(presented).digest()
-        if memo is not None and memo[0] == digest and memo[1] == tables.number:
-            row = memo[2]
-        else:
-            found = admission.identify(tables, presented)
-            if isinstance(found, Refusal):
-                return found
-            row = found
-            self._memo = (digest, tables.number, row)
-        return admission.expired(row, self._worker.clock.wall()) or row
+        found = admission.identify(tables, presented)
+        if isinstance(found, Refusal):
+            return found
+        if value:
+            self._memo = (digest, tables.number, found)
+        return admission.expired(found, self._worker.clock.wall()) or found
 
     def _inform(self, message: Message) -> None:
         """Health and models; everything else is not here."""

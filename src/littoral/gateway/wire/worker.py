@@ -56,7 +56,7 @@ class Worker:
         self.draining = False
         self.linked = True
         self.report: Callable[[], object] = flights.report
-        self._reporting = False
+        self.reporting = False
         self._pools: dict[Place, Pool] = {}
         self._boot = base64.b32encode(entropy.bytes(10)).decode().lower().encode()
         self._count = 0
@@ -96,14 +96,13 @@ class Worker:
         self.wheel.turn(now)
 
     def settled(self) -> None:
-        """Tell the node soon, together with what else settles by then."""
-        if not self._reporting:
-            self._reporting = True
-            self.loop.call_later(REPORT_S, self.report_now)
+        """Tell the node soon, together with what else settles by then; once until it is told."""
+        self.reporting = True
+        self.loop.call_later(REPORT_S, self.report_now)
 
     def report_now(self) -> None:
         """Tell the node now."""
-        self._reporting = False
+        self.reporting = False
         if self.flights.settled:
             self.report()
 

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""The Python part of one warm request: both protocols on fake transports, no sockets.
+
+    .venv/bin/python bench/gateway/warm.py [--profile]
+
+Prints microseconds a request (best of rounds) and their ratio to a calibration loop of the same
+process, which moves less from machine to machine than the microseconds do.
+"""
+
+import argparse
+import asyncio
+import cProfile
+import pstats
+import time
+from collections.abc import Callable
+from typing import Any
+
+from node import MODEL, SLOTS, endpoint, endpoints, keyed, tables
+
+from littoral.app.system import SystemClock, SystemEntropy
+from littoral.domain.flight import SLOT_BYTES
+from littoral.gateway.settlement import Flights
+from littoral.gateway.wire.server import Client
+from littoral.gateway.wire.upstream import Engine
+from littoral.gateway.wire.worker import Worker
+
+REPLY = (
+    b'{"id":"chatcmpl-abc123abc123","object":"chat.completion","created":1760000000,"model":"m",'
+    b'"choices":[{"index":0,"message":{"role":"assistant","content":"The quick brown fox jumps over'
+    b" the lazy dog while a small language model running on an edge device answers the question and"
+    b' the cloud keeps the ledger.","refusal":null,"annotations":[]},"logprobs":null,'
+    b'"finish_reason":"stop"}],"usage":{"prompt_tokens":57,"completion_tokens":64,'
+    b'"total_tokens":121},"system_fingerprint":null}'
+)
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nServer: mock\r\nContent-Length: %d\r\n\r\n%b"
+    % (len(REPLY), REPLY)
+)
+
+
+class Pipe:
+    """A transport that keeps nothing."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written = data
+
+    def set_write_buffer_limits(self, high: int, low: int) -> None:
+        """Nothing is buffered."""
+
+    def is_closing(self) -> bool:
+        return False
+
+    def abort(self) -> None:
+        """Nothing to cut."""
+
+    close = resume_reading = pause_reading = abort
+
+
+class Still:
+    """A loop that runs nothing."""
+
+    def call_later(self, *_: Any) -> None:
+        """Reports are not sent here."""
+
+    call_soon = call_later
+
+
+def prepare() -> tuple[Worker, Client, Engine, Engine, bytes]:
+    """A worker with one client and a warm connection to each of two endpoints."""
+    loop: Any = Still()
+    flights = Flights(memoryview(bytearray(SLOT_BYTES * SLOTS)))
+    worker = Worker(
+        loop,
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+        flights=flights,
+        node="bench",
+        control_socket="",
+    )
+    key, grant = keyed(60_000_000)
+    worker.source.take_snapshot(tables([grant]).snapshot)
+    worker.source.take_endpoints(endpoints(endpoint("e1", 1), endpoint("e2", 1)).endpoints)
+    engines = []
+    for place in worker.source.places():
+        pool = worker.pool(place)
+        engine = Engine(pool, None, b"")
+        engine.transport = Pipe()  # pyright: ignore
+        pool.push(engine, worker.now)
+        engines.append(engine)
+    client = Client(worker)
+    pipe: Any = Pipe()
+    client.connection_made(pipe)
+    body = (
+        '{"model":"%s","messages":[{"role":"system","content":"You are a helpful assistant at the'
+        ' edge. Answer briefly and precisely."},{"role":"user","content":"Explain in one sentence'
+        " where a request is served and what it writes to the ledger. Explain in one sentence where"
+        ' a request is served and what it writes."}],"max_tokens":64,"temperature":0.7}' % MODEL
+    ).encode()
+    head = (
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAuthorization: Bearer "
+        f"{key}\r\nAccept: */*\r\nContent-Type: application/json\r\nUser-Agent: loadgen\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    return worker, client, *engines, head + body
+
+
+def requests(count: int) -> Callable[[], None]:
+    """A function that serves ``count`` requests."""
+    worker, client, one, two, request = prepare()
+    flights = worker.flights
+
+    def serve() -> None:
+        for number in range(count):
+            client.data_received(request)
+            engine = one if one.owner is not None else two
+            engine.data_received(ANSWER)
+            if not number & 255:
+                worker.tick()
+                for each in (one, two):
+                    each.idle_since = worker.now
+                flights.free(flights.report())
+
+    return serve
+
+
+def calibration(count: int) -> float:
+    """Seconds for dict reads and byte formats, as a measure of this machine's Python."""
+    table = {b"k%d" % i: i for i in range(64)}
+    start = time.process_time()
+    for number in range(count):
+        table.get(b"k%d" % (number & 63))
+    return time.process_time() - start
+
+
+def main() -> None:
+    """Print the figures."""
+    p = argparse.ArgumentParser()
+    p.add_argument("--profile", action="store_true")
+    p.add_argument("--requests", type=int, default=20_000)
+    args = p.parse_args()
+    serve = requests(args.requests)
+    serve()
+    if args.profile:
+        with cProfile.Profile() as profile:
+            serve()
+        pstats.Stats(profile).sort_stats("tottime").print_stats(40)
+        return
+    best = slow = float("inf")
+    for _ in range(9):
+        start = time.process_time()
+        serve()
+        best = min(best, time.process_time() - start)
+        slow = min(slow, calibration(100_000))
+    per = best / args.requests * 1e6
+    print(
+        f"{per:.1f} us a request; {per / (slow * 10):.1f} calibration steps of {slow * 10:.3f} us"
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(asyncio.sleep(0))
+    main()
