@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Black-box correctness of a gateway whose engine is this kit's mock.   check.py --url URL --key KEY [--ledger COMMAND]
+"""Black-box correctness of a gateway whose engine is this folder's mock.
 
-COMMAND prints {"requests":, "prompt_tokens":, "completion_tokens":} for the key; the difference over the run must equal
-what the client received. Start the mock first: build/upstream 19001
+    check.py --url URL --key KEY [--ledger COMMAND]
+
+COMMAND prints {"requests":, "prompt_tokens":, "completion_tokens":} for the key; the difference
+over the run must equal what the client received. Start the mock first: build/upstream 19001
 """
 
 import argparse
@@ -33,29 +35,26 @@ STREAM = PLAIN[:-1] + ',"stream":true,"stream_options":{"include_usage":true}}'
 CHUNKED = "Transfer-Encoding: chunked"
 PIECE = f"{len(PLAIN):x}\r\n{PLAIN}\r\n0\r\n"
 got: dict[str, int] = {}
-failed = 0
+failed: list[str] = []
 
 
 def mock(query: str = "") -> dict:
+    """Change the mock's settings; what it has seen."""
     return json.load(urllib.request.urlopen(f"http://{args.mock}/ctl?{query}"))
 
 
-def post(
-    body: str = PLAIN,
-    *headers: str,
-    auth: str = AUTH,
-    length: str = "",
-    path: str = "",
-    version: str = "1.1",
-    host: str = "Host: x",
-) -> bytes:
-    length = length or f"Content-Length: {len(body.encode())}"
-    head = (f"POST {path or url.path} HTTP/{version}", host, auth, length, *headers)
+def post(body: str = PLAIN, *headers: str, **other: str) -> bytes:
+    """A request; ``auth``, ``length``, ``path``, ``version`` and ``host`` replace its lines."""
+    length = other.get("length") or f"Content-Length: {len(body.encode())}"
+    line = f"POST {other.get('path') or url.path} HTTP/{other.get('version', '1.1')}"
+    head = (line, other.get("host", "Host: x"), other.get("auth", AUTH), length, *headers)
     return "\r\n".join(line for line in head if line).encode() + b"\r\n\r\n" + body.encode()
 
 
-def talk(raw: bytes, piece: int = 0, until: bytes = b"", seconds: float = 2) -> tuple[bytes, bool]:
-    """Send, then read until the peer closes (True), or until `until` was seen or the line was silent for `seconds`."""
+def talk(
+    raw: bytes, piece: int = 0, *, until: bytes = b"", seconds: float = 2
+) -> tuple[bytes, bool]:
+    """Send, then read until the peer closes (True), ``until`` was seen, or the line is silent."""
     data = b""
     with socket.create_connection((url.hostname, url.port or 80), seconds) as s:
         try:
@@ -73,44 +72,39 @@ def talk(raw: bytes, piece: int = 0, until: bytes = b"", seconds: float = 2) -> 
     return data, True
 
 
-def expect(name: str, good: bool, detail: object = "") -> None:
-    global failed
-    failed += not good
+def expect(name: str, detail: object = "", *, good: bool) -> None:
+    """Print one verdict."""
+    if not good:
+        failed.append(name)
     print(f"{'ok  ' if good else 'FAIL'} {name}" + ("" if good else f"   {str(detail)[:300]}"))
 
 
 def count(times: int, tokens: int = 1) -> None:
-    for field, n in (
-        ("requests", 1),
-        ("prompt_tokens", 57 * tokens),
-        ("completion_tokens", 64 * tokens),
-    ):
+    """Expect this much in the ledger."""
+    counts = (("requests", 1), ("prompt_tokens", 57 * tokens), ("completion_tokens", 64 * tokens))
+    for field, n in counts:
         got[field] = got.get(field, 0) + n * times
 
 
-def answered(name: str, raw: bytes, times: int = 1, piece: int = 0) -> None:
+def answered(name: str, raw: bytes, times: int = 1, *, piece: int = 0) -> None:
+    """Must get answers."""
     data, _ = talk(raw, piece, seconds=0.5)
-    expect(
-        name,
-        data.count(b"HTTP/1.1 200") == times and data.count(b'"total_tokens":121') == times,
-        data,
-    )
+    good = data.count(b"HTTP/1.1 200") == times and data.count(b'"total_tokens":121') == times
+    expect(name, data, good=good)
     count(times)
 
 
-def refused(name: str, raw: bytes, status: str = "", closes: bool = False) -> None:
+def refused(name: str, raw: bytes, status: str = "", *, closes: bool = False) -> None:
     """Must get an error (or a closed connection), and the engine must see nothing."""
     before = mock()["requests"]
     data, closed = talk(raw, seconds=1)
     good = mock()["requests"] == before and b" 200 " not in data and (closed or not closes)
-    expect(
-        f"refused: {name}",
-        good and (not status or data.startswith(f"HTTP/1.1 {status}".encode())),
-        (closed, data),
-    )
+    right = not status or data.startswith(f"HTTP/1.1 {status}".encode())
+    expect(f"refused: {name}", (closed, data), good=good and right)
 
 
 def read_ledger() -> dict:
+    """What the ledger says now."""
     return json.loads(subprocess.check_output(shlex.split(args.ledger))) if args.ledger else {}
 
 
@@ -140,13 +134,10 @@ answered("11 KB of three-byte characters", post(PLAIN.replace("hi", "\u4e2d\u658
 data, _ = talk(
     post("", "Expect: 100-continue", length=f"Content-Length: {len(PLAIN)}"), seconds=0.5
 )
-expect("Expect: 100-continue is answered", data.startswith(b"HTTP/1.1 100"), data)
+expect("Expect: 100-continue is answered", data, good=data.startswith(b"HTTP/1.1 100"))
 data, _ = talk(post(STREAM), until=b"[DONE]")
-expect(
-    "stream: 64 events, usage, [DONE]",
-    data.count(b"data: ") == 66 and b'"total_tokens":121' in data,
-    data[-300:],
-)
+full = data.count(b"data: ") == 66 and b'"total_tokens":121' in data
+expect("stream: 64 events, usage, [DONE]", data[-300:], good=full)
 count(1)
 # what must be refused before the engine sees it
 refused("no key", post(auth=""), "401")
@@ -156,7 +147,8 @@ refused("unknown model", post(PLAIN.replace(args.model, "absent-model")), "404")
 refused("wrong path", post(path="/v1/nothing"), "404")
 refused("not JSON", post("{nope"), "400")
 refused("no messages", post(f'{{"model":"{args.model}"}}'), "400")
-refused("JSON 100,000 deep", post(PLAIN[:-1] + ',"x":' + "[" * 100000 + "]" * 100000 + "}"), "400")
+deep = ',"x":' + "[" * 100000 + "]" * 100000 + "}"
+refused("JSON 100,000 deep", post(PLAIN[:-1] + deep), "400")
 refused("absolute URI", post(path=f"http://other{url.path}"))
 for name, raw in {
     "length and chunked": post(PIECE + "\r\n", "Content-Length: 5", length=CHUNKED),
@@ -185,11 +177,12 @@ mock("pace=20000")
 for _ in range(5):
     talk(post(STREAM), until=b"t=")
 time.sleep(0.5)
-expect("client gone: the engine's stream is cancelled", mock()["streams"] == 0, mock())
+seen = mock()
+expect("client gone: the engine's stream is cancelled", seen, good=seen["streams"] == 0)
 mock("pace=1000&cut=5")
 data, closed = talk(post(STREAM), seconds=2)
-good = b"[DONE]" not in data and closed and not data.endswith(b"\r\n0\r\n\r\n")
-expect("engine gone in mid-stream: no [DONE], no clean end", good, data[-300:])
+broken = b"[DONE]" not in data and closed and not data.endswith(b"\r\n0\r\n\r\n")
+expect("engine gone in mid-stream: no [DONE], no clean end", data[-300:], good=broken)
 mock("pace=0&cut=0")
 count(6, tokens=0)
 answered("and the next request works", post())
@@ -197,9 +190,8 @@ if args.ledger:
     time.sleep(0.5)
     end = read_ledger()
     grown = {field: end[field] - start[field] for field in got}
-    good = grown["requests"] == got["requests"] and all(
-        grown[f] >= got[f] for f in got
-    )  # cut streams may add tokens
-    expect("the ledger equals what clients received", good, (grown, got))
-print(f"{failed} failed" if failed else "all passed")
-raise SystemExit(failed > 0)
+    # cut streams may add tokens
+    equal = grown["requests"] == got["requests"] and all(grown[f] >= got[f] for f in got)
+    expect("the ledger equals what clients received", (grown, got), good=equal)
+print(f"{len(failed)} failed" if failed else "all passed")
+raise SystemExit(len(failed) > 0)

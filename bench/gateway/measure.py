@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE / "build"
+TASKSET = shutil.which("taskset") or "taskset"
 PATH = "/v1/chat/completions"
 QUESTION = (
     "Explain in one sentence where a request is served and what it writes to the ledger. " * 2
@@ -22,7 +24,7 @@ CONTEXT = 'long context paragraph about edge and cloud \\n "quoted" \u4e2d\u6587
 
 
 class Workload(NamedTuple):
-    """Load: which body, connections, seconds, requests/s (0: closed loop), warm-up, events, pace."""
+    """Load: body, connections, seconds, requests/s (0: closed loop), warm-up, events, pace."""
 
     body: str
     connections: int
@@ -70,9 +72,8 @@ def tree(pids: Sequence[int]) -> list[int]:
     found = list(pids)
     for pid in found:
         with contextlib.suppress(OSError):
-            for task in os.listdir(f"/proc/{pid}/task"):
-                children = pathlib.Path(f"/proc/{pid}/task/{task}/children").read_text()
-                found += map(int, children.split())
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
     return found
 
 
@@ -81,9 +82,8 @@ def cpu_seconds(pids: Sequence[int]) -> float:
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError):
-            for task in os.listdir(f"/proc/{pid}/task"):
-                stat = pathlib.Path(f"/proc/{pid}/task/{task}/schedstat").read_text()
-                total += int(stat.split()[0])
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                total += int((task / "schedstat").read_text().split()[0])
     return total / 1e9
 
 
@@ -111,7 +111,7 @@ class Peer:
         """Start it on a core and wait until it listens."""
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                ["taskset", "-c", str(core), *command],
+                [TASKSET, "-c", str(core), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if self.name == "littoral" else out,
                 stderr=out,
@@ -149,7 +149,7 @@ class Peer:
             self.signal(signal.SIGKILL)
 
 
-def measure(peer: Peer, name: str, work: pathlib.Path, core: int) -> dict[str, float]:
+def measure(peer: Peer, name: str, work: pathlib.Path, *, core: int) -> dict[str, float]:
     """Run one workload against a peer.
 
     Returns:
@@ -158,7 +158,7 @@ def measure(peer: Peer, name: str, work: pathlib.Path, core: int) -> dict[str, f
     """
     w = WORKLOADS[name]
     figures = (w.connections, w.seconds, w.rate, peer.key, w.warm, w.events)
-    command = ["taskset", "-c", str(core), str(BUILD / "loadgen"), str(peer.port), PATH]
+    command = [TASKSET, "-c", str(core), str(BUILD / "loadgen"), str(peer.port), PATH]
     command += [str(work / f"{w.body}.json"), *map(str, figures)]
     load = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(w.warm + 0.05)

@@ -162,10 +162,19 @@ class Quiet:
         """Drop it."""
 
 
+async def write(link: socket.socket, frame: Frame) -> None:
+    """Write one frame on a socket that does not block."""
+    data = pack(frame)
+    data = len(data).to_bytes(4, "big") + data
+    while data:
+        await anyio.wait_writable(link)
+        data = data[link.send(data) :]
+
+
 async def book(gateway: Gateway, outbox: SqliteOutbox) -> None:
     """Make records durable and give their slots back, until the gateway ends."""
     frames, link = Frames(), gateway.link
-    link.setblocking(False)
+    link.settimeout(0.0)
     with gateway.flight.open("r+b") as file:
         table = memoryview(mmap.mmap(file.fileno(), 0))
     while True:
@@ -179,9 +188,7 @@ async def book(gateway: Gateway, outbox: SqliteOutbox) -> None:
         if flights:
             upto = await outbox.append([flight.record for flight in flights])
             await outbox.stored(upto)
-            link.setblocking(True)
-            send(link, Freed(slots=slots))
-            link.setblocking(False)
+            await write(link, Freed(slots=slots))
 
 
 async def serve(port: int, engine: int, prefix: Sequence[str]) -> None:
@@ -197,11 +204,13 @@ async def serve(port: int, engine: int, prefix: Sequence[str]) -> None:
         world = {"clock": SystemClock(), "entropy": SystemEntropy(), "sink": Quiet()}
         path = str(pathlib.Path(place) / "outbox.db")
         try:
-            async with SqliteOutbox.open(path, failpoints=SystemFailpoints(), **world) as outbox:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(book, gateway, outbox)
-                    await anyio.wait_readable(sys.stdin)
-                    tasks.cancel_scope.cancel()
+            async with (
+                SqliteOutbox.open(path, failpoints=SystemFailpoints(), **world) as outbox,
+                anyio.create_task_group() as tasks,
+            ):
+                tasks.start_soon(book, gateway, outbox)
+                await anyio.wait_readable(sys.stdin)
+                tasks.cancel_scope.cancel()
         finally:
             gateway.stop()
 

@@ -84,7 +84,7 @@ def rounds(
     """Alternate over the peers; every figure of every round, by workload and peer."""
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     for peer in peers:
-        measure(peer, "ns32", work, args.load_core)
+        measure(peer, "ns32", work, core=args.load_core)
         peer.signal(signal.SIGSTOP)
     for number in range(args.rounds):
         for name in args.workloads.split(","):
@@ -93,7 +93,7 @@ def rounds(
             for peer in peers if number % 2 else peers[::-1]:
                 peer.signal(signal.SIGCONT)
                 time.sleep(0.05)
-                figures = measure(peer, name, work, args.load_core)
+                figures = measure(peer, name, work, core=args.load_core)
                 peer.signal(signal.SIGSTOP)
                 found.setdefault(name, {}).setdefault(peer.name, []).append(figures)
     for peer in peers:
@@ -124,9 +124,9 @@ def conditions(args: argparse.Namespace) -> dict[str, object]:
     """What the figures depend on."""
     info = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     cpu = next((line.split(":")[1].strip() for line in info if "model name" in line), "unknown")
-    nginx = "none"
-    if shutil.which("nginx"):
-        done = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=False)
+    nginx, binary = "none", shutil.which("nginx")
+    if binary:
+        done = subprocess.run([binary, "-v"], capture_output=True, text=True, check=False)
         nginx = done.stderr.strip().rpartition("/")[2]
     packages = ("uvloop", "httptools", "msgspec")
     return {

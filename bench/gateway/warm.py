@@ -8,8 +8,8 @@ process, which moves less from machine to machine than the microseconds do.
 """
 
 import argparse
-import asyncio
 import cProfile
+import json
 import pstats
 import time
 from collections.abc import Callable
@@ -33,8 +33,8 @@ REPLY = (
     b'"total_tokens":121},"system_fingerprint":null}'
 )
 ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nServer: mock\r\nContent-Length: %d\r\n\r\n%b"
-    % (len(REPLY), REPLY)
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nServer: mock\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(REPLY), REPLY)
 )
 
 
@@ -45,12 +45,14 @@ class Pipe:
         self.written = b""
 
     def write(self, data: bytes) -> None:
+        """Keep the last piece."""
         self.written = data
 
     def set_write_buffer_limits(self, high: int, low: int) -> None:
         """Nothing is buffered."""
 
     def is_closing(self) -> bool:
+        """Never."""
         return False
 
     def abort(self) -> None:
@@ -62,7 +64,7 @@ class Pipe:
 class Still:
     """A loop that runs nothing."""
 
-    def call_later(self, *_: Any) -> None:
+    def call_later(self, *_: object) -> None:
         """Reports are not sent here."""
 
     call_soon = call_later
@@ -87,18 +89,18 @@ def prepare() -> tuple[Worker, Client, Engine, Engine, bytes]:
     for place in worker.source.places():
         pool = worker.pool(place)
         engine = Engine(pool, None, b"")
-        engine.transport = Pipe()  # pyright: ignore
+        transport: Any = Pipe()
+        engine.transport = transport
         pool.push(engine, worker.now)
         engines.append(engine)
     client = Client(worker)
     pipe: Any = Pipe()
     client.connection_made(pipe)
-    body = (
-        '{"model":"%s","messages":[{"role":"system","content":"You are a helpful assistant at the'
-        ' edge. Answer briefly and precisely."},{"role":"user","content":"Explain in one sentence'
-        " where a request is served and what it writes to the ledger. Explain in one sentence where"
-        ' a request is served and what it writes."}],"max_tokens":64,"temperature":0.7}' % MODEL
-    ).encode()
+    ask = "Explain in one sentence where a request is served and what it writes to the ledger. "
+    system = "You are a helpful assistant at the edge. Answer briefly and precisely."
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": ask * 2}]
+    fields = {"model": MODEL, "messages": messages, "max_tokens": 64, "temperature": 0.7}
+    body = json.dumps(fields, separators=(",", ":")).encode()
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAuthorization: Bearer "
         f"{key}\r\nAccept: */*\r\nContent-Type: application/json\r\nUser-Agent: loadgen\r\n"
@@ -161,5 +163,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(asyncio.sleep(0))
     main()

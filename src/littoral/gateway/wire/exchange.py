@@ -25,6 +25,7 @@ _EARLY: Final = refuse(UpstreamFailed, "the engine ended its answer too early")
 _BROKE: Final = refuse(UpstreamFailed, "the engine failed in the middle of its answer")
 _SILENT: Final = refuse(DeadlinePassed, "the engine fell silent, or the deadline passed")
 _LATE: Final = refuse(DeadlinePassed, "the deadline passed before the engine's first byte")
+INTERNAL: Final = Refusal(500, "internal", "something failed here; the request's id names it")
 _FULL: Final = refuse(Overloaded, "too many requests wait to be recorded", retry_after_s=1.0)
 
 
@@ -73,8 +74,12 @@ def admit(worker: Worker, client: Asker, arrival: Arrival) -> "Exchange | Refusa
         return _FULL
     key.tat = tat
     model.retries.earn()
-    exchange.open(slot)
-    exchange.start(now)
+    try:
+        exchange.open(slot)
+        exchange.start(now)
+    except BaseException:
+        exchange.settle(FAILED, None, 0)
+        raise
     return exchange
 
 
@@ -116,6 +121,17 @@ class Exchange(Account):
 
     def engine_read(self, engine: Engine) -> None:
         """Reply bytes came."""
+        try:
+            self._read(engine)
+        except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
+            self._worker.fault(error)
+            if self.slot < 0:
+                self._drop_engine()
+                self._client.finished(close=True)
+            else:
+                self.cut(INTERNAL)
+
+    def _read(self, engine: Engine) -> None:
         if engine.status == 200 and self._events is not None:
             self._stream(engine, self._events)
         elif engine.complete:

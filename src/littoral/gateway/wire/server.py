@@ -11,7 +11,7 @@ from littoral.gateway.head import Headers, Known
 from littoral.gateway.refusal import Refusal, malformed, refuse
 from littoral.gateway.table import KeyRow, Tables
 from littoral.gateway.wire.account import Arrival
-from littoral.gateway.wire.exchange import Exchange, admit
+from littoral.gateway.wire.exchange import INTERNAL, Exchange, admit
 from littoral.gateway.wire.intake import Intake, Message, Sink
 from littoral.gateway.wire.proxy import Passage
 from littoral.gateway.wire.worker import Worker
@@ -173,7 +173,11 @@ class Client(asyncio.Protocol):
         if isinstance(arrival, Refusal):
             self.refuse(arrival, rid)
             return
-        exchange = admit(self._worker, self, arrival)
+        try:
+            exchange = admit(self._worker, self, arrival)
+        except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
+            self._worker.fault(error)
+            exchange = INTERNAL
         if isinstance(exchange, Refusal):
             self.refuse(exchange, rid)
         else:

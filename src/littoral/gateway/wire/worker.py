@@ -15,7 +15,7 @@ from littoral.gateway.wheel import Timed, Wheel
 from littoral.gateway.wire.upstream import Pool, Target
 
 TICK_S: Final = 0.1
-REPORT_S: Final = 0.002
+REPORT_S: Final = 0.005
 """Settled slots wait at most this long for company on their way to the node."""
 
 
@@ -105,6 +105,11 @@ class Worker:
         self.reporting = False
         if self.flights.settled:
             self.report()
+
+    def fault(self, error: Exception) -> None:
+        """Count and log what should never happen."""
+        self.counters["internal"] += 1
+        self.loop.call_exception_handler({"message": "a request failed", "exception": error})
 
     def _sweep(self) -> None:
         """Close connections that idle, and forget places that are gone."""
