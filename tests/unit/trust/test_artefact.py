@@ -363,7 +363,7 @@ def test_a_gguf_is_no_disguise():
     refuse_disguised(gguf()[:512])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data())
 def test_a_damaged_header_gives_facts_or_one_of_our_errors(data):
     file = bytearray(gguf())
