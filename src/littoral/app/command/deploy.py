@@ -17,7 +17,7 @@ from littoral.app.command.waiting import Patience
 from littoral.app.system import SystemClock
 from littoral.client.admin import Admin
 from littoral.domain.deployment import EngineKind
-from littoral.domain.errors import DeadlinePassed, UnknownName, UpstreamFailed
+from littoral.domain.errors import DeadlinePassed, UnknownModel, UnknownName, UpstreamFailed
 from littoral.domain.units import Seconds
 from littoral.domain.view import DeploymentView
 
@@ -86,6 +86,8 @@ def deploy(
     shown = screen(as_json=reach.json)
     name = wanted.name or name_of(model)
     with admin(reach) as control:
+        if wanted.engine == "llama_cpp":
+            _check_present(control, model)
         changes = control.apply([document(model, name, wanted)], dry_run=going.dry_run)
         show_changes(shown, changes)
         if going.dry_run:
@@ -98,6 +100,16 @@ def deploy(
             return
         view = wait_ready(control, name, shown=shown, timeout_s=Seconds(going.timeout))
         shown.json({"changes": plain(changes), "deployment": plain(view)})
+
+
+def _check_present(control: Admin, model: str) -> None:
+    known = [view.name for view in control.models()]
+    wanted = model.partition("@")[0]
+    if wanted not in known:
+        raise UnknownModel(
+            f"no model {wanted!r} here; known: {', '.join(known) or 'none'}. "
+            f"Fetch it first: littoral models pull {wanted}"
+        )
 
 
 def name_of(model: str) -> str:

@@ -1,6 +1,7 @@
 """``littoral get``: declared resources as table, JSON or YAML."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Annotated, Literal, TypeAlias, cast
 
 from cyclopts import Parameter
@@ -57,8 +58,13 @@ def get(
 
 
 def _declared(resource: Resource) -> object:
-    value = cast("dict[str, object]", plain(resource))
-    return {field: value[field] for field in ("kind", "metadata", "spec")}
+    metadata: dict[str, object] = {"name": resource.metadata.name}
+    if resource.metadata.labels:
+        metadata["labels"] = dict(resource.metadata.labels)
+    told = cast("dict[str, object]", plain(resource.spec))
+    usual = {each.name: each.default for each in fields(resource.spec)}
+    spec = {key: value for key, value in told.items() if value not in (usual[key], {})}
+    return {"kind": resource.kind, "metadata": metadata, "spec": spec}
 
 
 def about(resource: Resource) -> str:

@@ -29,6 +29,10 @@ class Started:
     seen: int = 0
 
 
+class Ended(Unavailable):
+    """The supervisor ended before it was ready."""
+
+
 def background(settings: Settings) -> Started:
     """Start the supervisor in a session of its own, its output in ``logs/supervisor.log``."""
     log = settings.path("logs/supervisor.log")
@@ -72,13 +76,14 @@ def await_ready(settings: Settings, reach: Reach, started: Started) -> str:
     """Wait until the gateway and control answer; returns the address.
 
     Raises:
-        Unavailable: The supervisor ended (the message ends its log), or is not ready in time.
+        Ended: The supervisor ended; the message ends its log.
+        Unavailable: It is not ready in time.
     """
 
     def ready() -> str | None:
         here = running(settings)
         if not alive(started.pid):
-            raise Unavailable(why(started))
+            raise Ended(why(started))
         if here is None or answers(here.url, "/readyz") != 200:
             return None
         try:

@@ -62,7 +62,7 @@ def request(control: Admin, wanted: str, *, name: str | None, sha256: str | None
     listed = [entry.name for entry in control.catalogue()]
     if wanted not in listed:
         raise UnknownName(
-            f"no model {wanted!r} in the catalogue; known: {', '.join(sorted(listed))}. "
+            f"no model {wanted!r} in the catalogue; known: {', '.join(sorted(listed)) or 'none'}. "
             "Other models come from a source: file:/path/model.gguf, https://host/model.gguf, "
             "pypi:name==version, hf:org/repo#file.gguf"
         )

@@ -1,5 +1,6 @@
 """``littoral up``: control and one node on this host."""
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from littoral.app.command.announce import Plan, announce
-from littoral.app.command.launch import Started, background, become, beside
+from littoral.app.command.launch import Ended, Started, background, become, beside
 from littoral.app.command.local import running
 from littoral.app.command.reach import HERE, Reach, settings_of
 from littoral.app.command.screen import screen
@@ -82,8 +83,8 @@ def up(*, start: Start = START, inner: Inner = INNER, reach: Reach = HERE) -> No
         engine=start.engine,
     )
     if inner.announcing is not None:
-        pid = inner.announcing
-        announce(shown, plan(first=inner.first, started=Started(pid=pid)))
+        with contextlib.suppress(Ended):  # it has said why, on this terminal
+            announce(shown, plan(first=inner.first, started=Started(pid=inner.announcing)))
         return
     here = running(settings)
     if here is not None:

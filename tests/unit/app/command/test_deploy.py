@@ -9,7 +9,7 @@ from littoral.app.command.waiting import Patience
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.errors import DeadlinePassed
 from littoral.domain.resource import Change
-from littoral.domain.view import Changes, DeploymentView
+from littoral.domain.view import Changes, DeploymentView, ModelView
 from littoral.testing.clock import SettableClock
 
 CREATED = Changes(changes=(Change(kind="Deployment", name="small", action="create"),))
@@ -22,6 +22,11 @@ def view(phase, why="", name="small"):
 
 def listed(*views):
     return {"items": list(views)}
+
+
+@pytest.fixture(autouse=True)
+def one_model(stand_in):
+    stand_in.on("GET /api/v1/models", listed(ModelView(name="small", description="", versions=())))
 
 
 def test_a_deployment_is_applied_and_awaited(call, stand_in):
@@ -68,14 +73,14 @@ def test_a_dry_run_waits_for_nothing(call, stand_in):
     said = call("deploy", "small", "--dry-run")
     assert "Nothing was changed" in said.err
     assert stand_in.bodies("POST /api/v1/apply")[0]["dry_run"] is True
-    assert len(stand_in.calls) == 1
+    assert [made for made, _ in stand_in.calls] == ["GET /api/v1/models", "POST /api/v1/apply"]
 
 
 def test_one_may_go_on_without_waiting(call, stand_in):
     stand_in.on("POST /api/v1/apply", CREATED)
     said = call("deploy", "small", "--no-wait", "--json")
     assert said.json["changes"][0]["action"] == "create"
-    assert len(stand_in.calls) == 1
+    assert [made for made, _ in stand_in.calls] == ["GET /api/v1/models", "POST /api/v1/apply"]
 
 
 def test_a_refusal_of_control_is_passed_on(call, stand_in):
@@ -116,3 +121,28 @@ def test_waiting_ends_and_says_how_far_it_came():
             patience=Patience(clock=clock, pause=clock.advance, every_s=0.5),
         )
     assert slow.asked == 5
+
+
+def test_a_model_that_is_not_here_is_to_be_fetched_first(call, stand_in):
+    said = call("deploy", "large")
+    assert said.status == 2
+    assert "littoral models pull large" in said.err
+    assert stand_in.bodies("POST /api/v1/apply") == []
+
+
+def test_an_upstream_s_model_need_not_be_here(call, stand_in):
+    stand_in.on("POST /api/v1/apply", CREATED)
+    said = call(
+        *[
+            "deploy",
+            "large",
+            "--engine",
+            "openai",
+            "--upstream",
+            "office",
+            "--name",
+            "small",
+            "--no-wait",
+        ]
+    )
+    assert said.status == 0
