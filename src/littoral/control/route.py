@@ -245,15 +245,27 @@ def refuse_unguarded(app: FastAPI) -> None:
 
 def _unguarded(prefix: str, routes: Sequence[object]) -> Iterator[str]:
     for route in routes:
-        path = prefix + str(getattr(route, "path", type(route).__name__))
-        inner = cast("Sequence[object] | None", getattr(route, "routes", None))
+        path, inner = _inside(route)
         endpoint = cast("object", getattr(route, "endpoint", None))
         if isinstance(getattr(endpoint, "__self__", None), _Guarded):
             continue
         if inner:
-            yield from _unguarded(path, inner)
+            yield from _unguarded(prefix + path, inner)
         else:
-            yield path
+            yield prefix + path
+
+
+def _inside(route: object) -> tuple[str, Sequence[object]]:
+    """A route's own part of the path, and the routes inside it: of a mount, or a router."""
+    router = cast("object", getattr(route, "original_router", None))
+    if router is not None:
+        context = cast("object", getattr(route, "include_context", None))
+        return str(getattr(context, "prefix", "")), _routes(router)
+    return str(getattr(route, "path", type(route).__name__)), _routes(route)
+
+
+def _routes(holder: object) -> Sequence[object]:
+    return cast("Sequence[object]", getattr(holder, "routes", None) or ())
 
 
 def _query(route: Route, request: Request) -> Mapping[str, str]:

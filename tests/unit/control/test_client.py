@@ -23,34 +23,33 @@ from littoral.domain.units import Micros
 from littoral.domain.view import KeyRequest, PullRequest
 
 
-class InProcess(httpx2.BaseTransport):
+def in_process(app) -> httpx2.MockTransport:
     """Hands each request of a blocking client to an ASGI app."""
 
-    def __init__(self, app) -> None:
-        self._app = app
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+    def answer(request: httpx2.Request) -> httpx2.Response:
         body = request.read()
 
         async def send() -> httpx2.Response:
-            transport = httpx2.ASGITransport(app=self._app, raise_app_exceptions=False)
+            transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
             async with httpx2.AsyncClient(transport=transport) as client:
                 return await client.request(
                     request.method, request.url, headers=request.headers, content=body
                 )
 
-        answer = anyio.run(send)
-        return httpx2.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        got = anyio.run(send)
+        return httpx2.Response(got.status_code, headers=got.headers, content=got.content)
+
+    return httpx2.MockTransport(answer)
 
 
 @pytest.fixture
 def admin(site):
-    with Admin("http://control/", site.admin, transport=InProcess(site.control.app)) as client:
+    with Admin("http://control/", site.admin, transport=in_process(site.control.app)) as client:
         yield client
 
 
 def as_key(site, key: str) -> Admin:
-    return Admin("http://control", key, transport=InProcess(site.control.app))
+    return Admin("http://control", key, transport=in_process(site.control.app))
 
 
 def test_resources_come_back_as_records(admin, given):

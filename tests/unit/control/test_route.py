@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import Response
 
 from littoral.control.parts import routes
@@ -162,13 +162,13 @@ def test_a_mounted_asgi_app_is_unguarded(site):
 def test_an_included_router_and_a_websocket_are_unguarded(site):
     app = build_app([plain_route()], gate_of(site))
 
-    @app.websocket("/ws")
-    async def ws(socket): ...
+    app.add_api_websocket_route("/ws", nothing)
+    app.add_api_route("/plain", nothing)
+    router = APIRouter()
+    router.add_api_route("/deep", nothing)
+    app.include_router(router, prefix="/in")
 
-    @app.get("/plain")
-    async def plain(): ...
-
-    with pytest.raises(Unguarded, match=r"/plain.*/ws"):
+    with pytest.raises(Unguarded, match="/in/deep, /plain, /ws"):
         refuse_unguarded(app)
 
 
