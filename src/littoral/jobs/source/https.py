@@ -13,7 +13,7 @@ from littoral.domain.errors import UpstreamFailed
 from littoral.domain.model import VersionSpec
 from littoral.domain.units import Seconds
 from littoral.jobs.source.dial import Ask, Dialler
-from littoral.jobs.source.piece import PIECE, checked, file_pieces
+from littoral.jobs.source.piece import checked, file_pieces
 
 Progress: TypeAlias = Callable[[int, int | None], None]
 
@@ -133,7 +133,7 @@ class HttpsSource:
             _accept(answer, part, url=ask.url)
             part.mark.write_text(part.etag)
             async with await anyio.open_file(part.path, "ab") as file:
-                async for piece in answer.aiter_raw(PIECE):
+                async for piece in answer.aiter_raw():
                     part.done += len(piece)
                     if part.limit is not None and part.done > part.limit:
                         part.drop()

