@@ -121,6 +121,13 @@ class Settings:
     modelscope_token_file: str = field(
         default="", metadata={"help": "File that holds the token for modelscope: sources."}
     )
+    source_networks: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "Networks that are not public and yet may hold model sources, such as "
+            "10.1.0.0/16; only there may a hub be asked by plain http."
+        },
+    )
     failpoints: str = field(
         default="",
         metadata={"help": "For tests: places where a process shall die, fail or wait."},
