@@ -42,14 +42,12 @@ class Drivers:
 
     Args:
         world: What drivers are made of.
-        sources: Maker of each model source, by scheme.
+        source: Gives the source of a scheme.
     """
 
-    def __init__(
-        self, world: EngineWorld, sources: Mapping[str, Callable[[], Source]] | None = None
-    ) -> None:
+    def __init__(self, world: EngineWorld, *, source: Callable[[str], Source]) -> None:
         self._world = world
-        self._sources = sources or {}
+        self._source = source
         self._engines: dict[str, Engine] = {}
 
     def engine(self, kind: str) -> Engine:
@@ -60,11 +58,7 @@ class Drivers:
 
     def source(self, scheme: str) -> Source:
         """The source of a scheme."""
-        try:
-            make = self._sources[scheme]
-        except KeyError:
-            raise _unknown("source", scheme, self._sources) from None
-        return make()
+        return self._source(scheme)
 
     def _made(self, kind: str) -> Engine:
         world = self._world

@@ -4,6 +4,7 @@ import sys
 
 from littoral.app.registry import Drivers, EngineWorld
 from littoral.app.settings import Settings
+from littoral.app.source import Sources
 from littoral.app.spawner import Children
 from littoral.app.system import SystemEntropy, environment
 from littoral.trust.address import verdict
@@ -26,7 +27,7 @@ def drivers(settings: Settings, entropy: SystemEntropy) -> Drivers:
         environment=passed,
         verdict=verdict,
     )
-    return Drivers(world)
+    return Drivers(world, source=Sources(settings).source)
 
 
 def to_stderr(line: str) -> None:

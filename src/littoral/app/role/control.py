@@ -1,0 +1,129 @@
+"""``littoral control``: the admin API and the sessions of nodes."""
+
+import traceback
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+
+import anyio
+
+from littoral.app.channel import UnixNetwork
+from littoral.app.handed import Handed
+from littoral.app.play import play
+from littoral.app.role.world import drivers, to_stderr
+from littoral.app.settings import Settings
+from littoral.app.system import SystemClock, SystemEntropy, SystemFailpoints
+from littoral.app.version import VERSION
+from littoral.control.event import Events
+from littoral.control.parts import ControlParts
+from littoral.control.serve import serve
+from littoral.control.site import first_start
+from littoral.control.vault import Vault
+from littoral.domain.errors import InvalidInput
+from littoral.domain.ports import Disk, Entropy
+from littoral.jobs.catalogue import CATALOGUE
+from littoral.jobs.obtain import Obtaining, World
+from littoral.stores.blobs import DiskBlobs
+from littoral.stores.disk import LocalDisk
+from littoral.stores.ledger import SqliteLedger
+from littoral.stores.state import SqliteState
+from littoral.telemetry.log import Log
+
+STATE_FILE = "control.db"
+KEY_FILE = "master.key"
+KEY_BYTES = 32
+ADMIN_FILE = "admin.key"
+
+
+def main() -> int:
+    """Run control until told to stop; returns its exit status."""
+    return play(_run)
+
+
+async def _run(given: Handed, stop: anyio.Event) -> None:
+    settings = given.settings
+    with open_parts(settings) as (parts, obtaining):
+        async with anyio.create_task_group() as group:
+
+            async def stopper() -> None:
+                await stop.wait()
+                group.cancel_scope.cancel()
+
+            group.start_soon(stopper)
+            group.start_soon(obtaining.run)
+            await serve(
+                parts,
+                api_socket=str(settings.path("run/control.sock")),
+                session_address=str(settings.path("run/session.sock")),
+            )
+
+
+@contextmanager
+def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
+    """Open everything control needs for as long as the context lasts; make what is missing."""
+    clock, entropy = SystemClock(), SystemEntropy()
+    failpoints = SystemFailpoints(settings.failpoints)
+    log = Log(to_stderr, clock=clock, role="control", level=settings.log_level)
+    disk = LocalDisk(settings.data_dir)
+    master_key = _master_key(disk, entropy, first=not settings.path(STATE_FILE).exists())
+    with ExitStack() as stack:
+        state = stack.enter_context(
+            SqliteState.open(str(settings.path(STATE_FILE)), failpoints=failpoints)
+        )
+        ledger = stack.enter_context(
+            SqliteLedger.open(str(settings.path("ledger.db")), failpoints=failpoints)
+        )
+        vault = Vault(master_key, entropy)
+        first_start(state, vault, clock=clock, entropy=entropy, disk=disk, admin_file=ADMIN_FILE)
+        events = Events(state)
+        blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
+        registry = drivers(settings, entropy)
+        obtaining = Obtaining(
+            World(
+                state=state,
+                blobs=blobs,
+                source=registry.source,
+                scratch=str(settings.path("scratch")),
+                sink=events,
+                clock=clock,
+            )
+        )
+        parts = ControlParts(
+            state=state,
+            ledger=ledger,
+            blobs=blobs,
+            obtainer=obtaining,
+            registry=registry,
+            network=UnixNetwork(),
+            clock=clock,
+            entropy=entropy,
+            failpoints=failpoints,
+            events=events,
+            report=_reporter(log),
+            catalogue=CATALOGUE,
+            master_key=master_key,
+            build=VERSION,
+        )
+        yield parts, obtaining
+
+
+def _master_key(disk: Disk, entropy: Entropy, *, first: bool) -> bytes:
+    """The key that seals what is secret at rest, made on the first start and never again."""
+    kept = disk.read(KEY_FILE)
+    if kept is None and first:
+        kept = entropy.bytes(KEY_BYTES)
+        disk.write(KEY_FILE, kept)
+    if kept is None or len(kept) != KEY_BYTES:
+        raise InvalidInput(
+            f"{KEY_FILE} is missing or damaged, and {STATE_FILE} cannot be read without it: put "
+            "the file back, or begin with an empty data folder"
+        )
+    return kept
+
+
+def _reporter(log: Log) -> Callable[[str, BaseException], None]:
+    def report(what: str, error: BaseException) -> None:
+        trace = "".join(traceback.format_exception(error))
+        line = f"{what}: {error!r}"
+        log.log("error", line, {"error.stack_trace": trace})
+
+    return report
