@@ -5,6 +5,7 @@ from littoral.trust.limit import admit, per_minute
 
 
 def test_a_limit_per_minute_may_be_used_at_once_and_comes_back_evenly():
+    assert per_minute(1) == (60_000_000_000, 60_000_000_000)
     interval, burst = per_minute(3)
     tat = 0
     for _ in range(3):
