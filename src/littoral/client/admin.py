@@ -258,9 +258,11 @@ def _refused(response: httpx2.Response) -> LittoralError:
 
 
 def _family(root: type[LittoralError]) -> Iterator[type[LittoralError]]:
+    """Public errors only: what other modules derive has no code of its own."""
     yield root
     for kind in root.__subclasses__():
-        yield from _family(kind)
+        if kind.__module__ == root.__module__:
+            yield from _family(kind)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -42,8 +42,7 @@ async def test_it_serves_both_and_stops_when_cancelled(site, tmp_path):
     path = tmp_path / "control.sock"
     async with anyio.create_task_group() as group:
         group.start_soon(_serve, site, path)
-        await until(path.exists)
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        await until(lambda: path.exists() and stat.S_IMODE(path.stat().st_mode) == 0o600)
         async with client(path) as api:
             answer = await api.get("/health")
             assert (answer.status_code, answer.json()) == (200, {"ok": True})
