@@ -116,12 +116,12 @@ class OutboxFile:
     def append(self, groups: Sequence[Sequence[UsageRecord]]) -> list[int]:
         """Write all groups in one synced transaction; returns the last number after each."""
         connection = self._open_connection()
-        self._world.failpoints.hit("outbox.begin")
         ends: list[int] = []
         last = self.last
 
         def insert() -> None:
             nonlocal last
+            self._world.failpoints.hit("outbox.begin")
             for group in groups:
                 for record in group:
                     row = (last + 1, record.request, record.attempt, body.pack(record))
