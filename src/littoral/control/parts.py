@@ -18,7 +18,7 @@ from littoral.control.credential import Credentials
 from littoral.control.desk import Desk
 from littoral.control.driver import driver_check
 from littoral.control.event import Events
-from littoral.control.fleet import Fleet
+from littoral.control.fleet import DISCONNECTED_S, Fleet
 from littoral.control.key import Keys
 from littoral.control.openapi import document
 from littoral.control.publish import Publisher
@@ -65,6 +65,7 @@ class ControlParts:
     master_key: bytes
     build: str
     coalesce_s: Seconds = COALESCE_S
+    silence_s: Seconds = DISCONNECTED_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,7 @@ def assemble(parts: ControlParts) -> Control:
             bell=desk.bell,
             report=parts.report,
             coalesce_s=parts.coalesce_s,
+            silence_s=parts.silence_s,
         )
     )
     gate = Gate(

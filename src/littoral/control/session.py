@@ -30,7 +30,6 @@ from littoral.domain.units import Seconds
 
 COALESCE_S = Seconds(0.1)
 TRY_AGAIN_S = Seconds(5.0)
-HELLO_S = Seconds(10.0)
 FAREWELL_S = Seconds(1.0)
 
 
@@ -52,6 +51,7 @@ class SessionParts:
     bell: Bell
     report: Callable[[str, BaseException], None]
     coalesce_s: Seconds = COALESCE_S
+    silence_s: Seconds = DISCONNECTED_S
 
 
 @dataclass(slots=True, eq=False)
@@ -87,12 +87,10 @@ class Sessions:
 
     async def _hello(self, channel: Channel) -> Hello | None:
         """The peer's opening; None where it did not give one that we understand."""
-        first: Frame | None = None
-        with anyio.move_on_after(HELLO_S):
-            first = await channel.receive()
-        if isinstance(first, Hello) and first.protocol == PROTOCOL:
+        first = await self._next(channel)
+        spoken = first.protocol if isinstance(first, Hello) else None
+        if isinstance(first, Hello) and spoken == PROTOCOL:
             return first
-        spoken = first.protocol if isinstance(first, Hello) else "none"
         self._event("session.refused", f"a node speaks protocol {spoken}, this is {PROTOCOL}")
         await _part(channel, Goodbye(code="protocol"))
         return None
@@ -130,13 +128,18 @@ class Sessions:
 
     async def _hear(self, this: _Open) -> None:
         """Take what the node sends; silence for too long ends the session."""
-        with anyio.CancelScope() as silence:
-            while this.goodbye is None:
-                silence.deadline = anyio.current_time() + DISCONNECTED_S
-                frame = await this.channel.receive()
+        while this.goodbye is None:
+            frame = await self._next(this.channel)
+            if frame is None:
+                this.goodbye = Goodbye(code="silent")
+            else:
                 await self._take(this, frame)
-        if silence.cancelled_caught:
-            this.goodbye = Goodbye(code="silent")
+
+    async def _next(self, channel: Channel) -> Frame | None:
+        """The next frame; None after too long a silence."""
+        with anyio.move_on_after(self._parts.silence_s):
+            return await channel.receive()
+        return None
 
     async def _take(self, this: _Open, frame: Frame) -> None:
         match frame:

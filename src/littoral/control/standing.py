@@ -7,7 +7,7 @@ from littoral.control.check import Specs, Statuses, needs_model, serves_of, user
 from littoral.control.compiler import artefact_of
 from littoral.cost.memory import fit
 from littoral.domain.deployment import DeploymentSpec
-from littoral.domain.endpoint import Fit, Machine
+from littoral.domain.endpoint import Endpoint, Fit, Machine
 from littoral.domain.ids import DeploymentName, ModelName
 from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
 from littoral.domain.node import Node
@@ -100,23 +100,24 @@ def _here(node: Node) -> bool:
 
 
 def _phase(states: Sequence[str]) -> DeploymentPhase:
-    if states and all(state == "ready" for state in states):
-        return "ready"
+    """What the endpoints come to; one that starts or drains beside a ready one is no fault."""
+    dead = [state for state in states if state in _DEAD]
     if "ready" in states:
-        return "degraded"
-    return "failed" if states and all(state in _DEAD for state in states) else "pending"
+        return "degraded" if dead else "ready"
+    return "failed" if dead and len(dead) == len(states) else "pending"
 
 
 def _why(phase: DeploymentPhase, placed: Sequence[PlacedEndpoint]) -> str:
     """What the endpoints say; empty where the declaration must be asked."""
     if phase == "ready":
-        return f"ready on {len({item.node for item in placed})} node(s)"
-    reasons = [
-        f"{item.endpoint.id} is {item.endpoint.state}: {item.endpoint.reason}"
-        for item in placed
-        if item.endpoint.state != "ready" and item.endpoint.reason
-    ]
-    return "; ".join(reasons)
+        nodes = {item.node for item in placed if item.endpoint.state == "ready"}
+        return f"ready on {len(nodes)} node(s)"
+    return "; ".join(_said(item.endpoint) for item in placed if item.endpoint.state != "ready")
+
+
+def _said(endpoint: Endpoint) -> str:
+    reason = f": {endpoint.reason}" if endpoint.reason else ""
+    return f"{endpoint.id} is {endpoint.state}{reason}"
 
 
 def _why_pending(spec: DeploymentSpec, scene: Scene, said: Fit | None) -> str:

@@ -123,6 +123,7 @@ def test_why_a_deployment_is_not_ready_is_said_in_a_sentence(site, given):
     ("states", "phase", "why"),
     [
         (["ready"], "ready", "ready on 1 node(s)"),
+        (["ready", "draining"], "ready", "ready on 1 node(s)"),
         (["ready", "failed"], "degraded", "chat-0 is failed: out of memory"),
         (["failed"], "failed", "chat-0 is failed: out of memory"),
         (["starting"], "pending", "chat-0 is starting: out of memory"),

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from littoral.control.fleet import DISCONNECTED_S, SUSPECT_S
+from littoral.control.parts import assemble
 from littoral.domain.errors import StorageFull
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
 from littoral.domain.node import Event
@@ -21,7 +22,7 @@ from littoral.domain.session import (
     Stored,
     Welcome,
 )
-from littoral.domain.units import Micros, Tokens
+from littoral.domain.units import Micros, Seconds, Tokens
 from littoral.domain.usage import StoredRecord, UsageRecord
 from littoral.testing.channel import channel_pair
 from littoral.testing.failpoints import Crash
@@ -270,3 +271,17 @@ async def test_a_failure_of_one_session_is_reported_and_does_not_spread(site):
     site.ledger.cursor = cursor
     async with opened(site):
         pass
+
+
+@pytest.mark.parametrize("opening", [[], [HELLO]])
+async def test_a_silent_node_is_told_goodbye(site, opening):
+    sessions = assemble(replace(site.parts, silence_s=Seconds(0.05))).sessions
+    near, far = channel_pair()
+    for frame_ in opening:
+        await near.send(frame_)
+    await sessions.serve(far)
+    last = await near.receive()
+    while not isinstance(last, Goodbye):
+        last = await near.receive()
+    await near.close()
+    assert last.code == ("silent" if opening else "protocol")
