@@ -3,7 +3,10 @@
 The order of errors is part of the API: 413 and 431, then 401, 400, 404, 403, 429, 503.
 """
 
+from hashlib import sha256
+
 from littoral.domain.errors import Denied, LimitReached, Unauthenticated, UnknownModel
+from littoral.gateway.head import Known, credential
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.table import KeyRow, ModelRow, Tables
 from littoral.trust import key, limit
@@ -30,9 +33,38 @@ def identify(tables: Tables, presented: bytes) -> KeyRow | Refusal:
     return _WRONG if grant.revoked else tables.keys[grant.id]
 
 
-def expired(row: KeyRow, now_us: int) -> Refusal | None:
-    """Refuse a key whose time is over."""
-    return _EXPIRED if now_us >= row.expires_us else None
+class KeyMemo:
+    """One connection's key: a digest of the header it came in, and the row it stands for.
+
+    It ends with the tables it was found in; no plaintext is kept.
+    """
+
+    __slots__ = ("_digest", "_number", "_row")
+
+    def __init__(self) -> None:
+        self._digest = b""
+        self._number = -1
+        self._row: KeyRow | None = None
+
+    def row_of(self, tables: Tables, known: Known, *, now_us: int) -> KeyRow | Refusal:
+        """Find the row of the key in a request's headers, unless its time is over."""
+        value = known.get(b"authorization", b"")
+        digest = sha256(value).digest()
+        row = self._row
+        if (
+            row is None
+            or self._number != tables.number
+            or self._digest != digest
+            or b"x-api-key" in known
+        ):
+            presented = credential(known)
+            found = presented if isinstance(presented, Refusal) else identify(tables, presented)
+            if isinstance(found, Refusal):
+                return found
+            row = found
+            if value:
+                self._digest, self._number, self._row = digest, tables.number, row
+        return _EXPIRED if now_us >= row.expires_us else row
 
 
 def find(tables: Tables, row: KeyRow, name: str) -> ModelRow | Refusal:

@@ -117,7 +117,7 @@ class Events:
         end = max(plain + 2 if plain >= 0 else 0, dos + 4 if dos >= 0 else 0)
         self._carry = data[end:]
         if len(self._carry) > MAX_EVENT:
-            raise ValueError
+            raise ValueError(f"an event is over {MAX_EVENT} bytes")
         return data[:end]
 
     def usage(self) -> Usage | None:

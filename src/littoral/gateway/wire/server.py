@@ -1,11 +1,11 @@
 """Server: a client's connection. Messages one at a time, answers out in order."""
 
 import asyncio
-from hashlib import sha256
 from typing import Final, cast
 
 from littoral.domain.errors import UnknownModel, UnknownName
 from littoral.gateway import admission, head, reply
+from littoral.gateway.admission import KeyMemo
 from littoral.gateway.dialect import openai
 from littoral.gateway.head import Headers, Known
 from littoral.gateway.refusal import Refusal, malformed, refuse
@@ -49,7 +49,7 @@ class Client(asyncio.Protocol):
         self._keep = True
         self._busy = False
         self._answering: Exchange | Passage | None = None
-        self._memo: tuple[bytes, int, KeyRow] | None = None
+        self._memo = KeyMemo()
         self._spoke = -1
         self.due = 0.0
 
@@ -195,23 +195,8 @@ class Client(asyncio.Protocol):
         return Arrival(rid, key, message.body, _CHAT[message.url], total_s)
 
     def _key_of(self, known: Known) -> KeyRow | Refusal:
-        """The key's row, remembered by a digest until the keys change."""
-        tables, memo = self._worker.source.tables, self._memo
-        value = known.get(b"authorization", b"")
-        digest = sha256(value).digest()
-        if memo is not None and memo[0] == digest and memo[1] == tables.number:
-            row = memo[2]
-            if b"x-api-key" not in known:
-                return admission.expired(row, self._worker.clock.wall()) or row
-        presented = head.credential(known)
-        if isinstance(presented, Refusal):
-            return presented
-        found = admission.identify(tables, presented)
-        if isinstance(found, Refusal):
-            return found
-        if value:
-            self._memo = (digest, tables.number, found)
-        return admission.expired(found, self._worker.clock.wall()) or found
+        worker = self._worker
+        return self._memo.row_of(worker.source.tables, known, now_us=worker.clock.wall())
 
     def _inform(self, message: Message) -> None:
         """Health and models; everything else is not here."""
