@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
+from littoral.domain.ids import DeploymentName, EndpointId, KeyId, ProjectId, RequestId
 from littoral.domain.units import Micros, Tokens
 
 UsageStatus: TypeAlias = Literal["ok", "cancelled", "failed", "interrupted"]
@@ -63,12 +63,3 @@ class UsageSum:
     tokens_out: int = 0
     cost: float = 0.0
     estimated: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
-    """How far control has applied one outbox of one node."""
-
-    node: NodeId
-    outbox: str
-    stored: int

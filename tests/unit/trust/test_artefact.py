@@ -13,7 +13,6 @@ from littoral.trust.artefact import read_gguf
 from littoral.trust.quantisation import BLOCKS
 
 U8, U32, I32, F32, BOOL, STRING, ARRAY, U64 = 0, 4, 5, 6, 7, 8, 9, 10
-FORMS = {U8: "<B", U32: "<I", I32: "<i", F32: "<f", BOOL: "<?", U64: "<Q"}
 
 
 def text(value: str | bytes) -> bytes:
