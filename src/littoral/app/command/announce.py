@@ -8,6 +8,7 @@ from littoral.app.command.conversation import Answer, Conversation, Wish
 from littoral.app.command.figures import span
 from littoral.app.command.launch import Started, await_ready
 from littoral.app.command.reach import Reach
+from littoral.app.command.readiness import wait_ready
 from littoral.app.command.screen import Screen
 from littoral.app.command.site import admin, target
 from littoral.app.settings import Settings
@@ -86,7 +87,7 @@ def serve(shown: Screen, control: Admin, *, model: str, engine: EngineKind) -> s
             wanted = obtain.request(control, model, name=None, sha256=None)
             obtain.say_fit(shown, obtain.follow(control, wanted, shown=shown).fit)
         control.apply([deploy.document(wanted, name, deploy.Wanted(engine=engine))])
-    return deploy.wait_ready(control, name, shown=shown, timeout_s=LOAD_S).serves
+    return wait_ready(control, name, shown=shown, timeout_s=LOAD_S).serves
 
 
 def first_answer(shown: Screen, reach: Reach, model: str) -> Answer:
@@ -99,7 +100,7 @@ def first_answer(shown: Screen, reach: Reach, model: str) -> Answer:
     shown.line(shown.say("up.answer", model=model))
     shown.raw("  ")
     try:
-        wish = Wish(model=model, max_tokens=FIRST_TOKENS)
+        wish = Wish(model=model, max_tokens=FIRST_TOKENS, temperature=0.0)
         for piece in talk.ask(wish, [{"role": "user", "content": hints.PROMPT}], answer):
             shown.raw(visible(piece).replace("\n", "\n  "))
     finally:

@@ -9,17 +9,14 @@ from cyclopts import Parameter
 from littoral.app.command import parsing
 from littoral.app.command.changes import show_changes
 from littoral.app.command.encoding import plain
-from littoral.app.command.figures import span
 from littoral.app.command.reach import HERE, Reach
-from littoral.app.command.screen import Screen, screen
+from littoral.app.command.readiness import wait_ready
+from littoral.app.command.screen import screen
 from littoral.app.command.site import admin
-from littoral.app.command.waiting import Patience
-from littoral.app.system import SystemClock
 from littoral.client.admin import Admin
 from littoral.domain.deployment import EngineKind
-from littoral.domain.errors import DeadlinePassed, UnknownModel, UnknownName, UpstreamFailed
+from littoral.domain.errors import UnknownModel
 from littoral.domain.units import Seconds
-from littoral.domain.view import DeploymentView
 
 NOT_NAME = re.compile(r"[^a-z0-9._-]+")
 
@@ -130,54 +127,3 @@ def document(model: str, name: str, wanted: Wanted) -> dict[str, object]:
     }
     spec |= {field: value for field, value in given.items() if value is not None}
     return {"kind": "Deployment", "metadata": {"name": name}, "spec": spec}
-
-
-def wait_ready(
-    control: Admin,
-    name: str,
-    *,
-    shown: Screen,
-    timeout_s: Seconds,
-    patience: Patience | None = None,
-) -> DeploymentView:
-    """Wait until a deployment is ready.
-
-    Raises:
-        UpstreamFailed: It failed; the message says why.
-        DeadlinePassed: It takes longer than ``timeout_s``.
-    """
-    clock = SystemClock()
-    began = clock.now()
-    shown.note("deploy.waiting", name=name)
-    last = ""
-
-    def settled() -> DeploymentView | None:
-        nonlocal last
-        view = find(control, name)
-        last = view.why
-        return view if view.phase in {"ready", "failed"} else None
-
-    view = (patience or Patience()).until(settled, timeout_s=timeout_s)
-    if view is None:
-        raise DeadlinePassed(
-            f"{name} is not ready after {timeout_s:.0f} s ({last}); it may yet become so: "
-            "see littoral status, littoral logs"
-        )
-    if view.phase == "failed":
-        raise UpstreamFailed(f"{name} failed: {view.why}")
-    shown.note("deploy.ready", name=name, time=span(clock.now() - began))
-    return view
-
-
-def find(control: Admin, name: str) -> DeploymentView:
-    """One deployment.
-
-    Raises:
-        UnknownName: There is none of this name.
-    """
-    views = control.deployments()
-    for view in views:
-        if view.name == name:
-            return view
-    known = ", ".join(view.name for view in views) or "none"
-    raise UnknownName(f"no deployment {name!r}; known: {known}")

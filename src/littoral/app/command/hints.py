@@ -9,7 +9,7 @@ from pathlib import Path
 
 from littoral.app.settings import Settings, default_data_dir
 
-PROMPT = "Say hello in one short sentence."
+PROMPT = "What is the capital of France?"
 
 
 def program(argv0: str, executable: str, *, found: str | None) -> str:

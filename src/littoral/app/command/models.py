@@ -29,7 +29,7 @@ def list_models(*, reach: Reach = HERE) -> None:
             view.spec.name,
             phase(view),
             weight(view),
-            fit_word(view.fit),
+            "in use" if view.fit is None and model.deployments else fit_word(view.fit),
             ", ".join(model.deployments),
         )
         for model in models

@@ -1,23 +1,57 @@
 import io
+from dataclasses import replace
 
 import pytest
 
-from littoral.app.command.deploy import name_of, wait_ready
+from littoral.app.command.deploy import name_of
 from littoral.app.command.messages import Messages
+from littoral.app.command.readiness import wait_ready
 from littoral.app.command.screen import Screen
 from littoral.app.command.waiting import Patience
-from littoral.domain.deployment import DeploymentSpec
-from littoral.domain.errors import DeadlinePassed
+from littoral.domain.deployment import Assignment, DeploymentSpec
+from littoral.domain.endpoint import Endpoint
+from littoral.domain.errors import DeadlinePassed, UnknownName
+from littoral.domain.node import Node
 from littoral.domain.resource import Change
-from littoral.domain.view import Changes, DeploymentView, ModelView
+from littoral.domain.snapshot import Snapshot
+from littoral.domain.view import Changes, DeploymentView, ModelView, PlacedEndpoint
 from littoral.testing.clock import SettableClock
 
 CREATED = Changes(changes=(Change(kind="Deployment", name="small", action="create"),))
 
 
-def view(phase, why="", name="small"):
-    spec = DeploymentSpec(model="small")
-    return DeploymentView(name=name, serves=name, spec=spec, version=1, phase=phase, why=why)
+def view(phase, why="", *, state=None, revision=7):
+    """A deployment whose one endpoint runs a revision; the snapshot's is 7."""
+    endpoint = Endpoint(
+        id=f"small@{revision}",
+        deployment="small",
+        serves="small",
+        engine="llama_cpp",
+        state=state or ("starting" if phase == "pending" else phase),
+    )
+    return DeploymentView(
+        name="small",
+        serves="small",
+        spec=DeploymentSpec(model="small"),
+        version=1,
+        phase=phase,
+        why=why,
+        endpoints=(PlacedEndpoint(node="nd_1", endpoint=endpoint),),
+    )
+
+
+NODE = Node(id="nd_1", name="local", state="connected", seen_us=1, build="0.1.0")
+SNAPSHOT = Snapshot(
+    epoch=1,
+    version=9,
+    issued_us=1,
+    node="nd_1",
+    pepper=b"",
+    keys=(),
+    assignments=(
+        Assignment(name="small", revision=7, serves="small", engine="llama_cpp", model="small"),
+    ),
+)
 
 
 def listed(*views):
@@ -26,6 +60,8 @@ def listed(*views):
 
 @pytest.fixture(autouse=True)
 def one_model(stand_in):
+    stand_in.on("GET /api/v1/nodes", listed(NODE))
+    stand_in.on("GET /api/v1/snapshot", SNAPSHOT)
     stand_in.on("GET /api/v1/models", listed(ModelView(name="small", description="", versions=())))
 
 
@@ -97,30 +133,53 @@ def test_the_name_comes_from_the_model(model, name):
     assert name_of(model) == name
 
 
-class Slow:
-    """An admin client whose deployment is never ready."""
+class Control:
+    """An admin client whose deployment comes as given, the last one for ever."""
 
-    def __init__(self):
-        self.asked = 0
+    def __init__(self, *views):
+        self.views = list(views)
+
+    def nodes(self):
+        return [NODE]
+
+    def snapshot(self, *, node):
+        assert node == NODE.id
+        return SNAPSHOT
 
     def deployments(self):
-        self.asked += 1
-        return [view("pending", why="loading 40 %")]
+        return [self.views.pop(0) if len(self.views) > 1 else self.views[0]]
+
+
+def awaited(*views):
+    clock, err = SettableClock(), io.StringIO()
+    shown = Screen(as_json=False, out=io.StringIO(), err=err, say=Messages("en"))
+    patience = Patience(clock=clock, pause=clock.advance, every_s=0.5)
+    wait_ready(Control(*views), "small", shown=shown, timeout_s=2.0, patience=patience)
+    return err.getvalue().splitlines()
 
 
 def test_waiting_ends_and_says_how_far_it_came():
-    clock = SettableClock()
-    shown = Screen(as_json=False, out=io.StringIO(), err=io.StringIO(), say=Messages("en"))
-    slow = Slow()
     with pytest.raises(DeadlinePassed, match="loading 40 %"):
-        wait_ready(
-            slow,
-            "small",
-            shown=shown,
-            timeout_s=2.0,
-            patience=Patience(clock=clock, pause=clock.advance, every_s=0.5),
-        )
-    assert slow.asked == 5
+        awaited(view("pending", why="loading 40 %"))
+
+
+def test_what_is_waited_for_is_said_once():
+    loading, ready = view("pending", why="loading"), view("ready")
+    assert awaited(loading, loading, ready) == [
+        "Waiting until small is ready ...",
+        "  loading",
+        "small is ready after 1.0 s.",
+    ]
+
+
+def test_an_earlier_revision_that_still_runs_is_not_taken_for_the_present_one():
+    assert awaited(view("ready", revision=6), view("ready"))[-1] == "small is ready after 500 ms."
+    assert awaited(view("failed", revision=6), view("ready"))[-1].startswith("small is ready")
+
+
+def test_a_deployment_that_is_gone_is_told():
+    with pytest.raises(UnknownName, match="known: other"):
+        awaited(replace(view("ready"), name="other"))
 
 
 def test_a_model_that_is_not_here_is_to_be_fetched_first(call, stand_in):
@@ -132,17 +191,6 @@ def test_a_model_that_is_not_here_is_to_be_fetched_first(call, stand_in):
 
 def test_an_upstream_s_model_need_not_be_here(call, stand_in):
     stand_in.on("POST /api/v1/apply", CREATED)
-    said = call(
-        *[
-            "deploy",
-            "large",
-            "--engine",
-            "openai",
-            "--upstream",
-            "office",
-            "--name",
-            "small",
-            "--no-wait",
-        ]
-    )
+    upstream = ["--engine", "openai", "--upstream", "office"]
+    said = call("deploy", "large", *upstream, "--no-wait")
     assert said.status == 0
