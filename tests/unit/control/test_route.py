@@ -1,5 +1,6 @@
 """The gate, policies at registration, and what every answer has in common."""
 
+import base64
 import re
 
 import pytest
@@ -247,3 +248,24 @@ def test_the_openapi_document_lists_every_route_and_no_other(site):
     text = str(document)
     for reference in set(re.findall(r"#/components/schemas/(\w+)", text)):
         assert reference in document["components"]["schemas"]
+
+
+def test_no_answer_carries_a_secret(site, given):
+    site.apply(given.MODEL, given.LOCAL, given.UPSTREAM, given.REMOTE)
+    key = site.key("infer")
+    site.join("x", endpoints=[given.endpoint("remote", credential="sk-canary-41")])
+    wrong = given.document(
+        "Upstream", "far", url="http://sk-canary-41@h", credential="sk-canary-41"
+    )
+    answers = [site.apply(given.UPSTREAM).text, site.apply(wrong | {"kind": "Nope"}).text]
+    for route in every_route(site):
+        if route.method == "GET":
+            for kind in ("Upstream", "Model") if "{kind}" in route.path else ("",):
+                path = concrete(route).replace("Model", kind).replace("/x", "/far", 1)
+                answers.append(
+                    site.call("GET", path if kind == "Upstream" else concrete(route)).text
+                )
+    pepper = site.control.desk.publisher.compile("x").pepper
+    secrets = ["sk-canary-41", key.split("-")[3], base64.b64encode(pepper).decode(), pepper.hex()]
+    assert [secret for secret in secrets for answer in answers if secret in answer] == []
+    assert any('"***"' in answer for answer in answers)
