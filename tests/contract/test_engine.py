@@ -193,8 +193,9 @@ async def test_a_bad_option_is_refused_with_what_is_allowed(driven):
         assert refused.value.param == f"spec.options.{name}"
 
 
-async def test_no_slots_are_refused(driven):
-    assignment = replace(driven.spec.assignment, slots=100_000)
+@pytest.mark.parametrize("slots", [0, 100_000])
+async def test_slots_out_of_range_are_refused(driven, slots):
+    assignment = replace(driven.spec.assignment, slots=slots)
     with pytest.raises(InvalidInput, match="slots"):
         driven.engine.check(replace(driven.spec, assignment=assignment))
 

@@ -9,37 +9,10 @@ class llama_flash_attn_type(enum.IntEnum):  # noqa: N801  the library's name
 class CommonParamsModel:
     path: str
 
-class CpuParams:
-    n_threads: int
-
 class CommonParams:
     model: CommonParamsModel
-    cpuparams: CpuParams
-    cpuparams_batch: CpuParams
-    model_alias: set[str]
-    api_keys: list[str]
-    hostnames: list[str]
-    port: int
-    n_parallel: int
-    n_ctx: int
-    kv_unified: bool
-    cont_batching: bool
-    ctx_shift: bool
-    fit_params: bool
-    n_gpu_layers: int
-    n_threads_http: int
-    n_batch: int
-    n_ubatch: int
-    flash_attn_type: llama_flash_attn_type
-    cache_prompt: bool
-    cache_ram_mib: int
-    warmup: bool
-    chat_template: str
-    ui: bool
-    endpoint_slots: bool
-    endpoint_props: bool
-    offline: bool
-    verbosity: int
+    cpuparams: object
+    cpuparams_batch: object
 
 class Server:
     listening_address: str

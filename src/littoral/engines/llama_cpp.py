@@ -113,7 +113,7 @@ class LlamaCpp:
         assignment = spec.assignment
         for name, value in assignment.options.items():
             _check_option(name, value)
-        if not 1 <= (assignment.slots or SLOTS) <= SLOTS_MAX:
+        if assignment.slots is not None and not 1 <= assignment.slots <= SLOTS_MAX:
             raise InvalidInput(f"slots must be 1 to {SLOTS_MAX}", param="spec.slots")
         artefact = _artefact(spec)
         trained = artefact.facts.context

@@ -107,7 +107,7 @@ class OpenAICompatible:
         taken_apart(_grant(spec))
         for name, value in assignment.options.items():
             _check_option(name, value)
-        if not 1 <= (assignment.slots or SLOTS) <= 4096:
+        if assignment.slots is not None and not 1 <= assignment.slots <= 4096:
             raise InvalidInput("slots must be 1 to 4096", param="spec.slots")
         if not assignment.model:
             raise InvalidInput("model must be the upstream's own name of it", param="spec.model")

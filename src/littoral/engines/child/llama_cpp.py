@@ -3,6 +3,7 @@
 import http.client
 import os
 import sys
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,6 +13,8 @@ from littoral.engines.child.lifeline import tie
 
 FLASH = {"auto": -1, "off": 0, "on": 1}
 PROPS_S = 30.0
+SPARE_THREADS = 8
+"""Connections beyond the slots that the engine may hold: those that wait, and probes."""
 
 
 class Start(msgspec.Struct, kw_only=True):
@@ -77,33 +80,45 @@ def main(line: bytes) -> None:
 def _params(start: Start) -> xllamacpp.CommonParams:
     params = xllamacpp.CommonParams()
     params.model.path = start.model
-    params.model_alias = {start.alias}
-    params.api_keys = [start.key]
-    params.hostnames = ["127.0.0.1"]
-    params.port = 0
-    params.n_parallel = start.slots
-    params.n_ctx = start.slots * start.context
-    params.kv_unified = False
-    params.cont_batching = True
-    params.ctx_shift = False
-    params.fit_params = False
-    params.n_gpu_layers = 0
-    params.n_threads_http = start.slots + 8
     for cpu in (params.cpuparams, params.cpuparams_batch):
-        cpu.n_threads = start.threads
-    params.n_batch = start.batch
-    params.n_ubatch = min(start.micro_batch, start.batch)
-    params.flash_attn_type = xllamacpp.llama_flash_attn_type(FLASH[start.flash_attention])
-    params.cache_prompt = start.cache_prompt
-    params.cache_ram_mib = start.cache_ram_mib
-    params.warmup = start.warmup
-    params.chat_template = start.template
-    params.ui = False
-    params.endpoint_slots = False
-    params.endpoint_props = False
-    params.offline = True
-    params.verbosity = 1
+        _set(cpu, {"n_threads": start.threads})
+    _set(params, _settings(start))
     return params
+
+
+def _set(target: object, settings: Mapping[str, object]) -> None:
+    for name, value in settings.items():
+        setattr(target, name, value)
+
+
+def _settings(start: Start) -> Mapping[str, object]:
+    """Parameters by the library's names; the cache is divided evenly between the slots."""
+    return {
+        "model_alias": {start.alias},
+        "api_keys": [start.key],
+        "hostnames": ["127.0.0.1"],
+        "port": 0,
+        "n_parallel": start.slots,
+        "n_ctx": start.slots * start.context,
+        "kv_unified": False,
+        "cont_batching": True,
+        "ctx_shift": False,
+        "fit_params": False,
+        "n_gpu_layers": 0,
+        "n_threads_http": start.slots + SPARE_THREADS,
+        "n_batch": start.batch,
+        "n_ubatch": min(start.micro_batch, start.batch),
+        "flash_attn_type": xllamacpp.llama_flash_attn_type(FLASH[start.flash_attention]),
+        "cache_prompt": start.cache_prompt,
+        "cache_ram_mib": start.cache_ram_mib,
+        "warmup": start.warmup,
+        "chat_template": start.template,
+        "ui": False,
+        "endpoint_slots": False,
+        "endpoint_props": False,
+        "offline": True,
+        "verbosity": 1,
+    }
 
 
 def _props(host: str, port: int, *, key: str) -> Props:
