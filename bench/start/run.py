@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import platform
+import resource
 import signal
 import socket
 import statistics
@@ -43,11 +44,17 @@ def littoral(*words: str) -> list[str]:
     return [sys.executable, "-m", "littoral", *words]
 
 
-def page_s(words: list[str]) -> float:
-    """Seconds that one page takes in a fresh process."""
-    began = time.perf_counter()
+def page_s(words: list[str]) -> tuple[float, float]:
+    """Seconds that one page takes in a fresh process: on the wall, and of CPU."""
+    before, began = cpu_s(), time.perf_counter()
     subprocess.run(littoral(*words), env=environ(), check=True, capture_output=True)
-    return time.perf_counter() - began
+    return time.perf_counter() - began, cpu_s() - before
+
+
+def cpu_s() -> float:
+    """CPU seconds of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def free_port() -> int:
@@ -84,7 +91,9 @@ def started(data: Path, port: int) -> tuple[subprocess.Popen[bytes], float]:
     """
     began = time.perf_counter()
     words = littoral("up", "--data-dir", str(data), "--port", str(port))
-    process = subprocess.Popen(words, env=environ(), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        words, env=environ(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while time.perf_counter() - began < 60 and process.poll() is None:
         if answers(port, "/readyz") and answers(port, "/api/v1/status", key_of(data)):
             return process, time.perf_counter() - began
@@ -109,11 +118,10 @@ def memory_mb(data: Path) -> dict[str, float]:
     return sizes
 
 
-def measure_pages() -> dict[str, float]:
-    """The best time of each page."""
-    return {
-        " ".join(words): round(min(page_s(words) for _ in range(PAGE_RUNS)), 3) for words in PAGES
-    }
+def measure_pages() -> dict[str, tuple[float, float]]:
+    """The best time of each page, and the CPU seconds of that run."""
+    best = {" ".join(words): min(page_s(words) for _ in range(PAGE_RUNS)) for words in PAGES}
+    return {page: (round(wall, 3), round(cpu, 3)) for page, (wall, cpu) in best.items()}
 
 
 def measure_starts() -> tuple[float, list[float], dict[str, float]]:
@@ -149,7 +157,8 @@ def main() -> int:
     print(f"{'':<28}{'ours':>12} {'limit':>12} {'ratio':>8}")
     pages = measure_pages()
     good = [
-        row(f"littoral {page}", best, limit=PAGE_LIMIT_S, unit="s") for page, best in pages.items()
+        row(f"littoral {page}", best, limit=PAGE_LIMIT_S, unit="s")
+        for page, (best, _) in pages.items()
     ]
     first, times, sizes = measure_starts()
     median, total = statistics.median(times), sum(sizes.values())
@@ -158,9 +167,11 @@ def main() -> int:
     for role, size in sizes.items():
         print(f"{'  ' + role:<28}{size:>9.1f} MB")
     good.append(row("idle memory (PSS)", total, limit=MEMORY_LIMIT_MB, unit="MB"))
-    worst = max(pages.values())
+    worst = max(best for best, _ in pages.values())
     result = {
-        "pages": {"s": pages, "worst_s": worst, "limit_s": PAGE_LIMIT_S,
+        "pages": {"s": {page: best for page, (best, _) in pages.items()},
+                  "cpu_s": {page: cpu for page, (_, cpu) in pages.items()},
+                  "worst_s": worst, "limit_s": PAGE_LIMIT_S,
                   "ratio": round(worst / PAGE_LIMIT_S, 3)},
         "start": {"first_s": round(first, 3), "s": [round(each, 3) for each in times],
                   "median_s": round(median, 3), "limit_s": START_LIMIT_S,
