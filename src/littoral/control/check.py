@@ -31,11 +31,9 @@ def statuses_by_version(statuses: Iterable[VersionStatus]) -> Statuses:
     return {(status.model, status.version): status for status in statuses}
 
 
-def serves_of(spec: DeploymentSpec) -> str:
-    """The name clients ask for: as declared, else the model's own."""
-    if spec.serves is not None:
-        return spec.serves
-    return spec.model if spec.engine == "openai" else spec.model.partition("@")[0]
+def serves_of(name: str, spec: DeploymentSpec) -> str:
+    """The model name clients ask for: as declared, else the deployment's own."""
+    return name if spec.serves is None else spec.serves
 
 
 def version_of(spec: DeploymentSpec, model: ModelSpec) -> VersionSpec | None:
@@ -162,7 +160,7 @@ def _check_deployment(spec: DeploymentSpec, specs: Specs, statuses: Statuses) ->
         if isinstance(value, float):
             _within(f"spec.options.{name}", value, (-1e18, 1e18))
     allowed = "1 to 96 of letters, digits, . _ - / :"
-    _matches("spec.serves", serves_of(spec), pattern=SERVES, allowed=allowed)
+    _matches("spec.serves", spec.serves, pattern=SERVES, allowed=allowed)
     _CHECKS[spec.engine](spec, specs, statuses)
 
 

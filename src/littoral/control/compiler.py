@@ -104,7 +104,7 @@ def assignment_of(name: str, specs: Specs, statuses: Statuses) -> Assignment | N
     return Assignment(
         name=DeploymentName(name),
         revision=0,
-        serves=serves_of(spec),
+        serves=serves_of(name, spec),
         engine=spec.engine,
         model=spec.model,
         artefact=artefact_of(spec, specs, statuses),

@@ -50,7 +50,7 @@ def deployment_view(resource: Resource, scene: Scene) -> DeploymentView | None:
     said = _fit(spec, scene) if phase != "ready" else None
     return DeploymentView(
         name=DeploymentName(name),
-        serves=serves_of(spec),
+        serves=serves_of(name, spec),
         spec=spec,
         version=resource.version,
         phase=phase,

@@ -27,7 +27,8 @@ class UpstreamSpec:
 class DeploymentSpec:
     """A model version on an engine, under the name clients ask for.
 
-    Several deployments may share one ``serves``: each request is placed on one of them.
+    ``serves`` is by default the deployment's name. Several deployments may share one: each request
+    is placed on one of them.
     ``model`` is ``name`` or ``name@version`` for a local engine, and the upstream's own model name
     for engine ``openai``. Prices are per million tokens, in the platform's one currency.
     """

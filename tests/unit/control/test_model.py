@@ -218,3 +218,14 @@ def test_deleting_the_resource_is_removing_the_model(site, given):
     artefact = ready(site, given)
     assert site.call("DELETE", "/resources/Model/smol").status_code == 200
     assert (list(site.obtainer.statuses()), site.blobs.path(artefact.digest)) == ([], None)
+
+
+def test_a_deployment_serves_its_own_name_unless_it_says_another(site, given):
+    site.apply(given.MODEL, given.LOCAL)
+    site.apply(given.document("Deployment", "b", engine="fake", model="m", serves="org/Chat:1"))
+    site.join()
+    served = {
+        item["name"]: item["serves"] for item in site.call("GET", "/snapshot").json()["assignments"]
+    }
+    assert served == {"chat": "chat", "b": "org/Chat:1"}
+    assert deployment(site, "b")["serves"] == "org/Chat:1"
