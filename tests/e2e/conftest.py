@@ -213,3 +213,15 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
 def site(make_site: Callable[..., Site]) -> Site:
     """A site that is up and empty."""
     return make_site()
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site with the fake model ``echo``, for the tests of one file that leave it whole."""
+    site = Site(tmp_path_factory.mktemp("lasting"))
+    site.start()
+    try:
+        site.deploy("echo", engine="fake", model="echo")
+        yield site
+    finally:
+        site.stop()

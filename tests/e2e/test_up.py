@@ -60,21 +60,38 @@ def refusal(*, data_dir: str, port: int) -> str:
 
 
 @pytest.fixture
-def echo(site):
-    """A site with a fake model."""
-    site.deploy("echo", engine="fake", model="echo")
-    return site
+def echo(lasting):
+    """A site with a fake model, whole again whatever happened to it."""
+    lasting.wait_for(lambda: lasting.ready() and lasting.serves("echo"), "the site to be whole")
+    return lasting
 
 
 def test_an_answer_a_stream_and_their_tokens_in_the_ledger(echo):
-    before = booked_after(echo, 1)
-    status, answer = chat(echo)
-    assert status == 200
-    events = stream(echo)
-    assert events[-1] == "[DONE]"
-    usage = json.loads(events[-2])["usage"]
-    spent = answer["usage"]["completion_tokens"] + usage["completion_tokens"]
-    echo.wait_for(lambda: booked(echo) == before + spent, "the ledger to have both")
+    spent: dict[str, tuple[int, int]] = {}
+    for streamed in (False, True):
+        body = HELLO | {"model": "echo", "stream": streamed}
+        body |= {"stream_options": {"include_usage": True}} if streamed else {}
+        with echo.open("POST", "/v1/chat/completions", body) as reply:
+            assert reply.status == 200
+            text = reply.read().decode()
+        if streamed:
+            events = text.split("\n\n")
+            assert events[-2] == "data: [DONE]"
+            text = events[-3].removeprefix("data: ")
+        usage = json.loads(text)["usage"]
+        request = reply.headers["x-request-id"]
+        spent[request] = (usage["prompt_tokens"], usage["completion_tokens"])
+    for request, tokens in spent.items():
+        echo.wait_for(lambda name=request: records(echo, name), f"the record of {request}")
+        (record,) = records(echo, request)
+        assert (record["tokens_in"], record["tokens_out"]) == tokens
+        assert record["status"] == "ok"
+
+
+def records(site, request: str) -> list:
+    """What the ledger has of one request."""
+    status, answer = site.request("GET", f"/api/v1/requests/{request}")
+    return answer["records"] if status == 200 else []
 
 
 def booked_after(site, least: int) -> int:
@@ -107,12 +124,13 @@ def test_a_killed_process_comes_back_and_nothing_is_forgotten(echo, role):
 
 
 def test_inference_goes_on_without_control(echo):
-    os.kill(echo.processes()["control"], signal.SIGSTOP)
+    control = echo.processes()["control"]
+    os.kill(control, signal.SIGSTOP)
     try:
         assert chat(echo)[0] == 200
         assert stream(echo)[-1] == "[DONE]"
     finally:
-        os.kill(echo.processes()["control"], signal.SIGCONT)
+        os.kill(control, signal.SIGCONT)
 
 
 def test_a_restart_keeps_everything(echo):
@@ -126,6 +144,7 @@ def test_a_restart_keeps_everything(echo):
 
 
 def test_an_open_stream_ends_whole_before_a_stop(echo):
+    echo.deploy("slow", engine="fake", model="slow", options={"tpot_ms": 30})
     events: list[str] = []
     began = threading.Event()
 
@@ -136,12 +155,12 @@ def test_an_open_stream_ends_whole_before_a_stop(echo):
             began.set()
             events.append(reply.read().decode())
 
-    echo.deploy("slow", engine="fake", model="slow", options={"tpot_ms": 30})
     reader = threading.Thread(target=read)
     reader.start()
     began.wait(30)
     assert echo.stop() == 0
     reader.join(30)
+    echo.start()
     assert events[-1].rstrip().endswith("[DONE]")
 
 
@@ -157,10 +176,9 @@ def test_a_taken_port_is_refused_by_its_number(echo, tmp_path):
     assert "--port" in said
 
 
-def test_a_folder_of_a_newer_version_is_refused(site):
-    site.stop()
-    (site.data_dir / "format").write_text("999\n")
-    assert "newer version" in refusal(data_dir=str(site.data_dir), port=0)
+def test_a_folder_of_a_newer_version_is_refused(tmp_path):
+    (tmp_path / "format").write_text("999\n")
+    assert "newer version" in refusal(data_dir=str(tmp_path), port=0)
 
 
 def test_the_death_of_the_supervisor_ends_everything_and_a_new_one_starts(echo):

@@ -3,11 +3,13 @@
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 from littoral.domain.child import Spawner
 from littoral.domain.errors import InvalidInput, UnknownName
 from littoral.domain.ports import Engine, Entropy, Source
+
+Sources: TypeAlias = Mapping[str, Callable[[], Source]]
 
 ENGINES: Mapping[str, str] = {
     "fake": "littoral.engines.fake:Fake",
@@ -19,6 +21,8 @@ CHILDREN: Mapping[str, str] = {
     "llama_cpp": "littoral.engines.child.llama_cpp:main",
 }
 """What ``littoral engine KIND`` runs, for the kinds that have a process."""
+SOURCES: Mapping[str, str] = {"sources": "littoral.app.sources:sources"}
+"""What makes the table of model sources, with its HTTP client: only who obtains models loads it."""
 EXTRAS: Mapping[str, str] = {"xllamacpp": "llama"}
 """Which extra of the package brings a library."""
 
@@ -42,12 +46,13 @@ class Drivers:
 
     Args:
         world: What drivers are made of.
-        source: Gives the source of a scheme.
+        sources: Makes the table of model sources; called on the first use of one.
     """
 
-    def __init__(self, world: EngineWorld, *, source: Callable[[str], Source]) -> None:
+    def __init__(self, world: EngineWorld, *, sources: Callable[[], Sources]) -> None:
         self._world = world
-        self._source = source
+        self._make_sources = sources
+        self._sources: Sources = {}
         self._engines: dict[str, Engine] = {}
 
     def engine(self, kind: str) -> Engine:
@@ -58,7 +63,10 @@ class Drivers:
 
     def source(self, scheme: str) -> Source:
         """The source of a scheme."""
-        return self._source(scheme)
+        self._sources = self._sources or self._make_sources()
+        if scheme not in self._sources:
+            raise _unknown("source", scheme, self._sources)
+        return self._sources[scheme]()
 
     def _made(self, kind: str) -> Engine:
         world = self._world

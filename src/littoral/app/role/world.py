@@ -1,10 +1,11 @@
 """What control and node share: the drivers of engines, and where log lines go."""
 
 import sys
+from collections.abc import Callable
+from typing import cast
 
-from littoral.app.registry import Drivers, EngineWorld
+from littoral.app.registry import SOURCES, Drivers, EngineWorld, Sources, load
 from littoral.app.settings import Settings
-from littoral.app.source import Sources
 from littoral.app.spawner import Children
 from littoral.app.system import SystemEntropy, environment
 from littoral.trust.address import verdict
@@ -27,7 +28,12 @@ def drivers(settings: Settings, entropy: SystemEntropy) -> Drivers:
         environment=passed,
         verdict=verdict,
     )
-    return Drivers(world, source=Sources(settings).source)
+
+    def sources() -> Sources:
+        make = cast("Callable[..., Sources]", load(SOURCES, "sources", what="table"))
+        return make(settings, environment())
+
+    return Drivers(world, sources=sources)
 
 
 def to_stderr(line: str) -> None:
