@@ -39,7 +39,7 @@ MOVE_CURSOR = compiled(
     )
 )
 ADD = compiled(insert(LINE).on_conflict_do_nothing(index_elements=["request", "attempt"]))
-_fields = cast("Select[object]", select(*(LINE.c[name] for name in NAMES)))
+_fields = cast(Select[object], select(*(LINE.c[name] for name in NAMES)))
 RECORD = compiled(_fields.where(LINE.c.request == bindparam("request")).order_by(LINE.c.attempt))
 
 
@@ -136,7 +136,7 @@ def _compose(groups: Sequence[str]) -> str:
     project, key = bindparam("project", type_=Text), bindparam("key", type_=Text)
     sums = [func.sum(LINE.c[name]) for name in SUMMED]
     requests = func.count(LINE.c.request.distinct())
-    chosen = cast("Select[object]", select(*columns, requests, *sums))
+    chosen = cast(Select[object], select(*columns, requests, *sums))
     return compiled(
         chosen.where(
             LINE.c.at_us >= bindparam("since"),

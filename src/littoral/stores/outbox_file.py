@@ -237,7 +237,7 @@ class OutboxFile:
     def _detach(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            # What could not be written must not be tried again by close: reopening looks at it.
+            # Closing may checkpoint: that touches only frames whose sync had succeeded.
             with contextlib.suppress(apsw.Error):
                 connection.close()
 

@@ -152,7 +152,7 @@ def configure(connection: apsw.Connection, name: str, value: int | str) -> None:
 
 def run(connection: apsw.Connection, sql: str, bindings: Bindings | None = None) -> list[Row]:
     """Execute one statement to its end and return its rows: no cursor stays open."""
-    execute = cast("Execute", connection.execute)
+    execute = cast(Execute, connection.execute)
     return execute(sql, bindings).fetchall()
 
 

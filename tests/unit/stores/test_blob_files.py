@@ -162,7 +162,42 @@ def test_free_leaves_the_watermark(root: Path, blobs: DiskBlobs):
     assert small.free() < blobs.free() < room
 
 
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every path that was synced, in order, as it was called then."""
+    paths: list[str] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        paths.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    return paths
+
+
+def test_a_blob_is_synced_before_it_is_named_and_its_name_after(
+    blobs: DiskBlobs, root: Path, synced: list[str]
+):
+    target = Path(blobs.path(store(blobs, b"x")) or "")
+    synced.clear()
+    target.unlink()
+    store(blobs, b"x")
+    content, name = synced
+    assert Path(content).parent == root / "tmp"
+    assert name == str(target.parent)
+
+
 # Small files
+
+
+def test_a_small_file_is_synced_before_it_is_named_and_its_name_after(
+    tmp_path: Path, synced: list[str]
+):
+    LocalDisk(str(tmp_path)).write("a", b"x")
+    content, name = synced
+    assert Path(content).name.startswith(".a.")
+    assert name == str(tmp_path)
 
 
 @pytest.mark.parametrize(("private", "mode"), [("yes", 0o600), ("", 0o644)])

@@ -18,6 +18,7 @@ from littoral.testing.faults import Faults
 from littoral.testing.usage import usage_record
 
 pytestmark = pytest.mark.anyio
+SMALL = Tuning(ballast=Bytes(64 * 1024), checkpoint_frames=12)
 
 
 def names(numbers: Sequence[int]) -> list[str]:
@@ -168,13 +169,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["/usr/bin/umount", "--lazy", str(place)], check=True)
 
 
+@pytest.mark.parametrize("tuning", [Tuning(), SMALL], ids=["usual", "small ballast"])
 async def test_a_really_full_disk_keeps_what_was_acknowledged_and_recovers(
-    small_disk: Path, bench_on
+    small_disk: Path, bench_on, tuning: Tuning
 ):
     bench = bench_on(small_disk / "outbox.db")
     acked: list[int] = []
     refused = 0
-    async with bench.open(Tuning()) as outbox:
+    async with bench.open(tuning) as outbox:
         for number in range(3000):
             try:
                 await outbox.append([usage_record(number, model="m" * 1000)])
@@ -208,6 +210,10 @@ async def test_after_a_failed_sync_the_file_is_opened_anew_and_the_sync_is_not_r
         with pytest.raises(Unavailable):
             await outbox.append([usage_record(2)])
         faults.fail.clear()
+        faults.syncs.clear()
+        # Whatever the failed sync left in the log is written to the database anew, and synced.
+        assert await bench.requests(outbox) == ["rq_1", "rq_2"]
+        assert str(bench.path) in faults.syncs
         assert await outbox.append([usage_record(2)]) == 2
         assert await bench.requests(outbox) == ["rq_1", "rq_2"]
         assert outbox.name == name
