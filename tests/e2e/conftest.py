@@ -70,7 +70,7 @@ class Site:
         """Ask it to end, wait, and return its exit status."""
         if self._process is None:
             return 0
-        self._process.send_signal(signal.SIGTERM)
+        os.kill(self.processes().get("supervisor", self._process.pid), signal.SIGTERM)
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
