@@ -47,6 +47,7 @@ class Site:
         self.data_dir = data_dir
         self.port = free_port()
         self._environ = dict(environ or {})
+        self._load_id = ""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, timeout_s: float = 30.0) -> None:
@@ -163,19 +164,29 @@ class Site:
         raise TimeoutError(f"waited {timeout_s:.0f} s for {what}; the log ends:\n{log}")
 
     def ledger(self) -> list[dict[str, Any]]:
-        """Stop, so that everything is flushed, start again, and read every row of the ledger."""
+        """Wait until the outbox is empty, stop, and read every row that ``load_key`` wrote."""
         self.wait_for(self.flushed, "the outbox to be empty")
+        self.stop()
         file = apsw.Connection(str(self.data_dir / "ledger.db"), flags=apsw.SQLITE_OPEN_READONLY)
         with contextlib.closing(file):
             fields = ("request", "attempt", "status", "tokens_in", "tokens_out", "estimated")
-            query = f"select {', '.join(fields)} from usage"  # noqa: S608  names from above
-            return [dict(zip(fields, row, strict=True)) for row in file.execute(query)]
+            query = f"select {', '.join(fields)} from line where key = ?"  # noqa: S608  names
+            rows = file.execute(query, (self._load_id,))
+            return [dict(zip(fields, row, strict=True)) for row in rows]
+
+    def load_key(self) -> str:
+        """A new key for one load: its rows stand apart from those of our own probes."""
+        body = {"name": "load", "scopes": ["infer"]}
+        _, made = self.request("POST", "/api/v1/keys", body)
+        self._load_id = made["key"]["id"]
+        self.wait_for(lambda: self.request("GET", "/v1/models", key=made["secret"])[0] == 200, "it")
+        return made["secret"]
 
     def flushed(self) -> bool:
         """Whether every node says that its outbox is empty and nothing is in flight."""
         status, answer = self.request("GET", "/api/v1/nodes")
-        nodes = answer["nodes"] if status == 200 else []
-        return bool(nodes) and all(n["status"]["outbox_depth"] == 0 for n in nodes)
+        nodes = answer["items"] if status == 200 else []
+        return bool(nodes) and all(n["status"] and not n["status"]["outbox_depth"] for n in nodes)
 
     def deploy(self, name: str, *, timeout_s: float = 60.0, **spec: object) -> None:
         """Apply a deployment and wait until the gateway serves it."""

@@ -54,12 +54,13 @@ def run(
     until: Callable[[], bool] | None = None,
 ) -> Tally:
     """Send a seeded mixture: whole, streamed, and streamed then cancelled half way."""
+    key = site.load_key()
     tally, lock, numbers = Tally(), threading.Lock(), itertools.count()
 
     def work(worker: int) -> None:
         rng = random.Random(seed * 1000 + worker)
         while (number := next(numbers)) < requests and not (until and until()):
-            got = ask(site, rng, models[number % len(models)])
+            got = ask(site, rng, model=models[number % len(models)], key=key)
             with lock:
                 tally.got.append(got)
             if got.status != 200:
@@ -73,7 +74,7 @@ def run(
     return tally
 
 
-def ask(site, rng: random.Random, model: str) -> Got:
+def ask(site, rng: random.Random, *, model: str, key: str) -> Got:
     """One request of a random kind."""
     kind = rng.choices(("whole", "stream", "cancel"), (4, 4, 2))[0]
     body = {
@@ -86,7 +87,7 @@ def ask(site, rng: random.Random, model: str) -> Got:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     got = Got(kind)
     try:
-        with site.open("POST", "/v1/chat/completions", body) as reply:
+        with site.open("POST", "/v1/chat/completions", body, key=key) as reply:
             got.status, got.request = reply.status, reply.headers.get("x-request-id", "")
             if got.status != 200:
                 reply.read()
