@@ -242,7 +242,8 @@ def _within(index: int, step: Callable[[], T]) -> T:
         return step()
     except InvalidInput as error:
         at = f"documents[{index}]"
+        inside = error.param is not None and error.message.startswith(error.param)
         raise type(error)(
-            f"{at}.{error.message}" if error.param else f"{at}: {error.message}",
+            f"{at}.{error.message}" if inside else f"{at}: {error.message}",
             param=f"{at}.{error.param}" if error.param else at,
         ) from error

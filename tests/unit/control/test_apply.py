@@ -247,5 +247,17 @@ def test_a_kept_credential_does_not_follow_to_another_place(site, given):
     assert actions(site.apply(moved)) == {"Upstream/far": "update"}
 
 
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"slots": 0}, "documents[0].spec.slots: 0 is not within 1 to 64"),
+        ({"options": {"x": 1}}, "documents[0]: no option 'x'"),
+    ],
+)
+def test_a_message_says_where_and_what_is_allowed(site, given, spec, message):
+    answer = site.apply(given.document("Deployment", "d", engine="fake", model="m", **spec))
+    assert refused(answer)["message"] == message
+
+
 def test_the_failpoints_of_control_exist():
     assert {"records.applied", "stored.sent"} <= set(NAMES)
