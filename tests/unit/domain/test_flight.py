@@ -183,10 +183,11 @@ def test_an_unknown_state_reads_as_free(state):
     assert read(buffer, 0) is None
 
 
-def test_an_unknown_status_reads_as_interrupted():
+@pytest.mark.parametrize("status", [len(STATUSES), 200])
+def test_an_unknown_status_reads_as_interrupted(status):
     buffer = table()
     put(buffer, 0)
-    buffer[2] = 200
+    buffer[2] = status
     assert read(buffer, 0).record.status == "interrupted"
 
 
