@@ -10,7 +10,7 @@ RISKY = {
 }
 HOMES: dict[str, set[str]] = {
     "anyio": {"app", "control", "engines", "jobs", "node", "stores", "testing"},
-    "apsw": {"app/command/checkup.py", "stores"},
+    "apsw": {"app/command/checkup.py", "stores", "testing/faults.py"},
     "asyncio": {"gateway/wire", "testing/loop.py"},
     "cryptography": {"trust"},
     "ctypes": {"engines/child/lifeline.py"},
@@ -18,7 +18,10 @@ HOMES: dict[str, set[str]] = {
     "fastapi": {"control"},
     "gguf": {"testing/gguf.py"},
     "hmac": {"engines/child/fake.py", "trust/key.py"},
-    "http": {"app/command/local.py", "engines/child/llama_cpp.py", "gateway/reply.py"},
+    "http": {
+        *("app/command/local.py", "engines/child/llama_cpp.py", "gateway/reply.py"),
+        "testing/origin.py",
+    },
     "httptools": {"engines/child/http.py", "gateway/wire"},
     "httpx2": {"app/command/conversation.py", "client", "engines/openai.py", "jobs"},
     "msgspec": {"app", "client", "control", "engines", "gateway", "jobs", "stores"},
@@ -28,7 +31,7 @@ HOMES: dict[str, set[str]] = {
     "sqlalchemy": {"stores"},
     "ssl": {"gateway/wire/upstream.py"},
     "subprocess": {"app", "jobs/source/pypi.py"},
-    "threading": {"app/command/waiting.py", "stores"},
+    "threading": {"app/command/waiting.py", "stores", "testing/origin.py"},
     "time": {"app/system.py"},
     "urllib": {"app/command", "client", "engines", "jobs"},
     "uvicorn": {"control"},

@@ -8,7 +8,7 @@ import pytest
 
 from littoral.domain.errors import Damaged, InvalidInput, StorageFull
 from littoral.domain.ids import Digest
-from littoral.domain.ports import Blobs
+from littoral.domain.ports import Blobs, BlobWriter
 from littoral.domain.units import Bytes
 from littoral.stores.blobs import DiskBlobs
 from littoral.testing.blobs import MemoryBlobs
@@ -59,7 +59,7 @@ def damage(tmp_path: Path) -> Damager:
 
 
 def store(blobs: Blobs, *pieces: bytes) -> Digest:
-    writer = blobs.writer()
+    writer: BlobWriter = blobs.writer()
     for piece in pieces:
         writer.write(piece)
     return writer.commit()
