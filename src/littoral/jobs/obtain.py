@@ -30,10 +30,14 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What is remembered of a version: what was asked for, and how far it is."""
+    """What is remembered of a version: what was asked for, and how far it is.
+
+    ``pin`` is the sha256 of the first file that came: where the spec has none, no other will do.
+    """
 
     spec: VersionSpec
     status: VersionStatus
+    pin: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,20 +80,22 @@ class Obtaining:
                 for name, entry in self._known().items():
                     if entry.status.phase in UNDER_WAY and name not in self._scopes:
                         self._scopes[name] = anyio.CancelScope()
-                        group.start_soon(self._work, name, entry.spec, limiter)
+                        group.start_soon(self._work, name, entry, limiter)
                 await self._changed.wait()
 
     def start(self, model: str, version: VersionSpec) -> None:
         """Begin or resume in the background; a version that is present or under way is left."""
         name = (checked_name(model, what="model"), checked_name(version.name, what="version"))
         entry = self._known().get(name)
-        if entry is not None and entry.spec == version and self._is_settled(entry):
+        same = entry if entry is not None and entry.spec == version else None
+        if same is not None and self._is_settled(same):
             return
         self._stop(name)
         status = VersionStatus(
             model=model, version=version.name, phase="pending", total=version.size
         )
-        self._put(name, Entry(spec=version, status=status))
+        pin = same.pin if same is not None else None
+        self._put(name, Entry(spec=version, status=status, pin=pin))
 
     def cancel(self, model: str, version: str) -> None:
         """Stop it; what was fetched stays for a later start."""
@@ -147,8 +153,8 @@ class Obtaining:
     def _folder(self, name: Name) -> Path:
         return Path(self._world.scratch, *name)
 
-    async def _work(self, name: Name, spec: VersionSpec, limiter: anyio.CapacityLimiter) -> None:
-        step = Step(name=name, spec=spec, scope=self._scopes[name], report=self._report)
+    async def _work(self, name: Name, entry: Entry, limiter: anyio.CapacityLimiter) -> None:
+        step = Step(name=name, entry=entry, scope=self._scopes[name], report=self._report)
         try:
             with step.scope:
                 async with limiter:
@@ -162,12 +168,15 @@ class Obtaining:
     def _report(self, step: "Step", status: VersionStatus, *, durable: bool) -> None:
         """Take what a step says, unless it was stopped or something else is wanted by now."""
         entry = self._known().get(step.name)
-        if entry is None or entry.spec != step.spec or step.scope.cancel_called:
+        if entry is None or entry.spec != step.asked or step.scope.cancel_called:
             return
+        artefact = status.artefact
+        pin = entry.pin if artefact is None else artefact.digest.removeprefix("sha256:")
+        entry = replace(entry, status=status, pin=pin)
         if durable:
-            self._put(step.name, replace(entry, status=status))
+            self._put(step.name, entry)
         else:
-            self._known()[step.name] = replace(entry, status=status)
+            self._known()[step.name] = entry
 
     async def _attempt(self, step: "Step") -> None:
         try:
@@ -229,10 +238,12 @@ class Step:
     """Obtaining one version: how far it is, told at every move."""
 
     def __init__(
-        self, *, name: Name, spec: VersionSpec, scope: anyio.CancelScope, report: Report
+        self, *, name: Name, entry: Entry, scope: anyio.CancelScope, report: Report
     ) -> None:
+        spec = entry.spec
         self.name = name
-        self.spec = spec
+        self.asked = spec
+        self.spec = replace(spec, sha256=spec.sha256 or entry.pin)
         self.scope = scope
         self._report = report
         self.status = VersionStatus(

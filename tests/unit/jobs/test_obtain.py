@@ -269,6 +269,23 @@ async def test_another_digest_than_the_pinned_one_is_refused(desk):
     assert desk.blobs.list() == []
 
 
+async def test_the_first_file_of_a_version_without_a_digest_pins_it(desk, weights):
+    free = VersionSpec(name="v1", source="given:tiny")
+    async with desk.running():
+        desk.obtaining.start("tiny", free)
+        first = (await desk.until(ended)).artefact
+    assert first is not None
+    desk.blobs.remove(first.digest)
+    desk.restart()
+    desk.source.data = weights[:-1] + b"x"
+    async with desk.running():
+        desk.obtaining.start("tiny", free)
+        assert (await desk.until(ended)).phase == "failed"
+        desk.obtaining.forget("tiny", "v1")
+        desk.obtaining.start("tiny", free)
+        assert (await desk.until(ended)).phase == "ready"
+
+
 async def test_a_version_that_does_not_fit_the_disk_is_not_fetched(desk):
     desk.blobs = MemoryBlobs(room=Bytes(gguf.BYTES * 2 - 1))
     desk.restart()
