@@ -19,7 +19,7 @@ from littoral.app.system import environment
 from littoral.domain.errors import Unavailable
 from littoral.domain.ports import Channel
 
-APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 PROGRAM = (sys.executable, "-m", "littoral", "gateway")
 
 
