@@ -36,34 +36,34 @@ def identify(tables: Tables, presented: bytes) -> KeyRow | Refusal:
 class KeyMemo:
     """One connection's key: a digest of the header it came in, and the row it stands for.
 
-    It ends with the tables it was found in; no plaintext is kept.
+    ``known`` are the headers of the request whose key was verified last, by identity; whoever
+    keeps them replaces them by a copy without the key. It all ends with the tables of ``number``.
     """
 
-    __slots__ = ("_digest", "_number", "_row")
+    __slots__ = ("_digest", "_row", "known", "number")
 
     def __init__(self) -> None:
-        self._digest = b""
-        self._number = -1
+        self._digest: bytes = b""
         self._row: KeyRow | None = None
+        self.known: Known | None = None
+        self.number = -1
 
     def row_of(self, tables: Tables, known: Known, *, now_us: int) -> KeyRow | Refusal:
         """Find the row of the key in a request's headers, unless its time is over."""
-        value = known.get(b"authorization", b"")
-        digest = sha256(value).digest()
         row = self._row
-        if (
-            row is None
-            or self._number != tables.number
-            or self._digest != digest
-            or b"x-api-key" in known
-        ):
-            presented = credential(known)
-            found = presented if isinstance(presented, Refusal) else identify(tables, presented)
-            if isinstance(found, Refusal):
-                return found
-            row = found
-            if value:
-                self._digest, self._number, self._row = digest, tables.number, row
+        current = row is not None and self.number == tables.number
+        if row is None or not current or known is not self.known:
+            value = known.get(b"authorization", b"")
+            digest = sha256(value).digest()
+            if row is None or not current or digest != self._digest or b"x-api-key" in known:
+                presented = credential(known)
+                found = presented if isinstance(presented, Refusal) else identify(tables, presented)
+                if isinstance(found, Refusal):
+                    return found
+                row = found
+                self._row, self.number = row, tables.number
+                self._digest = digest if value else b""
+            self.known = known
         return _EXPIRED if now_us >= row.expires_us else row
 
 

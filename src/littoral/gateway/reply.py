@@ -16,6 +16,16 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 CLOSE: Final = b"connection: close\r\n"
 
 
+_STORY: Final = (
+    b"HTTP/1.1 200 OK\r\n%bx-request-id: %b\r\nrequest-id: %b\r\nx-littoral-route: %b%b\r\n"
+    b"x-littoral-predicted-ms: %d\r\nx-littoral-cost: %.9f\r\n%b"
+)
+STREAMED: Final = _STORY + STREAM + b"\r\n"
+"""Head of a stream: the date line, the id twice, route, reason, predicted ms, cost, more lines."""
+WHOLE: Final = _STORY + JSON + b"content-length: %d\r\n\r\n"
+"""Head of a reply that is not streamed: the same, and its length."""
+
+
 def line_of(status: int) -> bytes:
     """The status line."""
     return _LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
@@ -33,26 +43,6 @@ def head(status: int, date: bytes, fields: bytes, *, length: int | None, close: 
     """
     size = b"" if length is None else b"content-length: %d\r\n" % length
     return b"%b%b%b%b%b\r\n" % (line_of(status), date, fields, size, CLOSE if close else b"")
-
-
-def answer(
-    date: bytes, request: bytes, route: bytes, *, predicted_s: float, cost: float, rest: bytes
-) -> bytes:
-    """Build the head of an answer from an engine: which request, where it ran, why, what it costs.
-
-    Args:
-        date: The ``date`` line.
-        request: The request's id.
-        route: Node, endpoint and reason.
-        predicted_s: Seconds to its end, as predicted.
-        cost: In the platform's currency.
-        rest: Further lines, each with its CRLF.
-    """
-    return (
-        b"HTTP/1.1 200 OK\r\n%bx-request-id: %b\r\nrequest-id: %b\r\nx-littoral-route: %b\r\n"
-        b"x-littoral-predicted-ms: %d\r\nx-littoral-cost: %.9f\r\n%b\r\n"
-        % (date, request, request, route, predicted_s * 1000, cost, rest)
-    )
 
 
 def chunk(payload: bytes) -> bytes:

@@ -17,6 +17,8 @@ from littoral.domain.flight import (
 
 _WHOLE = Struct(f"{HEADER.format}{IDENTITY_BYTES}s")
 """A slot in one write: the header, then the names."""
+_COUNTS = Struct(HEADER.format[:11])
+"""The header up to ``total_us``."""
 OK, CANCELLED, FAILED, INTERRUPTED = range(len(STATUSES))
 
 
@@ -33,7 +35,6 @@ class Flights:
     def __init__(self, buffer: memoryview) -> None:
         self._buffer = buffer
         count = len(buffer) // SLOT_BYTES
-        self._lengths = [0] * count
         self._idle = [i for i in range(count - 1, -1, -1) if buffer[i * SLOT_BYTES] == FREE]
         self.size = len(self._idle)
         self.settled: list[int] = []
@@ -56,7 +57,7 @@ class Flights:
             names: Its identity, as ``flight.identity`` joins it.
         """
         at = slot * SLOT_BYTES
-        self._lengths[slot] = size = min(len(names), IDENTITY_BYTES)
+        size = min(len(names), IDENTITY_BYTES)
         _WHOLE.pack_into(self._buffer, at, FREE, *header, size, names)
         self._buffer[at] = OPEN
 
@@ -64,10 +65,15 @@ class Flights:
         """Write how many tokens the client is about to have received."""
         TOKENS_OUT.pack_into(self._buffer, slot * SLOT_BYTES + TOKENS_OUT_OFFSET, tokens_out)
 
-    def settle(self, slot: int, header: tuple[float, ...]) -> None:
-        """Write the final counts; the state byte last."""
+    def settle(self, slot: int, counts: tuple[int, ...]) -> None:
+        """Write the final counts; the state byte last.
+
+        Args:
+            slot: One that is open.
+            counts: The flight's fields from ``flags`` to ``total_us``; the others stand.
+        """
         at = slot * SLOT_BYTES
-        HEADER.pack_into(self._buffer, at, OPEN, *header, self._lengths[slot])
+        _COUNTS.pack_into(self._buffer, at, OPEN, *counts)
         self._buffer[at] = SETTLED
         self.settled.append(slot)
 

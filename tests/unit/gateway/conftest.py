@@ -270,7 +270,7 @@ def kit():
 
     class Kit:
         body, reply, usage, done, stream_head = BODY, REPLY, USAGE, DONE, STREAM_HEAD
-        slots = SLOTS
+        slots, pepper = SLOTS, PEPPER
         event, answer, chunk, unchunked = map(staticmethod, (event, answer, chunk, unchunked))
 
     return Kit

@@ -31,15 +31,16 @@ class Arrival(Struct, gc=False):
 class Account:
     """Made at admission, dropped when settled; scratch of the warm path, hence no record.
 
-    Args:
-        worker: Whose flight table it is.
-        arrival: What came.
-        asked: The same, decoded.
-        model: Its places are the candidates.
+    Whoever makes one sets what has no default here.
     """
 
+    arrival: Arrival
+    asked: Asked
+    model: ModelRow
     attempt = 0
     slot = -1
+    _worker: Worker
+    _tokens_in: int
     place: Place
     _verdict: Verdict
     _started = 0.0
@@ -50,13 +51,6 @@ class Account:
     _predicted_p90_us = 0
     _price_in = 0.0
     _price_out = 0.0
-
-    def __init__(self, worker: Worker, *, arrival: Arrival, asked: Asked, model: ModelRow) -> None:
-        self._worker = worker
-        self.arrival = arrival
-        self.asked = asked
-        self.model = model
-        self._tokens_in = len(arrival.body) // 4 or 1
 
     def choose(self, now: float, skip: int) -> Refusal | None:
         """Choose a place; nothing is counted yet.
@@ -87,7 +81,7 @@ class Account:
         """Take a slot and the place: from here on ``settle`` must come, once."""
         worker = self._worker
         self.slot = slot
-        self._at_us = worker.clock.wall()
+        self._at_us = worker.wall_at(self._started)
         worker.in_flight += 1
         self._enter()
         if worker.hit is not None:
@@ -146,7 +140,9 @@ class Account:
         self.slot = -1
         used = Usage(self._tokens_in, 0, counted) if usage is None else usage
         total_us = self._elapsed_us()
-        header = (
+        if not self._first_us:
+            self._first_us = total_us
+        counts = (
             (STREAMED if self.asked.streamed else 0) | (ESTIMATED if usage is None else 0),
             status,
             self.attempt,
@@ -154,14 +150,10 @@ class Account:
             used.cached,
             used.tokens_out,
             self._at_us,
-            self._first_us or total_us,
+            self._first_us,
             total_us,
-            self._predicted_us,
-            self._predicted_p90_us,
-            self._price_in,
-            self._price_out,
         )
-        worker.flights.settle(slot, header)
+        worker.flights.settle(slot, counts)
         self.place.in_flight -= 1
         worker.in_flight -= 1
         if worker.hit is not None:
@@ -183,24 +175,23 @@ class Account:
             length: Of the body; None for a stream.
             close: Whether the connection ends after it.
         """
-        self._first_us = self._elapsed_us()
-        verdict = self._verdict
-        return reply.answer(
+        if not self._first_us:
+            self._first_us = self._elapsed_us()
+        verdict, rid = self._verdict, self.arrival.rid
+        rest = _ignored(self.asked) if self.asked.ignored else b""
+        if close:
+            rest += reply.CLOSE
+        story = (
             self._worker.date,
-            self.arrival.rid,
-            self.place.route + verdict.why.encode(),
-            predicted_s=verdict.total_p50,
-            cost=verdict.cost if cost is None else cost,
-            rest=self._rest(length, close=close),
+            rid,
+            rid,
+            self.place.route,
+            verdict.why.encode(),
+            verdict.total_p50 * 1000,
+            verdict.cost if cost is None else cost,
+            rest,
         )
-
-    def _rest(self, length: int | None, *, close: bool) -> bytes:
-        kind = (
-            reply.STREAM if length is None else b"%bcontent-length: %d\r\n" % (reply.JSON, length)
-        )
-        if self.asked.ignored:
-            kind += _ignored(self.asked)
-        return kind + reply.CLOSE if close else kind
+        return reply.STREAMED % story if length is None else reply.WHOLE % (*story, length)
 
     @property
     def deadline(self) -> float:

@@ -3,6 +3,7 @@
 Every way out settles exactly once; the place's load and the flight's slot end there.
 """
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from littoral.domain.errors import DeadlinePassed, InvalidInput, Overloaded, UpstreamFailed
@@ -33,10 +34,8 @@ class Asker(Protocol):
     """The client's connection, as an exchange sees it."""
 
     due: float
-
-    def write(self, data: bytes) -> None:
-        """Send."""
-        ...
+    write: Callable[[bytes], None]
+    """Send."""
 
     def refuse(self, refusal: Refusal, rid: bytes) -> None:
         """Answer with an error; the exchange is over."""
@@ -93,8 +92,12 @@ class Exchange(Account):
     def __init__(
         self, worker: Worker, client: Asker, *, arrival: Arrival, asked: Asked, model: ModelRow
     ) -> None:
-        super().__init__(worker, arrival=arrival, asked=asked, model=model)
         self._client = client
+        self._worker = worker
+        self.arrival = arrival
+        self.asked = asked
+        self.model = model
+        self._tokens_in = len(arrival.body) // 4 or 1
 
     def start(self, now: float) -> None:
         """Send the request to its place, on a connection used before if there is one."""

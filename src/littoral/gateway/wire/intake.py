@@ -10,7 +10,7 @@ import httptools
 from msgspec import Struct
 
 from littoral.gateway import head
-from littoral.gateway.head import Headers, Known
+from littoral.gateway.head import KEYS, Headers, Known
 from littoral.gateway.refusal import Refusal, malformed
 
 _UPGRADE: Final = malformed("upgrades are not served", status=501, code="not_implemented")
@@ -116,31 +116,35 @@ class Intake:
         if end < 0 or not digits.isdigit() or int(digits) != len(data) - body:
             return None
         if sha256(data[:start] + data[end:body]).digest() != memo.digest:
-            self._memo = None
             return None
         last = memo.message
         return Message(last.method, last.url, last.known, data[body:], last.keep)
 
-    def remember(self, data: bytes) -> None:
-        """Keep the digest of the head of a read that was exactly the one message in ``ready``.
+    def remember(self, data: bytes, message: Message) -> Known | None:
+        """Keep the digest of the head of a read that was exactly this message, its key verified.
 
         Clients whose heads differ each time are given up on.
+
+        Returns:
+            The headers without any key, as ``recall`` will give them; None where nothing is kept.
         """
-        message = self.ready[0]
         found = _LENGTH.search(data)
         size = data.find(b"\r\n\r\n") + 4
         if self._misses > MAX_MISSES or found is None or found.end() > size:
-            return
+            return None
         self._misses += 1
         if len(data) - size != len(message.body) or b"expect" in message.known:
-            return
+            return None
         start, end = found.span(1)
         digest = sha256(data[:start] + data[end:size]).digest()
-        head_only = Message(message.method, message.url, message.known, b"", message.keep)
+        bare = {name: value for name, value in message.known.items() if name not in KEYS}
+        head_only = Message(message.method, message.url, bare, b"", message.keep)
         self._memo = _Memo(start, size - end, digest, head_only)
+        return bare
 
     def feed(self, data: bytes) -> None:
         """Parse; whatever became a message is in ``ready`` afterwards."""
+        self._memo = None
         self.fed += len(data)
         try:
             self._parser.feed_data(data)
@@ -236,3 +240,5 @@ class Intake:
                 parser.should_keep_alive(),
             )
         )
+        self._headers = []
+        self._known = {}

@@ -4,6 +4,7 @@ Control checks keys and rights itself; this side only keeps the framing honest a
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 import httptools
@@ -49,10 +50,8 @@ class Caller(Protocol):
     """The client's connection, as a passage sees it."""
 
     due: float
-
-    def write(self, data: bytes) -> None:
-        """Send."""
-        ...
+    write: Callable[[bytes], None]
+    """Send."""
 
     def refuse(self, refusal: Refusal, rid: bytes) -> None:
         """Answer with an error."""

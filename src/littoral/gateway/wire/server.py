@@ -44,6 +44,7 @@ class Client(asyncio.Protocol):
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._transport = cast("asyncio.Transport", None)
+        self.write = _nowhere
         self._intake = Intake(self._open_passage, self._proceed)
         self._pending = b""
         self._keep = True
@@ -70,6 +71,7 @@ class Client(asyncio.Protocol):
         worker = self._worker
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(HIGH, LOW)
+        self.write = self._transport.write
         worker.clients.add(self)
         self._spoke = worker.wheel.add(self)
         self.due = worker.now + HEAD_S
@@ -84,16 +86,19 @@ class Client(asyncio.Protocol):
             if len(self._pending) > MAX_PENDING:
                 self._transport.pause_reading()
             return
-        waiting = not intake.fed
-        message = intake.recall(data) if not self._busy and not intake.ready else None
-        if message is not None:
-            self._answer_to(message)
-            return
+        waiting, memo = not intake.fed, self._memo
+        if not self._busy and not intake.ready and memo.number == self._worker.source.tables.number:
+            message = intake.recall(data)
+            if message is not None:
+                self._answer_to(message)
+                return
         intake.feed(data)
-        if intake.ready and not self._busy:
-            if len(intake.ready) == 1 and waiting and not intake.deaf and intake.sink is None:
-                intake.remember(data)
+        ready = intake.ready
+        if ready and not self._busy:
+            only = ready[0] if len(ready) == 1 and waiting and intake.sink is None else None
             self._turn()
+            good = only is not None and memo.known is only.known
+            memo.known = intake.remember(data, only) if good and only is not None else None
         elif not self._busy and waiting:
             self.due = self._worker.now + (BODY_S if intake.head_done else HEAD_S)
 
@@ -196,7 +201,7 @@ class Client(asyncio.Protocol):
 
     def _key_of(self, known: Known) -> KeyRow | Refusal:
         worker = self._worker
-        return self._memo.row_of(worker.source.tables, known, now_us=worker.clock.wall())
+        return self._memo.row_of(worker.source.tables, known, now_us=worker.wall_us)
 
     def _inform(self, message: Message) -> None:
         """Health and models; everything else is not here."""
@@ -220,10 +225,6 @@ class Client(asyncio.Protocol):
             self._answer(200, reply.JSON + b"x-request-id: %b\r\n" % rid, body)
 
     # answers
-
-    def write(self, data: bytes) -> None:
-        """Send."""
-        self._transport.write(data)
 
     def refuse(self, refusal: Refusal, rid: bytes) -> None:
         """Answer with an error in OpenAI's shape."""
@@ -261,6 +262,7 @@ class Client(asyncio.Protocol):
             return
         if self._intake.ready:
             self._turn()
+            self._memo.known = None
             return
         data, self._pending = self._pending, b""
         self._transport.resume_reading()
@@ -284,6 +286,11 @@ class Client(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+
+def _nowhere(data: bytes) -> None:
+    """Stand in for the transport's ``write`` until there is one: nothing can be answered yet."""
+    del data
 
 
 def _method(method: bytes) -> Refusal:

@@ -62,6 +62,8 @@ class Worker:
         self._count = 0
         self._second: int = -1
         self.now = 0.0
+        self.wall_us = 0
+        self._offset_us = 0
         self.date = b""
         self.lag_s = 0.0
         self.tick()
@@ -88,12 +90,18 @@ class Worker:
         now = self.clock.now()
         self.lag_s = max(now - self.now - TICK_S, 0.0) if self.now else 0.0
         self.now = now
-        second = int(self.clock.wall() // 1_000_000)
+        self.wall_us = self.clock.wall()
+        self._offset_us = self.wall_us - int(now * 1e6)
+        second = self.wall_us // 1_000_000
         if second != self._second:
             self._second = second
             self.date = f"date: {formatdate(second, usegmt=True)}\r\n".encode()
             self._sweep()
         self.wheel.turn(now)
+
+    def wall_at(self, now: float) -> int:
+        """UTC microseconds at a monotonic time, by the last tick's reading of both clocks."""
+        return int(now * 1e6) + self._offset_us
 
     def settled(self) -> None:
         """Tell the node soon, together with what else settles by then; once until it is told."""
