@@ -31,11 +31,12 @@ def list_models(*, reach: Reach = HERE) -> None:
             weight(view),
             "in use" if view.fit is None and model.deployments else fit_word(view.fit),
             ", ".join(model.deployments),
+            trouble(view),
         )
         for model in models
         for view in model.versions
     ]
-    head = ("MODEL", "VERSION", "STATE", "SIZE", "FITS", "DEPLOYMENTS")
+    head = ("MODEL", "VERSION", "STATE", "SIZE", "FITS", "DEPLOYMENTS", "WHY")
     shown.rows(head, rows, right=(3,))
 
 
@@ -46,9 +47,12 @@ def phase(view: VersionView) -> str:
         return "not fetched"
     if status.phase == "fetching" and status.total:
         return f"fetching {100 * status.done // status.total} %"
-    if status.phase == "failed":
-        return f"failed: {status.error}"
     return status.phase
+
+
+def trouble(view: VersionView) -> str:
+    """Why fetching a version failed, where it did."""
+    return (view.status.error or "") if view.status else ""
 
 
 def weight(view: VersionView) -> str:
@@ -91,7 +95,7 @@ def _facts(view: VersionView) -> list[tuple[str, str]]:
     rows = [
         ("version", spec.name),
         ("source", spec.source),
-        ("state", phase(view)),
+        ("state", ": ".join(filter(None, (phase(view), trouble(view))))),
         ("size", weight(view)),
         ("licence", spec.licence or "-"),
     ]

@@ -144,7 +144,7 @@ def test_the_list_shows_state_size_and_fit(call, stand_in):
     stand_in.on("GET /api/v1/models", listed(READY, failed, view("fetching", done=5, total=10)))
     out = call("models", "list").out
     assert out.splitlines()[1].split() == ["small", "1", "ready", "93.0", "MB", "yes"]
-    assert "failed: disk full" in out
+    assert out.splitlines()[2].endswith("disk full")
     assert "fetching 50 %" in out
 
 
