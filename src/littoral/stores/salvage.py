@@ -34,7 +34,7 @@ def rescue(path: str) -> tuple[list[Row], int]:
     with contextlib.suppress(apsw.Error):
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
         try:
-            rows = _ranges(connection)
+            _read_ranges(connection, rows)
         finally:
             connection.close()
     readable = [row for row in rows if body.readable(row[3])]
@@ -43,19 +43,18 @@ def rescue(path: str) -> tuple[list[Row], int]:
     return [row[1:] for row in readable], span - len(readable)
 
 
-def _ranges(connection: apsw.Connection) -> list[Row]:
-    rows: list[Row] = []
+def _read_ranges(connection: apsw.Connection, rows: list[Row]) -> None:
+    """Add every readable row to ``rows``; what is no database of ours ends it at once."""
     pending, misses = [(0, HIGHEST)], 0
     while pending and misses < MISSES:
         low, high = pending.pop()
         try:
             rows += run(connection, RANGE, (low, high))
-        except apsw.Error:
+        except (apsw.CorruptError, apsw.IOError):
             misses += 1
             if low < high:
                 middle = (low + high) // 2
                 pending += [(middle + 1, high), (low, middle)]
-    return rows
 
 
 def swap(path: str, aside: str) -> None:
