@@ -86,17 +86,12 @@ class Site:
         return (self.data_dir / "admin.key").read_text().strip()
 
     def processes(self) -> Mapping[str, int]:
-        """Role and pid of every process now, as ``littoral status`` shows them."""
-        command = [sys.executable, "-m", "littoral", "status", "--json"]
-        command += ["--data-dir", str(self.data_dir)]
-        environ = os.environ | {"PYTHONPATH": PACKAGES}
-        answer = subprocess.run(command, env=environ, capture_output=True, check=False)
+        """Role and pid of every process now, as the supervisor wrote them down."""
         try:
-            found = json.loads(answer.stdout)
-        except ValueError:
+            found = json.loads((self.data_dir / "run/status.json").read_text())
+        except (OSError, ValueError):
             return {}
-        rows = found.get("processes", [])
-        return {row["role"]: row["pid"] for row in rows if row.get("pid")}
+        return {row["role"]: row["pid"] for row in found["processes"] if row["pid"]}
 
     def kill(self, role: str) -> int | None:
         """``kill -9`` the first process whose role begins with ``role``; its pid."""
@@ -111,10 +106,10 @@ class Site:
         """Whether the gateway and control both answer."""
         return self.answers("/healthz") and self.answers("/api/v1/status")
 
-    def answers(self, path: str) -> bool:
-        """Whether a GET of ``path`` with the admin key is a 200."""
+    def answers(self, path: str, *, key: str | None = None) -> bool:
+        """Whether a GET of ``path`` with the key (or the admin's) is a 200."""
         try:
-            return self.request("GET", path)[0] == 200
+            return self.request("GET", path, key=key)[0] == 200
         except (OSError, HTTPException):
             return False
 
@@ -176,11 +171,20 @@ class Site:
 
     def load_key(self) -> str:
         """A new key for one load: its rows stand apart from those of our own probes."""
-        body = {"name": "load", "scopes": ["infer"]}
-        _, made = self.request("POST", "/api/v1/keys", body)
+        made: dict[str, Any] = {}
+
+        def make() -> bool:
+            status, answer = self.request(
+                "POST", "/api/v1/keys", {"name": "load", "scopes": ["infer"]}
+            )
+            made.update(answer or {})
+            return status in {200, 201}
+
+        self.wait_for(make, "a key for the load")
         self._load_id = made["key"]["id"]
-        self.wait_for(lambda: self.request("GET", "/v1/models", key=made["secret"])[0] == 200, "it")
-        return made["secret"]
+        secret = made["secret"]
+        self.wait_for(lambda: self.answers("/v1/models", key=secret), "the key to be known")
+        return secret
 
     def flushed(self) -> bool:
         """Whether every node says that its outbox is empty and nothing is in flight."""

@@ -52,6 +52,7 @@ def run(
     threads: int = 12,
     seed: int = 1,
     until: Callable[[], bool] | None = None,
+    pause_s: float = 0.0,
 ) -> Tally:
     """Send a seeded mixture: whole, streamed, and streamed then cancelled half way."""
     key = site.load_key()
@@ -63,8 +64,7 @@ def run(
             got = ask(site, rng, model=models[number % len(models)], key=key)
             with lock:
                 tally.got.append(got)
-            if got.status != 200:
-                threading.Event().wait(0.02)
+            threading.Event().wait(pause_s if got.status == 200 else 0.02)
 
     crew = [threading.Thread(target=work, args=(i,)) for i in range(threads)]
     for each in crew:

@@ -49,7 +49,9 @@ def test_two_hundred_kills_lose_and_double_nothing(make_site, role):
     nemesis = Nemesis(site, "engine:shaky" if role == "engine" else role)
     nemesis.start()
     until = nemesis.done.is_set
-    tally = load.run(site, requests=10**9, models=["steady", "shaky"], threads=6, until=until)
+    tally = load.run(
+        site, requests=10**9, models=["steady", "shaky"], threads=4, until=until, pause_s=0.02
+    )
     nemesis.join()
     rows = site.ledger()
     whole, cut = tally.complete(), tally.partial()
