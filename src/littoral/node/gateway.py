@@ -21,6 +21,8 @@ FIRST_TICKS = 40
 """The same before the first pulse: it may still be starting."""
 STEADY = Seconds(30.0)
 RESTART_CAP = Seconds(5.0)
+CUT = Seconds(2.0)
+"""Added to the drain time: for the gateway to cut what did not end, and to settle it."""
 ROLE = "gateway"
 
 
@@ -171,7 +173,7 @@ class GatewayKeeper:
     async def _drained(self, process: GatewayProcess) -> str:
         await self._stopping.wait()
         process.stop()
-        await anyio.sleep(self._patience.drain_s)
+        await anyio.sleep(self._patience.drain_s + CUT)
         return "it did not finish in time"
 
 

@@ -29,5 +29,6 @@ def main() -> int:
             unpack=unpack,
             clock=SystemClock(),
             entropy=SystemEntropy(),
+            drain_s=settings.drain_s,
             failpoints=failpoints,
         )

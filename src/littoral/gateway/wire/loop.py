@@ -19,7 +19,6 @@ from littoral.gateway.wire.link import Link
 from littoral.gateway.wire.server import Client
 from littoral.gateway.wire.worker import TICK_S, Worker
 
-DRAIN_S: Final = 30.0
 PULSE_TICKS: Final = 3
 STOPPED: Final = 0
 NODE_GONE: Final = 3
@@ -39,6 +38,7 @@ def run(  # noqa: PLR0913  the inheritance of one process
     unpack: Callable[[bytes], Frame],
     clock: Clock,
     entropy: Entropy,
+    drain_s: float,
     failpoints: Failpoints | None = None,
 ) -> int:
     """Serve until told to stop.
@@ -53,6 +53,7 @@ def run(  # noqa: PLR0913  the inheritance of one process
         unpack: The reverse; raises ``Damaged``.
         clock: Time.
         entropy: For request ids.
+        drain_s: How long open requests may take to end at a stop.
         failpoints: None unless a test armed some.
 
     Returns:
@@ -69,7 +70,9 @@ def run(  # noqa: PLR0913  the inheritance of one process
             control_socket=control_socket,
             failpoints=failpoints,
         )
-        return loop.run_until_complete(Gateway(worker, pack, unpack).serve(listener, link))
+        return loop.run_until_complete(
+            Gateway(worker, pack, unpack, drain_s=drain_s).serve(listener, link)
+        )
     finally:
         loop.close()
 
@@ -81,11 +84,18 @@ class Gateway:
         worker: What its connections share.
         pack: Frame to bytes.
         unpack: Bytes to frame.
+        drain_s: How long open requests may take to end at a stop.
     """
 
     def __init__(
-        self, worker: Worker, pack: Callable[[Frame], bytes], unpack: Callable[[bytes], Frame]
+        self,
+        worker: Worker,
+        pack: Callable[[Frame], bytes],
+        unpack: Callable[[bytes], Frame],
+        *,
+        drain_s: float,
     ) -> None:
+        self._drain_s = drain_s
         self._worker = worker
         self._loop = worker.loop
         self._over: asyncio.Future[int] = worker.loop.create_future()
@@ -111,12 +121,12 @@ class Gateway:
             self._server.close()
 
     def stop(self) -> None:
-        """Stop accepting; what is under way may end within ``DRAIN_S``."""
+        """Stop accepting; what is under way may end in its time."""
         worker = self._worker
         if worker.draining:
             return
         worker.draining = True
-        self._stop_by = worker.clock.now() + DRAIN_S
+        self._stop_by = worker.clock.now() + self._drain_s
         if self._server is not None:
             self._server.close()
         self._close_idle()
