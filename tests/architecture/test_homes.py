@@ -19,7 +19,7 @@ HOMES: dict[str, set[str]] = {
     "gguf": {"testing/gguf.py"},
     "hmac": {"engines/child/fake.py", "trust/key.py"},
     "http": {
-        *("app/command/local.py", "engines/child/llama_cpp.py", "gateway/reply.py"),
+        *("app/command/probe.py", "engines/child/llama_cpp.py", "gateway/reply.py"),
         "testing/origin.py",
     },
     "httptools": {"engines/child/http.py", "gateway/wire"},

@@ -33,7 +33,9 @@ def loaded_by(*words):
     return done.stderr.strip().splitlines()[-1].split(",")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["version"], ["keys", "--help"], []], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["--help"], ["version"], ["keys", "--help"], ["up", "--help"], []], ids=" ".join
+)
 def test_the_first_pages_load_nothing_heavy(words):
     loaded = loaded_by(*words)
     assert "cyclopts" in loaded

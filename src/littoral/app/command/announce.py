@@ -6,7 +6,8 @@ from littoral.app.command import deploy, hints, obtain
 from littoral.app.command.chat import visible
 from littoral.app.command.conversation import Answer, Conversation, Wish
 from littoral.app.command.figures import span
-from littoral.app.command.launch import Started, await_ready
+from littoral.app.command.launch import Started
+from littoral.app.command.probe import await_ready
 from littoral.app.command.reach import Reach
 from littoral.app.command.readiness import wait_ready
 from littoral.app.command.screen import Screen

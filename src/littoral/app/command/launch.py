@@ -1,4 +1,4 @@
-"""Starting the supervisor, in this process or in the background, and waiting for it."""
+"""Starting the supervisor: in this process, or in the background."""
 
 import os
 import subprocess
@@ -6,16 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from littoral.app.command.local import alive, answers, running
-from littoral.app.command.reach import Reach
-from littoral.app.command.site import admin
-from littoral.app.command.waiting import Patience
 from littoral.app.role.supervisor import command
 from littoral.app.settings import Settings
-from littoral.domain.errors import LittoralError, Unavailable
-from littoral.domain.units import Seconds
+from littoral.domain.errors import Unavailable
 
-READY_S = Seconds(60.0)
 LOG_TAIL = 5
 PRIVATE = 0o700
 
@@ -70,35 +64,6 @@ def beside(words: list[str]) -> None:
         finally:
             os._exit(0)
     os.waitpid(middle, 0)
-
-
-def await_ready(settings: Settings, reach: Reach, started: Started) -> str:
-    """Wait until the gateway and control answer; returns the address.
-
-    Raises:
-        Ended: The supervisor ended; the message ends its log.
-        Unavailable: It is not ready in time.
-    """
-
-    def ready() -> str | None:
-        here = running(settings)
-        if not alive(started.pid):
-            raise Ended(why(started))
-        if here is None or answers(here.url, "/readyz") != 200:
-            return None
-        try:
-            with admin(reach) as control:
-                control.status()
-        except LittoralError:
-            return None
-        return here.url
-
-    url = Patience().until(ready, timeout_s=READY_S)
-    if url is None:
-        raise Unavailable(
-            f"Littoral is not ready after {READY_S:.0f} s; see: littoral status, littoral logs"
-        )
-    return url
 
 
 def why(started: Started) -> str:

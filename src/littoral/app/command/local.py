@@ -2,16 +2,13 @@
 
 import os
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import cast
-from urllib.parse import urlsplit
 
 from littoral.app import supervisor
 from littoral.app.settings import Settings
 from littoral.domain.units import Bytes, Seconds
 
-PROBE_S = 2.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -86,16 +83,3 @@ def uptime(pid: int) -> Seconds | None:
         return None
     started = int(stat.rpartition(")")[2].split()[19]) / TICKS
     return Seconds(max(0.0, now - started))
-
-
-def answers(url: str, path: str) -> int | None:
-    """The status of a GET without a key, or None where nothing answers in time."""
-    parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=PROBE_S)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except (OSError, HTTPException):
-        return None
-    finally:
-        connection.close()

@@ -3,7 +3,8 @@
 from typing import TypedDict
 
 from littoral.app.command.figures import size, span
-from littoral.app.command.local import Running, answers, memory, running, uptime
+from littoral.app.command.local import Running, memory, running, uptime
+from littoral.app.command.probe import answers
 from littoral.app.command.reach import HERE, Reach, settings_of
 from littoral.app.command.screen import Screen, screen
 from littoral.app.command.site import admin

@@ -10,7 +10,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from littoral.app.command.announce import Plan, announce
 from littoral.app.command.launch import Ended, Started, background, become, beside
 from littoral.app.command.local import running
 from littoral.app.command.reach import HERE, Reach, settings_of
@@ -74,6 +73,16 @@ def up(*, start: Start = START, inner: Inner = INNER, reach: Reach = HERE) -> No
         )
     shown = screen(as_json=reach.json)
     settings = settings_of(reach, host=start.host, port=start.port)
+    here = running(settings)
+    if here is None and inner.announcing is None and not start.detach:
+        shown.note("up.starting")
+        beside(_announcer(settings, start, reach, first=_is_first(settings)))
+        become(settings)
+    from littoral.app.command.announce import (  # noqa: PLC0415  a client: not for a page's sake
+        Plan,
+        announce,
+    )
+
     plan = partial(
         Plan,
         settings=settings,
@@ -85,20 +94,17 @@ def up(*, start: Start = START, inner: Inner = INNER, reach: Reach = HERE) -> No
     if inner.announcing is not None:
         with contextlib.suppress(Ended):  # it has said why, on this terminal
             announce(shown, plan(first=inner.first, started=Started(pid=inner.announcing)))
-        return
-    here = running(settings)
-    if here is not None:
+    elif here is not None:
         shown.note("up.running", pid=here.pid)
         announce(shown, plan(first=False, started=None))
-        return
-    first = not settings.path("admin.key").exists()
-    shown.note("up.starting")
-    if start.detach:
-        started = background(settings)
-        announce(shown, plan(first=first, started=started))
-        return
-    beside(_announcer(settings, start, reach, first=first))
-    become(settings)
+    else:
+        shown.note("up.starting")
+        first = _is_first(settings)
+        announce(shown, plan(first=first, started=background(settings)))
+
+
+def _is_first(settings: Settings) -> bool:
+    return not settings.path("admin.key").exists()
 
 
 def _announcer(settings: Settings, start: Start, reach: Reach, *, first: bool) -> list[str]:

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from littoral.app.command import local
+from littoral.app.command import local, probe
 from littoral.app.command.hints import command, curl, program
 from littoral.app.settings import load
 
@@ -37,12 +37,12 @@ def test_an_empty_data_folder_runs_nothing(tmp_path):
 
 
 def test_nobody_answers_on_a_closed_port():
-    assert local.answers("http://127.0.0.1:9", "/readyz") is None
+    assert probe.answers("http://127.0.0.1:9", "/readyz") is None
 
 
 def test_a_server_s_status_is_told(stand_in):
     stand_in.on("GET /readyz", None)
-    assert local.answers(stand_in.url, "/readyz") == 200
+    assert probe.answers(stand_in.url, "/readyz") == 200
 
 
 @pytest.mark.parametrize(
