@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypedDict, cast
 
 from littoral.app.handed import line_for
 from littoral.app.settings import Settings
-from littoral.app.system import environment
 from littoral.domain.ports import Chance, Clock
 from littoral.domain.units import Seconds
 
@@ -43,6 +42,9 @@ PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 """Variables that a child gets: where things are, and how sources are reached; no others."""
 
 
+PROGRAM = (sys.executable, "-m", "littoral")
+
+
 class Row(TypedDict):
     """One process as the status shows it."""
 
@@ -52,12 +54,13 @@ class Row(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spawn:
-    """How children are started."""
+    """How children are started; ``environment`` is our own, of which they get what is listed."""
 
     settings: Settings
     clock: Clock
     chance: Chance
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    environment: Mapping[str, str]
+    program: Sequence[str] = PROGRAM
 
 
 class Child:
@@ -101,10 +104,9 @@ class Child:
 
     def start(self) -> None:
         """Start it and hand it its settings."""
-        command = [sys.executable, "-m", "littoral", self._role]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-                command,
+                [*self._spawn.program, self._role],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -178,6 +180,6 @@ class Child:
         names = {*PASSED, *self._spawn.settings.pass_environment}
         return {
             name: value
-            for name, value in environment().items()
+            for name, value in self._spawn.environment.items()
             if name in names or name.startswith(PASSED_PREFIXES) or name.lower() in PROXIES
         }

@@ -19,7 +19,7 @@ from typing import cast
 
 from littoral.app.child import Child, Spawn
 from littoral.app.settings import Settings
-from littoral.app.system import SystemChance, SystemClock
+from littoral.app.system import SystemChance, SystemClock, environment
 from littoral.app.version import VERSION
 from littoral.domain.errors import Busy, LittoralError, NewerData
 from littoral.domain.units import Seconds
@@ -170,7 +170,12 @@ class _Supervisor:
         address = cast("tuple[str, int]", listener.getsockname())
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self._url = f"http://{host}:{address[1]}"
-        spawn = Spawn(settings=settings, clock=self._clock, chance=SystemChance())
+        spawn = Spawn(
+            settings=settings,
+            clock=self._clock,
+            chance=SystemChance(),
+            environment=environment(),
+        )
         self._control = Child("control", spawn, descriptors={"lock": lock})
         self._node = Child("node", spawn, descriptors={"lock": lock, "listen": listener.fileno()})
 
