@@ -28,6 +28,7 @@ def main(listener: str, link: str, *paths: str) -> int:
         unpack=unpack,
         clock=SystemClock(),
         entropy=SystemEntropy(),
+        drain_s=30.0,
     )
 
 
