@@ -86,11 +86,7 @@ def launcher(
 
 
 async def _start(settings: Settings, listen: int, link: int) -> Process:
-    log = os.open(
-        settings.path("logs/gateway.log"),
-        os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC,
-        0o600,
-    )
+    log = os.open(settings.path("logs/gateway.log"), LOG_FLAGS, 0o600)
     try:
         process = await anyio.open_process(
             PROGRAM,

@@ -1,4 +1,4 @@
-"""The version of this build."""
+"""The version of this build: a constant, so that a role need not search for package metadata."""
 
 VERSION = "0.1.0"
-"""Read by the package build too: there is no second place to change."""
+"""Equal to the package's; a test holds them together."""
