@@ -58,7 +58,10 @@ def run(settings: Settings, *, announce: Announce | None = None) -> int:
 
 
 def status(settings: Settings) -> dict[str, object] | None:
-    """What the running instance wrote down of itself; None where none runs."""
+    """What the running instance wrote down of itself; None where none runs.
+
+    Children whose supervisor was killed hold the lock until they have ended: that is none, too.
+    """
     try:
         descriptor = os.open(settings.path("run/lock"), os.O_RDONLY)
     except OSError:
@@ -67,7 +70,8 @@ def status(settings: Settings) -> dict[str, object] | None:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         text = settings.path("run/status.json").read_text("utf-8")
-        return cast("dict[str, object]", json.loads(text))
+        told = cast("dict[str, object]", json.loads(text))
+        return told if _alive(str(told["pid"])) else None
     finally:
         os.close(descriptor)
     return None
@@ -100,7 +104,7 @@ def _take(lock: int, folder: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(lock, 20, 0).decode() or "?"
-            if Path(f"/proc/{holder}").exists() or clock.now() > deadline:
+            if _alive(holder) or clock.now() > deadline:
                 raise Busy(
                     f"another instance (pid {holder}) uses {folder}: stop it with "
                     f"'littoral down --data-dir {folder}', or choose another --data-dir"
@@ -108,6 +112,15 @@ def _take(lock: int, folder: Path) -> None:
             select.select([], [], [], 0.1)
         else:
             return
+
+
+def _alive(pid: str) -> bool:
+    """Whether a process of this id runs; one that only waits to be buried does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def _check_format(folder: Path) -> None:
