@@ -1,6 +1,7 @@
 """What every Source does, on a local server; add one to ``SOURCES`` to run the suite on it."""
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -122,7 +123,7 @@ def pypi(origin: Origin, tmp_path: Path, **more: Any) -> Subject:
 
 
 def pypi_by_uv(origin: Origin, tmp_path: Path) -> Subject:
-    return pypi(origin, tmp_path, python=None)
+    return pypi(origin, tmp_path, python=None, uv=str(Path(sys.executable).with_name("uv")))
 
 
 SOURCES: dict[str, Callable[[Origin, Path], Subject]] = {
