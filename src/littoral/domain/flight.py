@@ -25,9 +25,13 @@ STATUSES: tuple[UsageStatus, ...] = ("ok", "cancelled", "failed", "interrupted")
 HEADER = struct.Struct("<BBBBIIIQIIIIddH")
 """state, flags, status, attempt, tokens in, cached, out, at_us, first_us, total_us, predicted_us,
 predicted_p90_us, price_in, price_out (per million tokens), identity bytes."""
-TOKENS_OUT = struct.Struct("<I")
-TOKENS_OUT_OFFSET = 12
+_TOKENS_OUT = struct.Struct("<I")
+_TOKENS_OUT_AT = 12
 IDENTITY_BYTES = SLOT_BYTES - HEADER.size
+_WHOLE = struct.Struct(f"{HEADER.format}{IDENTITY_BYTES}s")
+"""A slot in one write: the header, then the names."""
+_COUNTS = struct.Struct(HEADER.format[:11])
+"""The header up to ``total_us``."""
 
 
 class Header(NamedTuple):
@@ -77,24 +81,29 @@ def write(
         names: From ``identity``.
     """
     at = index * SLOT_BYTES
-    buffer[at] = FREE
-    start = at + HEADER.size
-    buffer[start : start + len(names)] = names
-    HEADER.pack_into(buffer, at, FREE, *header, len(names))
+    _WHOLE.pack_into(buffer, at, FREE, *header, min(len(names), IDENTITY_BYTES), names)
     buffer[at] = state
 
 
-def settle(buffer: Buffer, index: int, header: tuple[float, ...]) -> None:
-    """Write an open slot's final counts; at no point does it read as free.
+def count(buffer: Buffer, index: int, tokens_out: int) -> None:
+    """Write how many tokens an open slot's client is about to have received."""
+    start = index * SLOT_BYTES + _TOKENS_OUT_AT
+    buffer[start : start + _TOKENS_OUT.size] = _TOKENS_OUT.pack(tokens_out)
+
+
+def settle(buffer: Buffer, index: int, counts: tuple[int, ...]) -> None:
+    """Write an open slot's final counts; its other fields stand.
+
+    They are packed aside and laid over the old ones: ``pack_into`` blanks its target first, and
+    whoever dies there would leave a slot that reads as free, or as having used nothing.
 
     Args:
         buffer: The table.
         index: Which slot.
-        header: As in ``write``.
+        counts: The header's fields from ``flags`` to ``total_us``.
     """
     at = index * SLOT_BYTES
-    packed = HEADER.pack(OPEN, *header, 0)
-    buffer[at + 1 : at + HEADER.size - 2] = packed[1:-2]
+    buffer[at + 1 : at + _COUNTS.size] = _COUNTS.pack(OPEN, *counts)[1:]
     buffer[at] = SETTLED
 
 

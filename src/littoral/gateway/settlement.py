@@ -1,24 +1,8 @@
 """Settlement: slots of the flight table, taken at admission and given back exactly once."""
 
-from struct import Struct
-
 from littoral.domain import flight
-from littoral.domain.flight import (
-    FREE,
-    HEADER,
-    IDENTITY_BYTES,
-    OPEN,
-    SETTLED,
-    SLOT_BYTES,
-    STATUSES,
-    TOKENS_OUT,
-    TOKENS_OUT_OFFSET,
-)
+from littoral.domain.flight import FREE, OPEN, SLOT_BYTES, STATUSES
 
-_WHOLE = Struct(f"{HEADER.format}{IDENTITY_BYTES}s")
-"""A slot in one write: the header, then the names."""
-_COUNTS = Struct(HEADER.format[:11])
-"""The header up to ``total_us``."""
 OK, CANCELLED, FAILED, INTERRUPTED = range(len(STATUSES))
 
 
@@ -56,31 +40,21 @@ class Flights:
             header: The flight's fields from ``flags`` to ``price_out``.
             names: Its identity, as ``flight.identity`` joins it.
         """
-        at = slot * SLOT_BYTES
-        size = min(len(names), IDENTITY_BYTES)
-        _WHOLE.pack_into(self._buffer, at, FREE, *header, size, names)
-        self._buffer[at] = OPEN
+        flight.write(self._buffer, slot, state=OPEN, header=header, names=names)
 
     def count(self, slot: int, tokens_out: int) -> None:
         """Write how many tokens the client is about to have received."""
-        TOKENS_OUT.pack_into(self._buffer, slot * SLOT_BYTES + TOKENS_OUT_OFFSET, tokens_out)
+        flight.count(self._buffer, slot, tokens_out)
 
     def settle(self, slot: int, counts: tuple[int, ...]) -> None:
-        """Write the final counts; the state byte last.
+        """Write the final counts.
 
         Args:
             slot: One that is open.
             counts: The flight's fields from ``flags`` to ``total_us``; the others stand.
         """
-        at = slot * SLOT_BYTES
-        _COUNTS.pack_into(self._buffer, at, OPEN, *counts)
-        self._buffer[at] = SETTLED
+        flight.settle(self._buffer, slot, counts)
         self.settled.append(slot)
-
-    def drop(self, slot: int) -> None:
-        """Give back a slot that never held a request."""
-        flight.free(self._buffer, slot)
-        self._idle.append(slot)
 
     def free(self, slots: tuple[int, ...]) -> None:
         """Take back slots whose records the node has synced."""

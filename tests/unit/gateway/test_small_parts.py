@@ -1,5 +1,7 @@
 """Wheel, relay, flights and retries by themselves."""
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,12 +67,15 @@ def test_a_slot_says_what_was_written_last():
     flights.count(slot, 77)
     read = flight.read(table, slot)
     assert (read.record.tokens_out, read.record.status) == (77, "interrupted")
+    with pytest.raises(struct.error):
+        flights.settle(slot, (*HEADER[:5], 1 << 32, *HEADER[6:9]))
+    assert flight.read(table, slot).record.tokens_out == 77
     flights.settle(slot, HEADER[:9])
     read = flight.read(table, slot)
     assert (read.settled, read.record.tokens_out, read.record.request) == (True, 2, "r")
     assert flights.report() == (slot,)
     assert flights.report() == ()
-    flights.drop(slot)
+    flights.free((slot,))
     assert flight.read(table, slot) is None
 
 
