@@ -108,8 +108,8 @@ class Uplink:
             await anyio.sleep(delay(streak - 1, cap_s=longest, chance=parts.chance))
 
     async def flush(self) -> None:
-        """Wait until control has stored everything; without a session that is never."""
-        while not self.connected or await self._parts.outbox.read(self._cursor, 1):
+        """Wait until control has stored everything; it need not be there if there is nothing."""
+        while await self._parts.outbox.depth():
             await self._stored.wait()
 
     async def _session(self, channel: Channel) -> None:
