@@ -166,18 +166,20 @@ class SqliteOutbox:
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
         """Append the records of all jobs; where the disk is full, those of each job that fits."""
-        if not self._file.has_room():
-            for job in jobs:
-                job.error = StorageFull(FULL)
-            return
         ends: list[int] = []
-        error = self._attempt(lambda: ends.extend(self._file.append([j.records for j in jobs])))
-        if isinstance(error, StorageFull) and len(jobs) > 1:
-            for job in jobs:
-                self._commit([job])
-            return
+        error = self._attempt(self._check_room)
+        if error is None:
+            error = self._attempt(lambda: ends.extend(self._file.append([j.records for j in jobs])))
+            if isinstance(error, StorageFull) and len(jobs) > 1:
+                for job in jobs:
+                    self._commit([job])
+                return
         for job, end in zip_longest(jobs, ends):
             job.result, job.error = end, error
+
+    def _check_room(self) -> None:
+        if not self._file.has_room():
+            raise StorageFull(FULL)
 
     def _step(self, job: _Job, step: Callable[[OutboxFile], object]) -> None:
         def work() -> None:

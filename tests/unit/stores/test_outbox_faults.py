@@ -233,6 +233,30 @@ async def test_while_the_device_errs_calls_fail_and_after_it_they_go_on(bench, f
         assert "rq_1" in await bench.requests(outbox)
 
 
+async def test_a_device_that_errs_while_the_disk_is_full_ends_no_more_than_the_call(
+    bench, faults: Faults, monkeypatch
+):
+    async with bench.open() as outbox:
+        await outbox.append([usage_record(1)])
+        bench.beside(".ballast").unlink()
+
+        def no_room(*_args: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "posix_fallocate", no_room)
+        for call, suffix in product(("read", "write", "sync"), (".db", "-wal")):
+            faults.fail[call, suffix] = apsw.IOError
+        for _ in range(3):
+            with pytest.raises((StorageFull, Unavailable)):
+                await outbox.append([usage_record(2)])
+            with pytest.raises(Unavailable):
+                await outbox.stored(1)
+        faults.fail.clear()
+        monkeypatch.undo()
+        await outbox.append([usage_record(3)])
+        assert "rq_3" in await bench.requests(outbox)
+
+
 async def test_acknowledged_rows_that_are_gone_are_told_and_a_new_name_begins(
     bench, faults: Faults
 ):
