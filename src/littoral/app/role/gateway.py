@@ -4,7 +4,7 @@ import socket
 
 from littoral.app.codec import pack, unpack
 from littoral.app.flight_file import flight_file
-from littoral.app.handed import failed, handed
+from littoral.app.handed import Handed, failed, handed
 from littoral.app.system import SystemClock, SystemEntropy, SystemFailpoints
 from littoral.domain.errors import LittoralError
 from littoral.gateway.wire.loop import run
@@ -13,12 +13,15 @@ from littoral.gateway.wire.loop import run
 def main() -> int:
     """Run a gateway until told to stop or the node is gone; returns its exit status."""
     try:
-        given = handed()
-        settings = given.settings
-        failpoints = SystemFailpoints(settings.failpoints) if settings.failpoints else None
+        return _serve(handed())
     except LittoralError as error:
         return failed(error)
-    with flight_file(settings) as flight:
+
+
+def _serve(given: Handed) -> int:
+    settings = given.settings
+    failpoints = SystemFailpoints(settings.failpoints) if settings.failpoints else None
+    with flight_file(settings, writer=True) as flight:
         return run(
             listener=socket.socket(fileno=given.descriptors["listen"]),
             link=socket.socket(fileno=given.descriptors["link"]),
