@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from littoral.control.vault import Vault
-from littoral.domain.errors import Denied, InvalidInput, Unauthenticated, UnknownName
+from littoral.domain.errors import Conflict, Denied, InvalidInput, Unauthenticated, UnknownName
 from littoral.domain.ids import ProjectId, checked_name
 from littoral.domain.ports import Clock, Entropy, State
 from littoral.domain.project import Key, KeyGrant, Principal
@@ -47,12 +47,8 @@ class Keys:
             InvalidInput: A value is outside its range, or there is no such project.
             Denied: It would be allowed more than its creator.
         """
-        if by is not None and not role.subset(request.scopes, by.scopes):
-            raise Denied(
-                f"a key with the scopes {', '.join(by.scopes)} cannot make one with "
-                f"{', '.join(request.scopes)}",
-                param="scopes",
-            )
+        if by is not None:
+            self._check_reach(request, by)
         self._check(request)
         now = self._clock.wall()
         days = request.expires_in_days
@@ -74,22 +70,46 @@ class Keys:
         """All keys, oldest first."""
         return self._state.keys()
 
-    def revoke(self, key_id: str) -> Key:
+    def revoke(self, key_id: str, *, by: Principal | None = None) -> Key:
         """Revoke a key; a second time changes nothing.
+
+        Args:
+            key_id: Which.
+            by: Who asks; None only for the first start.
 
         Raises:
             UnknownName: There is no such key.
+            Denied: It may do more than its revoker.
+            Conflict: It is the last one that may administer.
         """
         for key in self.list():
             if key.id == key_id:
                 break
         else:
             raise UnknownName(f"no key has the id {key_id!r}")
+        if by is not None and not role.subset(key.scopes, by.scopes):
+            raise Denied(
+                f"a key with the scopes {', '.join(by.scopes)} cannot revoke one with "
+                f"{', '.join(key.scopes)}"
+            )
         if key.revoked_us is not None:
             return key
+        if by is not None and self._administers(key) and not self.administered(without=key_id):
+            raise Conflict(
+                f"{key_id!r} is the last key with the scope admin: make another one first, "
+                "nobody could make keys without it"
+            )
         revoked = replace(key, revoked_us=self._clock.wall())
         self._state.put_key(revoked)
         return revoked
+
+    def administered(self, *, without: str = "") -> bool:
+        """Say whether a good key, other than ``without``, has the scope admin."""
+        return any(key.id != without and self._administers(key) for key in self.list())
+
+    def _administers(self, key: Key) -> bool:
+        expired = key.expires_us is not None and key.expires_us <= self._clock.wall()
+        return "admin" in key.scopes and key.revoked_us is None and not expired
 
     def grants(self, pepper: bytes) -> Sequence[KeyGrant]:
         """All keys as a site with this pepper needs them, by id; revoked ones marked."""
@@ -136,6 +156,24 @@ class Keys:
             expires_us=key.expires_us,
             revoked=key.revoked_us is not None,
         )
+
+    def _check_reach(self, request: KeyRequest, by: Principal) -> None:
+        """Refuse a key that could do what its creator's cannot."""
+        if not role.subset(request.scopes, by.scopes):
+            raise Denied(
+                f"a key with the scopes {', '.join(by.scopes)} cannot make one with "
+                f"{', '.join(request.scopes)}",
+                param="scopes",
+            )
+        if "admin" in by.scopes:
+            return
+        own = next(key for key in self.list() if key.id == by.key)
+        if request.project != own.project:
+            raise Denied(
+                f"this key makes keys of its project {own.project!r} only", param="project"
+            )
+        if "*" not in own.models and not set(own.models).issuperset(request.models):
+            raise Denied(f"this key makes keys for {', '.join(own.models)} only", param="models")
 
     def _check(self, request: KeyRequest) -> None:
         checked_name(request.name, what="key")

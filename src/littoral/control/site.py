@@ -31,7 +31,8 @@ def first_start(
     """Make what a new data directory lacks; safe to repeat after a crash at any point.
 
     Makes the cluster id, the epoch, the site pepper, the project ``default`` and the admin key
-    (scopes admin and infer), whose text goes to ``admin_file`` before it counts.
+    (scopes admin and infer), whose text goes to ``admin_file`` before it counts. Where no key may
+    administer any more, all having expired, it makes that one anew.
 
     Returns:
         The admin key's text when it was made now, to be shown once; else None.
@@ -54,11 +55,11 @@ def first_start(
                 updated_us=now,
             )
         )
-    if state.value(_ADMIN) is not None:
-        return None
     keys = Keys(state, vault, clock=clock, entropy=entropy)
+    if state.value(_ADMIN) is not None and keys.administered():
+        return None
     for left in keys.list():
-        if left.name == ADMIN_NAME:
+        if left.name == ADMIN_NAME and "admin" in left.scopes:
             keys.revoke(left.id)
     minted = keys.mint(KeyRequest(name=ADMIN_NAME, scopes=("admin", "infer")))
     disk.write(admin_file, f"{minted.secret}\n".encode(), private=True)

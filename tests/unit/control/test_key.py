@@ -118,3 +118,57 @@ def test_scopes_are_checked_again_at_each_use(site):
     [key] = [key for key in site.state.keys() if key.id == secret.split("-")[2]]  # noqa: SIM118
     site.state.put_key(type(key)(**{n: getattr(key, n) for n in key.__slots__} | {"scopes": ()}))
     assert site.call("GET", "/status", key=secret).status_code == 403
+
+
+def id_of(secret: str) -> str:
+    return secret.split("-")[2]
+
+
+def test_nobody_revokes_a_key_that_may_do_more_than_his_own(site):
+    revoker = site.key("keys", "read")
+    answer = site.call("DELETE", f"/keys/{id_of(site.admin)}", key=revoker)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "denied")
+    assert site.call("GET", "/status").status_code == 200
+    answer = site.call("DELETE", f"/keys/{id_of(site.key('read'))}", key=revoker)
+    assert answer.status_code == 200
+
+
+def test_the_last_key_that_administers_cannot_be_revoked(site):
+    site.call("POST", "/keys", json={"name": "brief", "scopes": ["admin"], "expires_in_days": 1})
+    site.clock.advance(2 * 86_400)
+    answer = site.call("DELETE", f"/keys/{id_of(site.admin)}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conflict")
+    other = site.key("admin")
+    assert site.call("DELETE", f"/keys/{id_of(site.admin)}").status_code == 200
+    assert site.call("GET", "/status", key=other).status_code == 200
+
+
+def test_a_start_where_no_key_administers_makes_one_and_leaves_the_others(site, given):
+    named_so = site.call("POST", "/keys", json={"name": "admin", "scopes": ["read"]}).json()
+    body = {"name": "brief", "scopes": ["admin"], "expires_in_days": 1}
+    brief = site.call("POST", "/keys", json=body).json()["secret"]
+    assert site.call("DELETE", f"/keys/{id_of(site.admin)}", key=brief).status_code == 200
+    site.clock.advance(2 * 86_400)
+    made = start_again(site, given)
+    assert made is not None
+    assert site.disk.files["admin.key"].decode().strip() == made
+    assert site.call("GET", "/status", key=made).status_code == 200
+    assert site.call("GET", "/status", key=named_so["secret"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"models": ["*"]}, "models"),
+        ({"models": ["b"]}, "models"),
+        ({"project": "other"}, "project"),
+    ],
+)
+def test_a_minted_key_reaches_no_model_or_project_beyond_its_creators(site, asked, param):
+    site.apply({"kind": "Project", "metadata": {"name": "other"}, "spec": {"title": "Other"}})
+    body = {"name": "k", "scopes": ["keys", "infer"], "models": ["a"]}
+    minter = site.call("POST", "/keys", json=body).json()["secret"]
+    answer = site.call("POST", "/keys", key=minter, json={"name": "c", "models": ["a"]} | asked)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (403, param)
+    within = {"name": "d", "models": ["a"]}
+    assert site.call("POST", "/keys", key=minter, json=within).status_code == 201

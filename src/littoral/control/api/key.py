@@ -60,8 +60,9 @@ class KeyApi:
         return minted
 
     async def revoke(self, call: Call) -> Key:
-        """Revoke a key."""
+        """Revoke a key within the caller's own scopes."""
         desk = self._desk
-        key = await desk.workers.state(partial(desk.keys.revoke, call.path["id"]))
+        revoke = partial(desk.keys.revoke, call.path["id"], by=call.principal)
+        key = await desk.workers.state(revoke)
         desk.bell.ring()
         return key
