@@ -124,6 +124,18 @@ def test_a_killed_process_comes_back_and_nothing_is_forgotten(echo, role):
     echo.wait_for(lambda: booked(echo) >= before + spent, "the ledger to have it")
 
 
+def test_a_status_that_cannot_be_written_ends_nothing(echo):
+    before = echo.processes()
+    part = echo.data_dir / "run/status.part"
+    part.mkdir()
+    os.kill(before["control"], signal.SIGKILL)
+    echo.wait_for(lambda: echo.answers("/api/v1/status"), "control to come back")
+    assert chat(echo)[0] == 200
+    part.rmdir()
+    echo.wait_for(lambda: echo.processes()["control"] != before["control"], "a true status")
+    assert echo.processes()["supervisor"] == before["supervisor"]
+
+
 def test_inference_goes_on_without_control(echo):
     control = echo.processes()["control"]
     os.kill(control, signal.SIGSTOP)

@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
 from typing import cast
 
@@ -35,15 +35,12 @@ LOCK_WAIT = Seconds(12.0)
 EX_REFUSED = 2
 """A child that exits with this status would be refused again: it is not restarted."""
 
-Announce = Callable[[Mapping[str, object]], None]
 
-
-def run(settings: Settings, *, announce: Announce | None = None) -> int:
+def run(settings: Settings) -> int:
     """Run everything in the foreground until a signal ends it.
 
     Args:
         settings: How.
-        announce: Called with the status once all children run, and when one was replaced.
 
     Returns:
         The exit status: 0 after an orderly stop, 1 where a child had to be killed for it.
@@ -54,7 +51,7 @@ def run(settings: Settings, *, announce: Announce | None = None) -> int:
         LittoralError: A child refused to start; the message is its last word.
     """
     with _locked(settings) as lock, _listening(settings) as listener:
-        return _Supervisor(settings, lock=lock, listener=listener, announce=announce).run()
+        return _Supervisor(settings, lock=lock, listener=listener).run()
 
 
 def status(settings: Settings) -> dict[str, object] | None:
@@ -164,7 +161,6 @@ class _Supervisor:
         settings: How to run.
         lock: The data folder's lock, handed to the children.
         listener: The public socket, handed to the node.
-        announce: Told when the children have changed.
     """
 
     def __init__(
@@ -173,10 +169,8 @@ class _Supervisor:
         *,
         lock: int,
         listener: socket.socket,
-        announce: Announce | None,
     ) -> None:
         self._settings = settings
-        self._announce = announce
         self._clock = SystemClock()
         self._signals = 0
         self._told = ""
@@ -235,7 +229,7 @@ class _Supervisor:
         """Sleep until a signal, a line from the node, or the time of the next restart."""
         waiting = [wake, *(pipe for pipe in (self._node.output,) if pipe is not None)]
         timeout = max(0.0, until - self._clock.now())
-        ready, _, _ = select.select(waiting, [], [], min(timeout, 3600.0))
+        ready, _, _ = select.select(waiting, [], [], min(timeout, 3600.0 if self._told else 1.0))
         if wake in ready:
             wake.recv(4096)
         if self._node.output in ready:
@@ -255,13 +249,14 @@ class _Supervisor:
         text = json.dumps(found)
         if text == self._told:
             return
-        self._told = text
         file = self._settings.path("run/status.json")
         part = file.with_suffix(".part")
-        part.write_text(text, "utf-8")
-        part.replace(file)
-        if self._announce is not None:
-            self._announce(found)
+        try:
+            part.write_text(text, "utf-8")
+            part.replace(file)
+        except OSError:  # a full disk must not end what runs; the next turn tries again
+            text = ""
+        self._told = text
 
     def _stop(self, wake: socket.socket) -> int:
         """End the node, then control; a second signal ends both at once."""
