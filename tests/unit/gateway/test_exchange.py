@@ -321,6 +321,16 @@ def test_the_deadline_ends_a_request_before_the_first_byte_with_504(rig):
     assert rig.leaks() == (0, 0, 0)
 
 
+def test_a_second_place_has_only_what_is_left_of_the_deadline(make):
+    rig = make(1, 2)
+    client, _, engine = rig.ask(rig.post(extra="x-littoral-deadline-ms: 500\r\n"))
+    rig.clock.advance(0.4)
+    engine.protocol.connection_lost(None)
+    rig.loop.run()
+    assert len(rig.loop.dialled) == 2
+    assert client.due == pytest.approx(100.5)
+
+
 def test_a_slow_reader_stops_the_engine_from_being_read(rig, kit):
     client, transport, engine = rig.ask(rig.post(STREAMED))
     engine.protocol.data_received(kit.stream_head + kit.chunk(kit.event("a")))

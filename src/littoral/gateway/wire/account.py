@@ -60,18 +60,18 @@ class Account:
             skip: Positions already tried, as bits.
         """
         asked, model = self.asked, self.model
+        if not skip:
+            self._started = now
         verdict = choose(
             model,
             needs=asked.needs,
             tokens_in=self._tokens_in,
             tokens_out=min(asked.body.max_tokens or model.expected_out, model.expected_out),
-            total_s=self.arrival.total_s,
+            total_s=self.deadline - now,
             skip=skip,
         )
         if isinstance(verdict, Refusal):
             return verdict
-        if not skip:
-            self._started = now
         self._skip = skip
         self._verdict = verdict
         self.place = model.places[verdict.position]

@@ -109,12 +109,12 @@ class Exchange(Account):
         message = b"%b%d\r\n\r\n%b" % (place.heads[chat], len(data), data)
         if self.asked.streamed:
             self._events = Events(hold=not self.asked.wants_usage, chat=chat)
-        total_s = self.arrival.total_s
-        self._client.due = now + min(total_s, FIRST_BYTE_S)
+        left_s = self.deadline - now
+        self._client.due = now + min(left_s, FIRST_BYTE_S)
         pool = worker.pool(place)
         engine = pool.pop(now)
         if engine is None:
-            timeout_s = max(min(1.0, 0.3 * total_s), 0.05)
+            timeout_s = max(min(1.0, 0.3 * left_s), 0.05)
             engine = pool.dial(self, message, timeout_s=timeout_s)
         else:
             engine.send(self, message)
