@@ -207,7 +207,7 @@ def _asked(body: Wanted, ignored: Sequence[str]) -> Asked:
     needs = CHAT if isinstance(body, Chat) else COMPLETIONS
     if streamed:
         needs |= _STREAM
-    if body.n is not None and body.n > 1:
+    if (body.n is not None and body.n > 1) or _is_many(body):
         needs |= _CHOICES
     if body.response_format is not None and body.response_format.type == "json_schema":
         needs |= _SCHEMA
@@ -219,6 +219,12 @@ def _asked(body: Wanted, ignored: Sequence[str]) -> Asked:
     return Asked(
         body, ignored, needs, streamed, options is not None and bool(options.include_usage)
     )
+
+
+def _is_many(body: Wanted) -> bool:
+    """Whether a completion has several prompts, each of which gets a choice of its own."""
+    prompt = "" if isinstance(body, Chat) else body.prompt
+    return isinstance(prompt, list) and len(prompt) > 1 and not isinstance(prompt[0], int)
 
 
 def _damage(data: bytes) -> Refusal | None:

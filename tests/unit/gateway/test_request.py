@@ -131,7 +131,14 @@ def test_needs_follow_the_body():
         {"response_format": {"type": "json_schema", "json_schema": {}}},
     ):
         assert read({**CHAT, **change}).needs > plain
-    assert read({"model": "m", "prompt": [1, 2]}, chat=False).needs == request.COMPLETIONS
+    for prompt in ("a", ["a"], [1, 2], [[1, 2]]):
+        assert read({"model": "m", "prompt": prompt}, chat=False).needs == request.COMPLETIONS
+
+
+@pytest.mark.parametrize("prompt", [["a", "b"], [[1, 2], [3]]])
+def test_several_prompts_need_several_choices(prompt):
+    several = read({"model": "m", "prompt": "a", "n": 2}, chat=False).needs
+    assert read({"model": "m", "prompt": prompt}, chat=False).needs == several
 
 
 JSON = st.recursive(
