@@ -51,11 +51,15 @@ def chunk(data):
 
 
 class MockEngine:
-    """Answers chats; ``cut`` ends a stream after that many events, ``hold`` never ends it."""
+    """Answers chats; ``cut`` ends a stream after that many events, ``hold`` never ends it.
+
+    ``reply`` is the answer that is not streamed.
+    """
 
     def __init__(self):
         self.seen, self.open, self.cut, self.hold = 0, 0, 0, False
         self.port = 0
+        self.reply = REPLY
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -100,7 +104,7 @@ class MockEngine:
     async def _reply(self, reader, writer, body):
         if not body.get("stream"):
             head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
-            writer.write(head % len(REPLY) + REPLY)
+            writer.write(head % len(self.reply) + self.reply)
             return True
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(self.cut or 4):
@@ -362,6 +366,23 @@ def test_sigterm_lets_what_runs_end_and_nothing_new_in(gateway, engine):
         gateway.process.send_signal(signal.SIGTERM)
         gateway.wait_until(lambda: gateway.get("/healthz") == b"")
         assert gateway.process.poll() is None
+    assert gateway.process.wait(10) == 0
+
+
+def test_a_stop_lets_a_slow_reader_have_the_whole_answer(gateway, engine):
+    engine.reply = REPLY[:-1] + b',"pad":"%b"}' % (b"x" * 7_000_000)
+    with gateway.connect() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.sendall(gateway.post())
+        data = s.recv(64)
+        gateway.process.send_signal(signal.SIGTERM)
+        gateway.wait_until(lambda: gateway.get("/healthz") == b"")
+        with pytest.raises(subprocess.TimeoutExpired):
+            gateway.process.wait(1)
+        while part := s.recv(1 << 20):
+            data += part
+    assert data.endswith(b'x"}')
+    assert data.partition(b"\r\n\r\n")[2] == engine.reply
     assert gateway.process.wait(10) == 0
 
 

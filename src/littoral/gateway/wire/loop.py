@@ -147,9 +147,10 @@ class Gateway:
         if self._ticks % PULSE_TICKS == 0:
             self._link.pulse()
         if worker.draining:
-            if worker.now >= self._stop_by:
+            late = worker.now >= self._stop_by
+            if late:
                 self._cut_all(_STOPPING)
-            if not any(client.answering for client in self._clients()):
+            if late or not any(client.unfinished for client in self._clients()):
                 self._end(STOPPED)
         if not self._over.done():
             self._loop.call_later(TICK_S, self._tick)

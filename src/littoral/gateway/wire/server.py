@@ -64,6 +64,11 @@ class Client(asyncio.Protocol):
         """What is under way."""
         return self._answering
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether an answer is under way, or has not left in full."""
+        return self._answering is not None or self._transport.get_write_buffer_size() > 0
+
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
