@@ -51,15 +51,11 @@ def chunk(data):
 
 
 class MockEngine:
-    """Answers chats; ``cut`` ends a stream after that many events, ``hold`` never ends it.
-
-    ``reply`` is the answer that is not streamed.
-    """
+    """Answers with ``reply``, or streams; ``cut`` ends after so many events, ``hold`` never."""
 
     def __init__(self):
         self.seen, self.open, self.cut, self.hold = 0, 0, 0, False
-        self.port = 0
-        self.reply = REPLY
+        self.port, self.reply = 0, REPLY
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -372,16 +368,16 @@ def test_sigterm_lets_what_runs_end_and_nothing_new_in(gateway, engine):
 def test_a_stop_lets_a_slow_reader_have_the_whole_answer(gateway, engine):
     engine.reply = REPLY[:-1] + b',"pad":"%b"}' % (b"x" * 7_000_000)
     with gateway.connect() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         s.sendall(gateway.post())
         data = s.recv(64)
         gateway.process.send_signal(signal.SIGTERM)
         gateway.wait_until(lambda: gateway.get("/healthz") == b"")
         with pytest.raises(subprocess.TimeoutExpired):
             gateway.process.wait(1)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         while part := s.recv(1 << 20):
             data += part
-    assert data.endswith(b'x"}')
     assert data.partition(b"\r\n\r\n")[2] == engine.reply
     assert gateway.process.wait(10) == 0
 

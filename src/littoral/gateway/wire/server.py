@@ -49,7 +49,7 @@ class Client(asyncio.Protocol):
         self._pending = b""
         self._keep = True
         self._busy = False
-        self._answering: Exchange | Passage | None = None
+        self.answering: Exchange | Passage | None = None
         self._memo = KeyMemo()
         self._spoke = -1
         self.due = 0.0
@@ -60,14 +60,9 @@ class Client(asyncio.Protocol):
         return not self._keep or self._worker.draining
 
     @property
-    def answering(self) -> Exchange | Passage | None:
-        """What is under way."""
-        return self._answering
-
-    @property
     def unfinished(self) -> bool:
         """Whether an answer is under way, or has not left in full."""
-        return self._answering is not None or self._transport.get_write_buffer_size() > 0
+        return self.answering is not None or self._transport.get_write_buffer_size() > 0
 
     # asyncio's side
 
@@ -86,7 +81,7 @@ class Client(asyncio.Protocol):
         intake = self._intake
         if intake.deaf:
             return
-        if self._busy and (intake.sink is None or intake.sink is not self._answering):
+        if self._busy and (intake.sink is None or intake.sink is not self.answering):
             self._pending += data
             if len(self._pending) > MAX_PENDING:
                 self._transport.pause_reading()
@@ -117,7 +112,7 @@ class Client(asyncio.Protocol):
         self._intake.deaf = True
         worker.clients.discard(self)
         worker.wheel.discard(self, self._spoke)
-        answering, self._answering = self._answering, None
+        answering, self.answering = self.answering, None
         if answering is not None:
             worker.counters["cancelled"] += 1
             answering.client_gone()
@@ -125,23 +120,23 @@ class Client(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads slowly."""
         self.due = self._worker.now + SLOW_READER_S
-        if self._answering is not None:
-            self._answering.throttle(stop=True)
+        if self.answering is not None:
+            self.answering.throttle(stop=True)
 
     def resume_writing(self) -> None:
         """It caught up."""
         self.due = self._worker.now + IDLE_S
-        if self._answering is not None:
-            self._answering.throttle(stop=False)
+        if self.answering is not None:
+            self.answering.throttle(stop=False)
 
     def expire(self, now: float) -> None:
         """The time for what was awaited is over."""
         intake = self._intake
         if self._transport.get_write_buffer_size() > LOW:
             self._transport.abort()
-        elif self._answering is not None:
+        elif self.answering is not None:
             self.due = now + IDLE_S
-            self._answering.expire()
+            self.answering.expire()
         elif intake.fed and not intake.deaf:
             intake.give_up(_SLOW)
             self._turn()
@@ -150,8 +145,8 @@ class Client(asyncio.Protocol):
 
     def cut(self, refusal: Refusal) -> None:
         """End what is under way from our side; close when nothing is."""
-        if self._answering is not None:
-            self._answering.cut(refusal)
+        if self.answering is not None:
+            self.answering.cut(refusal)
         else:
             self._transport.close()
 
@@ -170,7 +165,7 @@ class Client(asyncio.Protocol):
             self._worker.counters["malformed"] += 1
             self.refuse(message.refusal, self._worker.request_id())
         elif isinstance(message.sink, Passage):
-            self._answering = message.sink
+            self.answering = message.sink
             message.sink.start()
         elif message.url in _CHAT:
             self._infer(message)
@@ -191,7 +186,7 @@ class Client(asyncio.Protocol):
         if isinstance(exchange, Refusal):
             self.refuse(exchange, rid)
         else:
-            self._answering = exchange
+            self.answering = exchange
 
     def _arrival(self, message: Message, rid: bytes) -> Arrival | Refusal:
         key = self._key_of(message.known)
@@ -250,8 +245,8 @@ class Client(asyncio.Protocol):
 
     def finished(self, *, close: bool) -> None:
         """The answer is out: go on with what waits, or close."""
-        passing = self._intake.sink is not None and self._intake.sink is self._answering
-        self._answering = None
+        passing = self._intake.sink is not None and self._intake.sink is self.answering
+        self.answering = None
         if close or passing:
             self._intake.deaf = True
             self._transport.close()
