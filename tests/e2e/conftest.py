@@ -60,7 +60,7 @@ class Site:
         if passed:
             environ["LITTORAL_PASS_ENVIRONMENT"] = ",".join(passed)
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        log = self.data_dir / "site.log"
+        log = self.data_dir.with_suffix(".log")
         with log.open("ab") as out:
             self._process = subprocess.Popen(
                 command, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=out
@@ -155,7 +155,7 @@ class Site:
             if self._process is not None and self._process.poll() is not None:
                 break
             threading.Event().wait(0.05)
-        log = (self.data_dir / "site.log").read_text(errors="replace")[-2000:]
+        log = self.data_dir.with_suffix(".log").read_text(errors="replace")[-2000:]
         raise TimeoutError(f"waited {timeout_s:.0f} s for {what}; the log ends:\n{log}")
 
     def ledger(self) -> list[dict[str, Any]]:

@@ -194,6 +194,17 @@ def test_a_folder_of_a_newer_version_is_refused(tmp_path):
     assert "newer version" in refusal(data_dir=str(tmp_path), port=0)
 
 
+def test_a_disk_that_takes_no_status_stops_nothing(echo):
+    before = echo.processes()["gateway"]
+    in_the_way = echo.data_dir / "run/status.part"
+    in_the_way.mkdir()
+    echo.kill("gateway")
+    echo.wait_for(lambda: echo.serves("echo"), "the gateway to be back")
+    assert echo.processes()["gateway"] == before
+    in_the_way.rmdir()
+    echo.wait_for(lambda: echo.processes()["gateway"] != before, "the status to be true again")
+
+
 def test_the_death_of_the_supervisor_ends_everything_and_a_new_one_starts(echo):
     pids = echo.processes()
     os.kill(pids["supervisor"], signal.SIGKILL)

@@ -17,11 +17,11 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import cast
 
-from littoral.app.child import Child, Spawn
+from littoral.app.child import NEVER, Child, Spawn
 from littoral.app.settings import Settings
 from littoral.app.system import SystemChance, SystemClock, environment
 from littoral.app.version import VERSION
-from littoral.domain.errors import Busy, LittoralError, NewerData
+from littoral.domain.errors import Busy, InvalidInput, LittoralError, NewerData
 from littoral.domain.units import Seconds
 
 FORMAT = 1
@@ -32,6 +32,10 @@ STOP_NODE = Seconds(4.0)
 STOP_CONTROL = Seconds(4.0)
 LOCK_WAIT = Seconds(12.0)
 """How long the children of a supervisor that was killed may take to end."""
+STATUS_RETRY = Seconds(1.0)
+"""After this the status is written again, where the disk had no room for it."""
+NEUTRAL = frozenset({"run", "logs", "lost+found"})
+"""What may stand in a folder that becomes a data folder."""
 EX_REFUSED = 2
 """A child that exits with this status would be refused again: it is not restarted."""
 
@@ -74,14 +78,37 @@ def status(settings: Settings) -> dict[str, object] | None:
     return None
 
 
+def make_folder(settings: Settings) -> Path:
+    """Make the data folder, for its owner only, where it is not there yet.
+
+    Raises:
+        InvalidInput: It cannot be made, or holds something else.
+    """
+    folder = settings.path()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        found = {entry.name for entry in folder.iterdir()}
+        if "format" not in found and not found <= NEUTRAL:
+            raise InvalidInput(
+                f"{folder} is no data folder of Littoral and not empty: choose a new or an empty "
+                "one with --data-dir",
+                param="data_dir",
+            )
+        folder.chmod(0o700)
+        for name in ("run", "logs"):
+            folder.joinpath(name).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"{folder} cannot be used as data folder: {error.strerror}; choose another --data-dir",
+            param="data_dir",
+        ) from error
+    return folder
+
+
 @contextlib.contextmanager
 def _locked(settings: Settings) -> Generator[int]:
     """Make the data folder ours, or say whose it is."""
-    folder = settings.path()
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    for name in ("run", "logs"):
-        folder.joinpath(name).mkdir(mode=0o700, exist_ok=True)
+    folder = make_folder(settings)
     lock = os.open(folder / "run/lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _take(lock, folder)
@@ -174,6 +201,7 @@ class _Supervisor:
         self._clock = SystemClock()
         self._signals = 0
         self._told = ""
+        self._stale = NEVER
         address = cast("tuple[str, int]", listener.getsockname())
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self._url = f"http://{host}:{address[1]}"
@@ -199,7 +227,7 @@ class _Supervisor:
             refused: LittoralError | None = None
             while not self._signals and refused is None:
                 refused = self._tend()
-                self._wait(wake, until=min(self._control.due, self._node.due))
+                self._wait(wake, until=min(self._control.due, self._node.due, self._stale))
             code = self._stop(wake)
             if refused is not None:
                 raise refused
@@ -236,7 +264,7 @@ class _Supervisor:
             self._node.read()
 
     def _write_status(self) -> None:
-        """Keep run/status.json true."""
+        """Keep run/status.json true; a disk without room for it stops nothing."""
         own = [{"role": "supervisor", "pid": os.getpid()}]
         own += [child.row for child in (self._control, self._node) if child.row["pid"]]
         found: dict[str, object] = {
@@ -254,9 +282,11 @@ class _Supervisor:
         try:
             part.write_text(text, "utf-8")
             part.replace(file)
-        except OSError:  # a full disk must not end what runs; the next turn tries again
-            text = ""
+        except OSError:
+            self._stale = Seconds(self._clock.now() + STATUS_RETRY)
+            return
         self._told = text
+        self._stale = NEVER
 
     def _stop(self, wake: socket.socket) -> int:
         """End the node, then control; a second signal ends both at once."""

@@ -204,6 +204,7 @@ def build_app(routes: Iterable[Route], gate: Gate) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     for route in routes:

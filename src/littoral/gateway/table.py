@@ -11,6 +11,7 @@ from littoral.domain.placement import Candidate
 from littoral.domain.project import KeyGrant
 from littoral.domain.snapshot import Snapshot
 from littoral.placement.decide import Row, row_of
+from littoral.placement.filters import CAPABILITIES
 from littoral.trust.limit import per_minute
 
 _SERVING: Final = frozenset({"ready", "degraded"})
@@ -220,13 +221,14 @@ def _head(endpoint: Endpoint, path: str) -> bytes:
 
 
 def _row(endpoint: Endpoint, folded: Folded) -> Row:
+    ready = endpoint.state in _SERVING and endpoint.address is not None
     candidate = Candidate(
         id=endpoint.id,
-        ready=endpoint.state in _SERVING and endpoint.address is not None,
+        ready=ready,
         slots=endpoint.slots,
         in_flight=0,
         context=endpoint.context,
-        capabilities=frozenset(endpoint.capabilities),
+        capabilities=frozenset(endpoint.capabilities if ready else CAPABILITIES),
         price_in=endpoint.price_in,
         price_out=endpoint.price_out,
     )

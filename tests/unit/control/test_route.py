@@ -205,6 +205,7 @@ def error_of(answer):
             "too_large",
             "invalid_request_error",
         ),
+        ("GET", "/nodes/", {}, 404, "not_found", "invalid_request_error"),
         ("GET", "/nodes/nd_none", {}, 404, "not_found", "invalid_request_error"),
         ("GET", "/nodes", {"params": {"x": "1"}}, 400, "invalid_request", "invalid_request_error"),
     ],

@@ -130,6 +130,14 @@ def test_an_endpoint_that_starts_is_loading_with_a_time(make, kit):
     assert b"retry-after: " in head
 
 
+@pytest.mark.parametrize("state", ["starting", "failed"])
+def test_what_an_endpoint_cannot_do_is_not_said_before_it_is_known(make, kit, state):
+    rig = make()
+    rig.endpoints(rig.endpoint(1, state=state, capabilities=()))
+    status, error, _ = refusal(rig, kit.body)
+    assert (status, error["type"]) == (503, "api_error")
+
+
 def test_an_endpoint_that_failed_says_why(make, kit):
     rig = make()
     rig.endpoints(rig.endpoint(1, state="failed", reason="out of memory"))

@@ -8,10 +8,10 @@ from typing import NoReturn
 
 from littoral.app.role.supervisor import command
 from littoral.app.settings import Settings
+from littoral.app.supervisor import make_folder
 from littoral.domain.errors import Unavailable
 
 LOG_TAIL = 5
-PRIVATE = 0o700
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +29,7 @@ class Ended(Unavailable):
 
 def background(settings: Settings) -> Started:
     """Start the supervisor in a session of its own, its output in ``logs/supervisor.log``."""
-    log = settings.path("logs/supervisor.log")
-    Path(settings.data_dir).mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    log.parent.mkdir(mode=PRIVATE, exist_ok=True)
+    log = make_folder(settings) / "logs/supervisor.log"
     with log.open("ab") as stream:
         log.chmod(0o600)
         seen = stream.tell()
