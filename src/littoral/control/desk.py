@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from littoral.control.apply import Resources
+from littoral.control.delivery import Delivery
 from littoral.control.event import Events
 from littoral.control.fleet import Fleet
 from littoral.control.key import Keys
@@ -28,6 +29,7 @@ class Desk:
     keys: Keys
     fleet: Fleet
     publisher: Publisher
+    delivery: Delivery
     events: Events
     workers: Workers
     bell: Bell

@@ -15,6 +15,7 @@ from littoral.control.api.usage import UsageApi
 from littoral.control.apply import Resources
 from littoral.control.check import Statuses, statuses_by_version
 from littoral.control.credential import Credentials
+from littoral.control.delivery import Delivery
 from littoral.control.desk import Desk
 from littoral.control.driver import driver_check
 from littoral.control.event import Events
@@ -90,6 +91,7 @@ def assemble(parts: ControlParts) -> Control:
         SessionParts(
             fleet=desk.fleet,
             publisher=desk.publisher,
+            delivery=desk.delivery,
             ledger=parts.ledger,
             clock=parts.clock,
             failpoints=parts.failpoints,
@@ -144,6 +146,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
     publisher = Publisher(
         parts.state, site, keys=keys, resources=resources, statuses=statuses, clock=parts.clock
     )
+    workers, bell = Workers(), Bell()
     return Desk(
         state=parts.state,
         ledger=parts.ledger,
@@ -154,9 +157,10 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         keys=keys,
         fleet=Fleet(parts.state, clock=parts.clock, sink=parts.events),
         publisher=publisher,
+        delivery=Delivery(publisher, workers, bell),
         events=parts.events,
-        workers=Workers(),
-        bell=Bell(),
+        workers=workers,
+        bell=bell,
         site=site,
         catalogue=parts.catalogue,
         build=parts.build,

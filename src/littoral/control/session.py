@@ -7,6 +7,7 @@ from functools import partial
 
 import anyio
 
+from littoral.control.delivery import Delivery
 from littoral.control.fleet import BEAT_S, DISCONNECTED_S, Fleet
 from littoral.control.publish import Publisher
 from littoral.control.worker import Bell, Workers
@@ -43,6 +44,7 @@ class SessionParts:
 
     fleet: Fleet
     publisher: Publisher
+    delivery: Delivery
     ledger: Ledger
     clock: Clock
     failpoints: Failpoints
@@ -104,6 +106,7 @@ class Sessions:
         with this.scope:
             self._supersede(this)
             parts.fleet.joined(node)
+            parts.delivery.joined(hello.node)
             try:
                 await channel.send(
                     Welcome(
@@ -153,6 +156,9 @@ class Sessions:
                     "snapshot.refused",
                     f"{this.node} does not serve snapshot {frame.version}: {frame.reason}",
                 )
+            case Applied():
+                self._parts.fleet.beat(this.node, None)
+                self._parts.delivery.applied(this.node, (frame.epoch, frame.version))
             case _:
                 self._parts.fleet.beat(this.node, None)
 
@@ -198,6 +204,7 @@ class Sessions:
         if self._open.get(this.node) is this:
             del self._open[this.node]
             self._parts.fleet.left(this.node)
+            self._parts.delivery.left(this.node)
 
     def _event(self, code: str, message: str) -> None:
         self._parts.sink.emit(

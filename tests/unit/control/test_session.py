@@ -285,3 +285,30 @@ async def test_a_silent_node_is_told_goodbye(site, opening):
         last = await near.receive()
     await near.close()
     assert last.code == ("silent" if opening else "protocol")
+
+
+async def test_a_new_key_is_answered_once_the_node_serves_it(site):
+    async with opened(site) as (channel, _, snapshot):
+        await channel.send(Applied(epoch=snapshot.epoch, version=snapshot.version, ok=True))
+        answered = anyio.Event()
+
+        async def mint() -> None:
+            await site.ask("POST", "/keys", json={"name": "alice"})
+            answered.set()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(mint)
+            offer = (await frame(channel, SnapshotOffer)).snapshot
+            await anyio.wait_all_tasks_blocked()
+            assert not answered.is_set()
+            await channel.send(Applied(epoch=offer.epoch, version=offer.version, ok=True))
+            with anyio.fail_after(1.0):
+                await answered.wait()
+
+
+async def test_a_node_that_leaves_does_not_hold_up_a_new_key(site):
+    async with opened(site) as (channel, _, _snapshot), anyio.create_task_group() as group:
+        group.start_soon(channel.close)
+        with anyio.fail_after(1.0):
+            answer = await site.ask("POST", "/keys", json={"name": "alice"})
+        assert answer.status_code == 201

@@ -52,17 +52,17 @@ class KeyApi:
         return await self._desk.workers.state(self._desk.keys.list)
 
     async def mint(self, call: Call) -> MintedKey:
-        """Mint a key within the caller's own scopes."""
+        """Mint a key within the caller's own scopes; the nodes know it when the answer comes."""
         desk = self._desk
         request = call.read(KeyRequest)
         minted = await desk.workers.state(partial(desk.keys.mint, request, by=call.principal))
-        desk.bell.ring()
+        await desk.delivery.everywhere()
         return minted
 
     async def revoke(self, call: Call) -> Key:
-        """Revoke a key within the caller's own scopes."""
+        """Revoke a key within the caller's own scopes; the nodes then refuse it."""
         desk = self._desk
         revoke = partial(desk.keys.revoke, call.path["id"], by=call.principal)
         key = await desk.workers.state(revoke)
-        desk.bell.ring()
+        await desk.delivery.everywhere()
         return key
