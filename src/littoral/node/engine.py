@@ -118,6 +118,8 @@ class Supervised:
             return _End(why="refused", reason=error.message)
         except LittoralError as error:
             return _End(why="crashed", reason=error.message)
+        except OSError as error:  # weights that cannot be read concern this engine alone
+            return _End(why="crashed", reason=f"its files cannot be used: {error.strerror}")
         finally:
             parts.promises.release(self.id)
             parts.board.put_pid(self._role, None)

@@ -1,6 +1,7 @@
 """One engine under supervision, on virtual time."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import anyio
 
@@ -148,6 +149,21 @@ def test_weights_that_are_not_here_are_named(around, assign) -> None:
         assert assignment.artefact.digest in around.endpoints()["chat@1"].reason
 
     during(Supervised(assignment, around.parts()), script)
+
+
+def test_weights_that_cannot_be_read_concern_their_engine_alone(around, assign) -> None:
+    async def broken(_digest: str) -> str:
+        raise OSError(5, "Input/output error")
+
+    parts = replace(around.parts(), locate=broken)
+
+    async def script() -> None:
+        await anyio.sleep(1)
+        endpoint = around.endpoints()["chat@1"]
+        assert endpoint.state == "starting"
+        assert "Input/output error" in endpoint.reason
+
+    during(Supervised(assign(size=1 << 20), parts), script)
 
 
 def test_two_engines_that_start_together_are_not_promised_the_same_memory(around, assign) -> None:
