@@ -24,10 +24,10 @@ def choose(
         total_s: Deadline, seconds from now; ``inf`` for none.
         skip: Positions already tried, as bits.
     """
-    loads = [place.in_flight for place in model.places]
+    rows, loads = model.rows, [place.in_flight for place in model.places]
     while True:
         verdict = rank(
-            model.rows,
+            rows,
             loads,
             tokens_in=tokens_in,
             tokens_out=tokens_out,
@@ -35,10 +35,10 @@ def choose(
             total_s=total_s,
             skip=skip,
         )
-        at = verdict.position
+        at = verdict[0]
         if at < 0:
             return _refusal(model, verdict, skip)
-        if loads[at] < model.rows[at].slots + QUEUE:
+        if loads[at] < rows[at][4] + QUEUE:
             return verdict
         skip |= 1 << at
         if skip == (1 << len(loads)) - 1:

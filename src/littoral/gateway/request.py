@@ -124,7 +124,6 @@ _LOOSE_COMPLETION = msgspec.json.Decoder(Completion).decode
 _FIELDS = msgspec.json.Decoder(dict[str, Raw]).decode
 _MESSAGES = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _ANYTHING = msgspec.json.Decoder().decode
-_BACKSLASH = ord("\\")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
@@ -234,7 +233,7 @@ def _damage(data: bytes) -> Refusal | None:
             data.decode()
         except UnicodeDecodeError as error:
             return refuse(InvalidInput, f"the body is not UTF-8 at byte {error.start}")
-    if _BACKSLASH in data and (b"\\ud" in data or b"\\uD" in data):
+    if b"\\u" in data and (b"\\ud" in data or b"\\uD" in data):
         try:
             _ANYTHING(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -53,7 +53,21 @@ class KeyRow:
 class Place:
     """One endpoint: where requests go, and how many are there now."""
 
-    __slots__ = ("cap", "endpoint", "heads", "in_flight", "names", "requests", "route", "row")
+    __slots__ = (
+        "cap",
+        "context",
+        "endpoint",
+        "heads",
+        "in_flight",
+        "model",
+        "names",
+        "price_in",
+        "price_out",
+        "priced",
+        "requests",
+        "route",
+        "row",
+    )
 
     def __init__(self, endpoint: Endpoint, folded: Folded, node: str) -> None:
         self.in_flight = 0
@@ -67,6 +81,10 @@ class Place:
         """Take a new state or new coefficients."""
         self.endpoint = endpoint
         self.cap = endpoint.max_tokens
+        self.context = endpoint.context
+        self.model = endpoint.engine_model or endpoint.serves
+        self.price_in, self.price_out = endpoint.price_in, endpoint.price_out
+        self.priced = bool(endpoint.price_in or endpoint.price_out)
         self.row = _row(endpoint, folded)
 
 

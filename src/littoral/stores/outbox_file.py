@@ -8,6 +8,7 @@ import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import apsw
@@ -28,10 +29,8 @@ create table outbox(
   unique(request, attempt)
 ) strict"""
 STEPS: tuple[sqlite.Step, ...] = ((sqlite.META, TABLE, "insert into meta values('stored', 0)"),)
-INSERT = (
-    "insert into outbox(seq, request, attempt, body) values(?, ?, ?, ?)"
-    " on conflict(request, attempt) do nothing"
-)
+INSERT = "insert into outbox(seq, request, attempt, body) values(?, ?, ?, ?)"
+INSERT_NEW = f"{INSERT} on conflict(request, attempt) do nothing"
 READ = "select seq, body from outbox where seq > ? order by seq limit ?"
 GET = "select value from meta where name = ?"
 SET = "insert or replace into meta values(?, ?)"
@@ -117,21 +116,45 @@ class OutboxFile:
         """Write all groups in one synced transaction; returns the last number after each."""
         connection = self._open_connection()
         ends: list[int] = []
-        last = self.last
 
         def insert() -> None:
-            nonlocal last
             self._world.failpoints.hit("outbox.begin")
-            for group in groups:
-                for record in group:
-                    row = (last + 1, record.request, record.attempt, body.pack(record))
-                    run(connection, INSERT, row)
-                    last += connection.changes()
-                ends.append(last)
+            ends.extend(self._insert(connection, groups))
 
         transact(connection, insert)
-        self.last = last
+        self.last = ends[-1] if ends else self.last
         self._world.failpoints.hit("outbox.committed")
+        return ends
+
+    def _insert(
+        self, connection: apsw.Connection, groups: Sequence[Sequence[UsageRecord]]
+    ) -> list[int]:
+        """Insert all in one go; where one is known already, number the others one by one."""
+        records = [record for group in groups for record in group]
+        rows = [
+            (number, record.request, record.attempt, body.pack(record))
+            for number, record in enumerate(records, self.last + 1)
+        ]
+        run(connection, "savepoint batch")
+        try:
+            sqlite.run_many(connection, INSERT, rows)
+        except apsw.ConstraintError:
+            run(connection, "rollback to batch")
+            return self._insert_singly(connection, groups)
+        finally:
+            run(connection, "release batch")
+        return [self.last + end for end in accumulate(len(group) for group in groups)]
+
+    def _insert_singly(
+        self, connection: apsw.Connection, groups: Sequence[Sequence[UsageRecord]]
+    ) -> list[int]:
+        last, ends = self.last, list[int]()
+        for group in groups:
+            for record in group:
+                row = (last + 1, record.request, record.attempt, body.pack(record))
+                run(connection, INSERT_NEW, row)
+                last += connection.changes()
+            ends.append(last)
         return ends
 
     def read(self, after: int, limit: int) -> list[StoredRecord]:
@@ -247,7 +270,7 @@ class OutboxFile:
 
         def fill() -> None:
             for number, (request, attempt, blob) in enumerate(rows, 1):
-                run(connection, INSERT, (number, request, attempt, blob))
+                run(connection, INSERT_NEW, (number, request, attempt, blob))
 
         try:
             transact(connection, fill)

@@ -156,6 +156,12 @@ def run(connection: apsw.Connection, sql: str, bindings: Bindings | None = None)
     return execute(sql, bindings).fetchall()
 
 
+def run_many(connection: apsw.Connection, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Execute one statement once for each row, to its end."""
+    execute = cast("Callable[[str, Sequence[tuple[object, ...]]], _Rows]", connection.executemany)
+    execute(sql, rows).fetchall()
+
+
 def transact(connection: apsw.Connection, work: Callable[[], None]) -> None:
     """Run ``work`` inside BEGIN IMMEDIATE and COMMIT; whatever it raises rolls back."""
     run(connection, "begin immediate")

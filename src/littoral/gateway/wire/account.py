@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from msgspec import Struct
-
 from littoral.domain.flight import ESTIMATED, STREAMED, cost_of
 from littoral.gateway import reply
 from littoral.gateway.choice import choose
@@ -16,16 +14,8 @@ from littoral.gateway.wire.worker import Worker
 from littoral.placement.decide import Verdict
 
 _U32: Final = 0xFFFF_FFFF
-
-
-class Arrival(Struct, gc=False):
-    """A request whose key is known, as it came."""
-
-    rid: bytes
-    key: KeyRow
-    body: bytes
-    chat: bool
-    total_s: float
+MOST_S: Final = 4294.0
+"""Longest prediction that a slot can hold in microseconds, seconds."""
 
 
 class Account:
@@ -34,7 +24,11 @@ class Account:
     Whoever makes one sets what has no default here.
     """
 
-    arrival: Arrival
+    rid: bytes
+    key: KeyRow
+    body: bytes
+    chat: bool
+    total_s: float
     asked: Asked
     model: ModelRow
     attempt = 0
@@ -48,9 +42,6 @@ class Account:
     _at_us = 0
     _first_us = 0
     _predicted_us = 0
-    _predicted_p90_us = 0
-    _price_in = 0.0
-    _price_out = 0.0
 
     def choose(self, now: float, skip: int) -> Refusal | None:
         """Choose a place; nothing is counted yet.
@@ -59,14 +50,15 @@ class Account:
             now: Monotonic seconds; the first call's is when the request began.
             skip: Positions already tried, as bits.
         """
-        asked, model = self.asked, self.model
+        model, expected = self.model, self.model.expected_out
+        cap = self.asked.body.max_tokens
         if not skip:
             self._started = now
         verdict = choose(
             model,
-            needs=asked.needs,
+            needs=self.asked.needs,
             tokens_in=self._tokens_in,
-            tokens_out=min(asked.body.max_tokens or model.expected_out, model.expected_out),
+            tokens_out=expected if cap is None or cap > expected else cap,
             total_s=self.deadline - now,
             skip=skip,
         )
@@ -74,14 +66,14 @@ class Account:
             return verdict
         self._skip = skip
         self._verdict = verdict
-        self.place = model.places[verdict.position]
+        self.place = model.places[verdict[0]]
         return None
 
     def open(self, slot: int) -> None:
         """Take a slot and the place: from here on ``settle`` must come, once."""
         worker = self._worker
         self.slot = slot
-        self._at_us = worker.wall_at(self._started)
+        self._at_us = int(self._started * 1e6) + worker.offset_us
         worker.in_flight += 1
         self._enter()
         if worker.hit is not None:
@@ -100,11 +92,8 @@ class Account:
     def _enter(self) -> None:
         place = self.place
         place.in_flight += 1
-        endpoint = place.endpoint
-        self._price_in, self._price_out = endpoint.price_in, endpoint.price_out
-        verdict = self._verdict
-        self._predicted_us = _micros(verdict.total_p50)
-        self._predicted_p90_us = _micros(verdict.total_p90)
+        _, _, _, p50, p90, _, _ = self._verdict
+        self._predicted_us = predicted_us = int(p50 * 1e6) if p50 < MOST_S else _U32
         header = (
             ESTIMATED | STREAMED if self.asked.streamed else ESTIMATED,
             OK,
@@ -115,13 +104,12 @@ class Account:
             self._at_us,
             0,
             0,
-            self._predicted_us,
-            self._predicted_p90_us,
-            self._price_in,
-            self._price_out,
+            predicted_us,
+            int(p90 * 1e6) if p90 < MOST_S else _U32,
+            place.price_in,
+            place.price_out,
         )
-        arrival = self.arrival
-        self._worker.flights.open(self.slot, header, arrival.rid + arrival.key.names + place.names)
+        self._worker.flights.open(self.slot, header, self.rid + self.key.names + place.names)
 
     def settle(self, status: int, usage: Usage | None, counted: int) -> float:
         """Write the final counts and give back the place; the second call does nothing.
@@ -134,34 +122,33 @@ class Account:
         Returns:
             The cost.
         """
-        slot, worker = self.slot, self._worker
+        slot, worker, place = self.slot, self._worker, self.place
         if slot < 0:
             return 0.0
         self.slot = -1
-        used = Usage(self._tokens_in, 0, counted) if usage is None else usage
-        total_us = self._elapsed_us()
-        if not self._first_us:
-            self._first_us = total_us
-        counts = (
-            (STREAMED if self.asked.streamed else 0) | (ESTIMATED if usage is None else 0),
-            status,
-            self.attempt,
-            used.tokens_in,
-            used.cached,
-            used.tokens_out,
-            self._at_us,
-            self._first_us,
-            total_us,
+        flags = STREAMED if self.asked.streamed else 0
+        if usage is None:
+            flags |= ESTIMATED
+            usage = Usage(self._tokens_in, 0, counted)
+        tokens_in, tokens_out = usage.tokens_in, usage.tokens_out
+        elapsed = int((worker.time() - self._started) * 1e6)
+        total_us = min(_U32, elapsed)
+        first_us = self._first_us or total_us
+        self._first_us = first_us
+        used = (tokens_in, usage.cached, tokens_out)
+        worker.flights.settle(
+            slot, (flags, status, self.attempt, *used, self._at_us, first_us, total_us)
         )
-        worker.flights.settle(slot, counts)
-        self.place.in_flight -= 1
+        place.in_flight -= 1
         worker.in_flight -= 1
         if worker.hit is not None:
             worker.hit("request.settled")
         if not worker.reporting:
             worker.settled()
-        price_in, price_out = self._price_in, self._price_out
-        return cost_of(used.tokens_in, used.tokens_out, price_in=price_in, price_out=price_out)
+        if not place.priced:
+            return 0.0
+        price_in, price_out = place.price_in, place.price_out
+        return cost_of(tokens_in, tokens_out, price_in=price_in, price_out=price_out)
 
     def forgive(self) -> None:
         """Nothing was answered: the input is not billed either."""
@@ -177,7 +164,7 @@ class Account:
         """
         if not self._first_us:
             self._first_us = self._elapsed_us()
-        verdict, rid = self._verdict, self.arrival.rid
+        verdict, rid = self._verdict, self.rid
         rest = _ignored(self.asked) if self.asked.ignored else b""
         if close:
             rest += reply.CLOSE
@@ -186,9 +173,9 @@ class Account:
             rid,
             rid,
             self.place.route,
-            verdict.why.encode(),
-            verdict.total_p50 * 1000,
-            verdict.cost if cost is None else cost,
+            verdict[1].encode(),
+            self._predicted_us // 1000,
+            verdict[5] if cost is None else cost,
             rest,
         )
         return reply.STREAMED % story if length is None else reply.WHOLE % (*story, length)
@@ -196,17 +183,13 @@ class Account:
     @property
     def deadline(self) -> float:
         """The caller's, in monotonic seconds."""
-        return self._started + self.arrival.total_s
+        return self._started + self.total_s
 
     def _elapsed_us(self) -> int:
-        return min(int((self._worker.clock.now() - self._started) * 1e6), _U32)
+        return min(int((self._worker.time() - self._started) * 1e6), _U32)
 
 
 def _ignored(asked: Asked) -> bytes:
     names = ", ".join(asked.ignored)[:1024]
     safe = names.encode("ascii", "replace") if names.isprintable() else b"unprintable names"
     return b"x-littoral-ignored: %b\r\n" % safe
-
-
-def _micros(seconds: float) -> int:
-    return int(seconds * 1e6) if seconds < 4294.0 else _U32

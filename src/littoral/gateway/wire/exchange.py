@@ -3,17 +3,15 @@
 Every way out settles exactly once; the place's load and the flight's slot end there.
 """
 
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from littoral.domain.errors import DeadlinePassed, InvalidInput, Overloaded, UpstreamFailed
 from littoral.gateway import admission, reply, request
 from littoral.gateway.dialect.openai import error_event
 from littoral.gateway.refusal import Refusal, refuse
-from littoral.gateway.request import Asked
 from littoral.gateway.settlement import CANCELLED, FAILED, OK
-from littoral.gateway.table import ModelRow
-from littoral.gateway.wire.account import Account, Arrival
+from littoral.gateway.table import KeyRow
+from littoral.gateway.wire.account import Account
 from littoral.gateway.wire.relay import MAX_REPLY, Events, first_error, whole
 from littoral.gateway.wire.upstream import Engine
 from littoral.gateway.wire.worker import Worker
@@ -34,8 +32,10 @@ class Asker(Protocol):
     """The client's connection, as an exchange sees it."""
 
     due: float
-    write: Callable[[bytes], None]
-    """Send."""
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        ...
 
     def refuse(self, refusal: Refusal, rid: bytes) -> None:
         """Answer with an error; the exchange is over."""
@@ -51,64 +51,77 @@ class Asker(Protocol):
         ...
 
 
-def admit(worker: Worker, client: Asker, arrival: Arrival) -> "Exchange | Refusal":
-    """Check, place and send a request; nothing is charged until the last check has passed."""
-    asked = request.read(arrival.body, chat=arrival.chat)
-    if isinstance(asked, Refusal):
-        return asked
-    key = arrival.key
-    model = admission.find(worker.source.tables, key, asked.body.model)
-    if isinstance(model, Refusal):
-        return model
-    now = worker.clock.now()
-    tat = admission.pace(key, int(now * 1e9))
-    if isinstance(tat, Refusal):
-        return tat
-    exchange = Exchange(worker, client, arrival=arrival, asked=asked, model=model)
-    refusal = exchange.choose(now, 0)
-    if refusal is not None:
-        return refusal
-    slot = worker.flights.take()
-    if slot < 0:
-        return _FULL
-    key.tat = tat
-    model.retries.earn()
-    try:
-        exchange.open(slot)
-        exchange.start(now)
-    except BaseException:
-        exchange.settle(FAILED, None, 0)
-        raise
-    return exchange
-
-
 class Exchange(Account):
-    """The middle of the path: a client on one side, an engine on the other."""
+    """The middle of the path: a client on one side, an engine on the other.
+
+    Args:
+        worker: What all share.
+        client: Who asks.
+        rid: The request's id.
+        key: Whose it is, verified.
+    """
 
     _begun = False
     _engine: Engine | None = None
     _events: Events | None = None
 
-    def __init__(
-        self, worker: Worker, client: Asker, *, arrival: Arrival, asked: Asked, model: ModelRow
-    ) -> None:
+    def __init__(self, worker: Worker, client: Asker, rid: bytes, *, key: KeyRow) -> None:
         self._client = client
         self._worker = worker
-        self.arrival = arrival
-        self.asked = asked
-        self.model = model
-        self._tokens_in = len(arrival.body) // 4 or 1
+        self.rid = rid
+        self.key = key
+
+    def admit(self, body: bytes, *, chat: bool, total_s: float) -> Refusal | None:
+        """Check, place and send; nothing is charged until the last check has passed.
+
+        Args:
+            body: As it came.
+            chat: Whether it is a chat, else a completion.
+            total_s: The caller's deadline, seconds from now; ``inf`` for none.
+        """
+        worker, key = self._worker, self.key
+        asked = request.read(body, chat=chat)
+        if isinstance(asked, Refusal):
+            return asked
+        tables = worker.source.tables
+        name = asked.body.model
+        model = tables.models.get(name) if key.may_infer and key.any_model else None
+        if model is None:
+            found = admission.find(tables, key, name)
+            if isinstance(found, Refusal):
+                return found
+            model = found
+        now = worker.time()
+        tat = admission.pace(key, int(now * 1e9))
+        if isinstance(tat, Refusal):
+            return tat
+        self.asked, self.model, self.chat, self.total_s = asked, model, chat, total_s
+        self._tokens_in = len(body) // 4 or 1
+        refusal = self.choose(now, 0)
+        if refusal is not None:
+            return refusal
+        slot = worker.flights.take()
+        if slot < 0:
+            return _FULL
+        key.tat = tat
+        model.retries.earn()
+        try:
+            self.open(slot)
+            self.start(now)
+        except BaseException:
+            self.settle(FAILED, None, 0)
+            raise
+        return None
 
     def start(self, now: float) -> None:
         """Send the request to its place, on a connection used before if there is one."""
-        place, worker, body = self.place, self._worker, self.asked.body
-        endpoint, chat = place.endpoint, self.arrival.chat
-        context = endpoint.context
-        cap = request.cap_of(body, most=place.cap, context=context, tokens_in=self._tokens_in)
-        data = request.encode(body, model=endpoint.engine_model or endpoint.serves, cap=cap)
+        place, worker, asked, chat = self.place, self._worker, self.asked, self.chat
+        body = asked.body
+        cap = request.cap_of(body, most=place.cap, context=place.context, tokens_in=self._tokens_in)
+        data = request.encode(body, model=place.model, cap=cap)
         message = b"%b%d\r\n\r\n%b" % (place.heads[chat], len(data), data)
-        if self.asked.streamed:
-            self._events = Events(hold=not self.asked.wants_usage, chat=chat)
+        if asked.streamed:
+            self._events = Events(hold=not asked.wants_usage, chat=chat)
         left_s = self.deadline - now
         self._client.due = now + min(left_s, FIRST_BYTE_S)
         pool = worker.pool(place)
@@ -195,7 +208,7 @@ class Exchange(Account):
         head = b"" if self._begun else self._stream_head()
         self.settle(OK if good else FAILED, events.usage(), events.tokens)
         if not good and not events.failed:
-            out += error_event(_EARLY, self.arrival.rid.decode())
+            out += error_event(_EARLY, self.rid.decode())
         tail = reply.LAST_CHUNK if good else b""
         self._client.write(head + (reply.chunk(out) if out else b"") + tail)
         self._client.finished(close=self._client.closing or not good)
@@ -262,7 +275,7 @@ class Exchange(Account):
         if self._begun:
             self._break(_BROKE)
             return
-        now = worker.clock.now()
+        now = worker.time()
         if self.attempt < MAX_RETRIES and self.model.retries.left >= 1.0 and self.move(now):
             self.model.retries.spend()
             worker.counters["retries"] += 1
@@ -274,12 +287,12 @@ class Exchange(Account):
         """Nothing was answered: book a failure without tokens, and say why."""
         self.forgive()
         self.settle(FAILED, None, 0)
-        self._client.refuse(refusal, self.arrival.rid)
+        self._client.refuse(refusal, self.rid)
 
     def _break(self, refusal: Refusal) -> None:
         """A stream that has begun ends with an error event, no [DONE] and no last chunk."""
         self.settle(FAILED, None, self._events.tokens if self._events is not None else 0)
-        self._client.write(reply.chunk(error_event(refusal, self.arrival.rid.decode())))
+        self._client.write(reply.chunk(error_event(refusal, self.rid.decode())))
         self._client.finished(close=True)
 
     def _stream_head(self) -> bytes:

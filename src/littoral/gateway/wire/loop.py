@@ -118,6 +118,7 @@ class Gateway:
             return await self._over
         finally:
             self._worker.report_now()
+            self._worker.batch.flush()
             self._server.close()
 
     def stop(self) -> None:
@@ -174,7 +175,7 @@ class Gateway:
         for client in self._clients():
             exchange = client.answering
             if isinstance(exchange, Exchange):
-                grant = grants.get(exchange.arrival.key.grant.id)
+                grant = grants.get(exchange.key.grant.id)
                 if grant is None or grant.revoked:
                     client.cut(_REVOKED)
         gc.collect()

@@ -10,8 +10,7 @@ from littoral.gateway.dialect import openai
 from littoral.gateway.head import Headers, Known
 from littoral.gateway.refusal import Refusal, malformed, refuse
 from littoral.gateway.table import KeyRow, Tables
-from littoral.gateway.wire.account import Arrival
-from littoral.gateway.wire.exchange import INTERNAL, Exchange, admit
+from littoral.gateway.wire.exchange import INTERNAL, Exchange
 from littoral.gateway.wire.intake import Intake, Message, Sink
 from littoral.gateway.wire.proxy import Passage
 from littoral.gateway.wire.worker import Worker
@@ -44,7 +43,6 @@ class Client(asyncio.Protocol):
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._transport = cast("asyncio.Transport", None)
-        self.write = _nowhere
         self._intake = Intake(self._open_passage, self._proceed)
         self._pending = b""
         self._keep = True
@@ -71,7 +69,6 @@ class Client(asyncio.Protocol):
         worker = self._worker
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(HIGH, LOW)
-        self.write = self._transport.write
         worker.clients.add(self)
         self._spoke = worker.wheel.add(self)
         self.due = worker.now + HEAD_S
@@ -141,14 +138,14 @@ class Client(asyncio.Protocol):
             intake.give_up(_SLOW)
             self._turn()
         else:
-            self._transport.close()
+            self._close()
 
     def cut(self, refusal: Refusal) -> None:
         """End what is under way from our side; close when nothing is."""
         if self.answering is not None:
             self.answering.cut(refusal)
         else:
-            self._transport.close()
+            self._close()
 
     # messages, one at a time
 
@@ -174,30 +171,28 @@ class Client(asyncio.Protocol):
 
     def _infer(self, message: Message) -> None:
         rid = self._worker.request_id()
-        arrival = self._arrival(message, rid)
-        if isinstance(arrival, Refusal):
-            self.refuse(arrival, rid)
-            return
-        try:
-            exchange = admit(self._worker, self, arrival)
-        except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
-            self._worker.fault(error)
-            exchange = INTERNAL
-        if isinstance(exchange, Refusal):
-            self.refuse(exchange, rid)
-        else:
-            self.answering = exchange
-
-    def _arrival(self, message: Message, rid: bytes) -> Arrival | Refusal:
         key = self._key_of(message.known)
         if isinstance(key, Refusal):
-            return key
-        if message.method != b"POST":
-            return _method(message.method)
+            self.refuse(key, rid)
+            return
         total_s = head.deadline_of(message.known)
-        if isinstance(total_s, Refusal):
-            return total_s
-        return Arrival(rid, key, message.body, _CHAT[message.url], total_s)
+        if message.method != b"POST":
+            self.refuse(_method(message.method), rid)
+        elif isinstance(total_s, Refusal):
+            self.refuse(total_s, rid)
+        else:
+            self._begin(Exchange(self._worker, self, rid, key=key), message, total_s)
+
+    def _begin(self, exchange: Exchange, message: Message, total_s: float) -> None:
+        self.answering = exchange
+        try:
+            refusal = exchange.admit(message.body, chat=_CHAT[message.url], total_s=total_s)
+        except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
+            self._worker.fault(error)
+            refusal = INTERNAL
+        if refusal is not None:
+            self.answering = None
+            self.refuse(refusal, exchange.rid)
 
     def _key_of(self, known: Known) -> KeyRow | Refusal:
         worker = self._worker
@@ -226,6 +221,14 @@ class Client(asyncio.Protocol):
 
     # answers
 
+    def write(self, data: bytes) -> None:
+        """Send, with what else this turn of the loop sends."""
+        self._worker.batch.write(self._transport, data)
+
+    def _close(self) -> None:
+        self._worker.batch.flush()
+        self._transport.close()
+
     def refuse(self, refusal: Refusal, rid: bytes) -> None:
         """Answer with an error in OpenAI's shape."""
         if refusal.close:
@@ -249,7 +252,7 @@ class Client(asyncio.Protocol):
         self.answering = None
         if close or passing:
             self._intake.deaf = True
-            self._transport.close()
+            self._close()
             return
         self._busy = False
         self.due = self._worker.now + IDLE_S
@@ -271,7 +274,7 @@ class Client(asyncio.Protocol):
 
     def _proceed(self) -> None:
         if not self._busy:
-            self._transport.write(reply.CONTINUE)
+            self.write(reply.CONTINUE)
 
     def _open_passage(self, line: tuple[bytes, bytes], headers: Headers, length: int) -> Sink:
         passage = Passage(self._worker, self, self._worker.request_id())
@@ -286,11 +289,6 @@ class Client(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
-
-
-def _nowhere(data: bytes) -> None:
-    """Stand in for the transport's ``write`` until there is one: nothing can be answered yet."""
-    del data
 
 
 def _method(method: bytes) -> Refusal:

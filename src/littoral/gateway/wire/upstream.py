@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol, cast
 import httptools
 
 from littoral.domain.endpoint import Address
+from littoral.gateway.wire.batch import Batch
 
 IDLE_S: Final = 4.0
 """Below the idle time of engines (uvicorn: 5 s), so that we close first."""
@@ -79,7 +80,7 @@ class Engine(asyncio.Protocol):
         self.reused = True
         self._reset()
         if self.transport is not None:
-            self.transport.write(data)
+            self.pool.batch.write(self.transport, data)
 
     @property
     def fresh(self) -> bool:
@@ -193,10 +194,12 @@ class Pool:
     Args:
         loop: The event loop.
         target: Where the engine listens.
+        batch: What requests on used connections are sent with.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, target: Target) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, target: Target, batch: Batch) -> None:
         self._loop = loop
+        self.batch = batch
         self._target = target
         self._idle: list[Engine] = []
         self._tasks: set[asyncio.Task[None]] = set()

@@ -12,6 +12,7 @@ from littoral.domain.ports import Clock, Entropy, Failpoints
 from littoral.gateway.settlement import Flights
 from littoral.gateway.table import Place, Source
 from littoral.gateway.wheel import Timed, Wheel
+from littoral.gateway.wire.batch import Batch
 from littoral.gateway.wire.upstream import Pool, Target
 
 TICK_S: Final = 0.1
@@ -44,7 +45,9 @@ class Worker:
         failpoints: Failpoints | None = None,
     ) -> None:
         self.loop = loop
+        self.batch = Batch(loop)
         self.clock = clock
+        self.time = clock.now
         self.flights = flights
         self.source = Source(node)
         self.wheel = Wheel()
@@ -63,7 +66,8 @@ class Worker:
         self._second: int = -1
         self.now = 0.0
         self.wall_us = 0
-        self._offset_us = 0
+        self.offset_us = 0
+        """From monotonic to UTC microseconds, by the last tick's reading of both clocks."""
         self.date = b""
         self.lag_s = 0.0
         self.tick()
@@ -82,7 +86,7 @@ class Worker:
         """The connections of a place."""
         pool = self._pools.get(place)
         if pool is None:
-            pool = self._pools[place] = Pool(self.loop, _target(place))
+            pool = self._pools[place] = Pool(self.loop, _target(place), self.batch)
         return pool
 
     def tick(self) -> None:
@@ -91,17 +95,13 @@ class Worker:
         self.lag_s = max(now - self.now - TICK_S, 0.0) if self.now else 0.0
         self.now = now
         self.wall_us = self.clock.wall()
-        self._offset_us = self.wall_us - int(now * 1e6)
+        self.offset_us = self.wall_us - int(now * 1e6)
         second = self.wall_us // 1_000_000
         if second != self._second:
             self._second = second
             self.date = f"date: {formatdate(second, usegmt=True)}\r\n".encode()
             self._sweep()
         self.wheel.turn(now)
-
-    def wall_at(self, now: float) -> int:
-        """UTC microseconds at a monotonic time, by the last tick's reading of both clocks."""
-        return int(now * 1e6) + self._offset_us
 
     def settled(self) -> None:
         """Tell the node soon, together with what else settles by then; once until it is told."""
