@@ -165,7 +165,12 @@ class Gateway:
             self._over.set_result(status)
 
     def _node_gone(self) -> None:
-        """Without the node no record becomes durable: end streams, settle, exit."""
+        """Without the node no record becomes durable: end streams, settle, exit.
+
+        Who connects now waits for the next gateway on the shared socket.
+        """
+        if self._server is not None:
+            self._server.close()
         self._cut_all(_ORPHANED)
         self._loop.call_later(TICK_S, self._end, NODE_GONE)
 
