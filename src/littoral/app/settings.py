@@ -161,7 +161,8 @@ def load(
             allowed.
     """
     values: dict[str, Value] = {"data_dir": default_data_dir(environ)}
-    values |= _from_file(default_file(environ) if file is None else file, must_exist=bool(file))
+    asked_for = bool(file or environ.get("LITTORAL_CONFIG"))
+    values |= _from_file(default_file(environ) if file is None else file, must_exist=asked_for)
     values |= _from_environ(environ)
     values |= {name: value for name, value in flags.items() if value is not None}
     return _checked(values, where="a flag")

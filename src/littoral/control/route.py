@@ -176,6 +176,8 @@ class Gate:
         presented = request.headers.get("x-api-key", "")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
+            if presented not in {"", token.strip()}:
+                raise InvalidInput("Authorization and x-api-key carry different keys")
             presented = token.strip()
         if not presented:
             raise Unauthenticated("send a key: 'Authorization: Bearer lit-sk-...' or 'x-api-key'")

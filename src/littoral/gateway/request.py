@@ -25,7 +25,7 @@ _Cap: TypeAlias = Annotated[int, Meta(ge=1, le=10_000_000)]
 _Penalty: TypeAlias = Annotated[float, Meta(ge=-2, le=2)]
 _Seed: TypeAlias = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 _Stops: TypeAlias = Annotated[list[str], Meta(max_length=16)]
-_Raws: TypeAlias = Annotated[list[Raw], Meta(max_length=MAX_ITEMS)]
+_Objects: TypeAlias = Annotated[list[dict[str, Raw]], Meta(max_length=MAX_ITEMS)]
 
 
 class StreamOptions(Struct, omit_defaults=True):
@@ -48,7 +48,7 @@ class Message(Struct, omit_defaults=True):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Raw = Raw()
     name: str | None = None
-    tool_calls: _Raws | None = None
+    tool_calls: _Objects | None = None
     tool_call_id: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None

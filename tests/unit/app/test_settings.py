@@ -95,6 +95,8 @@ def test_text_becomes_the_type_of_its_setting() -> None:
 def test_a_file_that_was_asked_for_must_exist_and_be_toml(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no settings file"):
         load({}, HOME, tmp_path / "none.toml")
+    with pytest.raises(InvalidInput, match="no settings file"):
+        load({}, HOME | {"LITTORAL_CONFIG": str(tmp_path / "none.toml")})
     with pytest.raises(InvalidInput, match="cannot be read"):
         load({}, HOME, file_of(tmp_path, "port = = 1"))
 

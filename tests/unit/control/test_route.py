@@ -88,6 +88,8 @@ def test_every_route_has_a_reviewed_policy(site):
 def test_a_key_may_come_as_x_api_key(site):
     headers = {"x-api-key": site.admin}
     assert site.call("GET", "/status", key="", headers=headers).status_code == 200
+    assert site.call("GET", "/status", headers=headers).status_code == 200
+    assert site.call("GET", "/status", key="other", headers=headers).status_code == 400
 
 
 def test_refusals_of_a_known_and_an_unknown_key_look_the_same(site):

@@ -1,9 +1,9 @@
 """Resources as people write them: YAML files of bounded size, several documents each."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import yaml
 
@@ -17,6 +17,17 @@ FIELDS = ("kind", "metadata", "spec", "version", "created_us", "updated_us")
 
 class Loader(yaml.SafeLoader):
     """Safe values only; anchors are refused, since a small file of them can fill the memory."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002  PyYAML's signature
+        """Refuse a name that is there twice, else as before."""
+        seen: set[str] = set()
+        for key, _ in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
+            name = cast("str", key.value)
+            if isinstance(key, yaml.ScalarNode) and name in seen:
+                raise yaml.YAMLError(f"{name!r} is there twice")
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(name)
+        return super().construct_mapping(node, deep=deep)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Refuse aliases, else as before."""
@@ -70,7 +81,7 @@ def parse(text: str, *, name: str) -> list[dict[str, object]]:
     """
     try:
         values = cast("list[object]", list(yaml.load_all(text, Loader)))
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         told = " ".join(str(error).split()) or type(error).__name__
         raise InvalidInput(f"{name}: not YAML: {told}") from None
     return [

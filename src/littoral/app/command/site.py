@@ -47,13 +47,24 @@ def admin(reach: Reach) -> Admin:
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not url.isascii() or not url.isprintable() or " " in url:
         raise InvalidInput(f"--url {url!r} must look like https://host or http://127.0.0.1:8080")
     return url.rstrip("/").removesuffix("/v1")
 
 
 def _key(reach: Reach, file: Path | None) -> str:
+    key = _given_key(reach, file)
+    if not key.isascii() or not key.isprintable():
+        raise InvalidInput("the API key is not one line of plain letters: check what --key names")
+    return key
+
+
+def _given_key(reach: Reach, file: Path | None) -> str:
     if reach.key is not None:
         return reach.key.strip()
     given = environment().get("LITTORAL_KEY_FILE")

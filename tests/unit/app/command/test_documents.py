@@ -43,6 +43,8 @@ def test_a_folder_is_read_by_name_and_only_its_yaml_and_json(tmp_path):
         ("kind: Model\nmetadata: {name: a}\nspek: {}", "unknown field 'spek'"),
         ("kind: Model\nmetadata: {name: &a x, b: *a}", "aliases"),
         ("kind: !!python/object:os.system x", "not YAML"),
+        ("kind: Model\nkind: Project\nmetadata: {name: a}", "'kind' is there twice"),
+        ("kind: Model\nmetadata: {name: a}\nspec: {n: %s}" % ("9" * 5000), "not YAML"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(text, told):

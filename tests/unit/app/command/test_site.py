@@ -28,10 +28,29 @@ def test_a_key_may_stand_in_a_file(tmp_path, monkeypatch):
         target(Reach(url="https://far.example"))
 
 
-@pytest.mark.parametrize("url", ["far.example", "ftp://x", "http://", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "far.example",
+        "ftp://x",
+        "http://",
+        "",
+        "http://[::1",
+        "http://h:99999",
+        "http://a b",
+        "http://é",
+    ],
+)
 def test_an_address_must_be_one(url):
     with pytest.raises(InvalidInput, match="must look like"):
         target(Reach(url=url, key="k"))
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "one\nother"])
+def test_a_key_must_be_one_line_of_ascii_and_is_not_repeated(key):
+    with pytest.raises(InvalidInput, match="one line") as caught:
+        target(Reach(url="https://far.example", key=key))
+    assert key not in caught.value.message
 
 
 def test_nothing_running_says_how_to_start(tmp_path):
