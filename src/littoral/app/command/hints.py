@@ -43,7 +43,12 @@ def command(words: str, settings: Settings, environ: Mapping[str, str]) -> str:
 def curl(url: str, key_file: Path, model: str) -> str:
     """A first request for a shell; the key is read from its file."""
     body = json.dumps(
-        {"model": model, "messages": [{"role": "user", "content": PROMPT}]}, ensure_ascii=False
+        {
+            "model": model,
+            "temperature": 0,
+            "messages": [{"role": "user", "content": PROMPT}],
+        },
+        ensure_ascii=False,
     )
     return (
         f"curl {url}/v1/chat/completions "

@@ -68,3 +68,4 @@ def test_the_curl_line_reads_the_key_from_its_file(tmp_path):
     line = curl("http://127.0.0.1:1", tmp_path / "a b", "it's")
     assert f"$(cat '{tmp_path}/a b')" in line
     assert line.startswith("curl http://127.0.0.1:1/v1/chat/completions ")
+    assert '"temperature": 0' in line
