@@ -119,42 +119,11 @@ class OutboxFile:
 
         def insert() -> None:
             self._world.failpoints.hit("outbox.begin")
-            ends.extend(self._insert(connection, groups))
+            ends.extend(_insert(connection, groups, self.last))
 
         transact(connection, insert)
         self.last = ends[-1] if ends else self.last
         self._world.failpoints.hit("outbox.committed")
-        return ends
-
-    def _insert(
-        self, connection: apsw.Connection, groups: Sequence[Sequence[UsageRecord]]
-    ) -> list[int]:
-        """Insert all in one go; where one is known already, number the others one by one."""
-        records = [record for group in groups for record in group]
-        rows = [
-            (number, record.request, record.attempt, body.pack(record))
-            for number, record in enumerate(records, self.last + 1)
-        ]
-        run(connection, "savepoint batch")
-        try:
-            sqlite.run_many(connection, INSERT, rows)
-        except apsw.ConstraintError:
-            run(connection, "rollback to batch")
-            return self._insert_singly(connection, groups)
-        finally:
-            run(connection, "release batch")
-        return [self.last + end for end in accumulate(len(group) for group in groups)]
-
-    def _insert_singly(
-        self, connection: apsw.Connection, groups: Sequence[Sequence[UsageRecord]]
-    ) -> list[int]:
-        last, ends = self.last, list[int]()
-        for group in groups:
-            for record in group:
-                row = (last + 1, record.request, record.attempt, body.pack(record))
-                run(connection, INSERT_NEW, row)
-                last += connection.changes()
-            ends.append(last)
         return ends
 
     def read(self, after: int, limit: int) -> list[StoredRecord]:
@@ -326,6 +295,42 @@ class OutboxFile:
         self._world.sink.emit(
             Event(at_us=at, level="error", subject="outbox", code=code, message=message)
         )
+
+
+def _insert(
+    connection: apsw.Connection, groups: Sequence[Sequence[UsageRecord]], last: int
+) -> list[int]:
+    """Insert all in one go; where one is known already, number the others one by one.
+
+    Any other error may have ended the transaction, and the savepoint with it.
+    """
+    records = [record for group in groups for record in group]
+    rows = [
+        (number, record.request, record.attempt, body.pack(record))
+        for number, record in enumerate(records, last + 1)
+    ]
+    run(connection, "savepoint batch")
+    try:
+        sqlite.run_many(connection, INSERT, rows)
+        ends = [last + end for end in accumulate(len(group) for group in groups)]
+    except apsw.ConstraintError:
+        run(connection, "rollback to batch")
+        ends = _insert_singly(connection, groups, last)
+    run(connection, "release batch")
+    return ends
+
+
+def _insert_singly(
+    connection: apsw.Connection, groups: Sequence[Sequence[UsageRecord]], last: int
+) -> list[int]:
+    ends: list[int] = []
+    for group in groups:
+        for record in group:
+            row = (last + 1, record.request, record.attempt, body.pack(record))
+            run(connection, INSERT_NEW, row)
+            last += connection.changes()
+        ends.append(last)
+    return ends
 
 
 def _int(value: sqlite.Value) -> int:

@@ -12,6 +12,7 @@ import pytest
 
 from littoral.domain.errors import StorageFull, Unavailable
 from littoral.domain.units import Bytes
+from littoral.stores import sqlite
 from littoral.stores.outbox_file import Tuning
 from littoral.testing.failpoints import Crash
 from littoral.testing.faults import Faults
@@ -107,6 +108,19 @@ async def test_a_full_disk_refuses_that_append_and_nothing_is_half_written(bench
         faults.fail.clear()
         assert await outbox.append([usage_record(4)]) == 2
     assert bench.sink.events == []
+
+
+async def test_a_full_disk_that_ends_the_transaction_is_said_as_such(bench, monkeypatch):
+    def full(connection: apsw.Connection, *_args: object) -> None:
+        connection.execute("rollback")  # as SQLite may
+        raise apsw.FullError("injected")
+
+    async with bench.open() as outbox:
+        monkeypatch.setattr(sqlite, "run_many", full)
+        with pytest.raises(StorageFull):
+            await outbox.append([usage_record(1)])
+        monkeypatch.undo()
+        assert await outbox.append([usage_record(1)]) == 1
 
 
 async def test_of_a_group_on_a_full_disk_each_append_is_tried_alone(bench, faults: Faults):
