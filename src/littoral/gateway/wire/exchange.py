@@ -127,8 +127,7 @@ class Exchange(Account):
         pool = worker.pool(place)
         engine = pool.pop(now)
         if engine is None:
-            timeout_s = max(min(1.0, 0.3 * left_s), 0.05)
-            engine = pool.dial(self, message, timeout_s=timeout_s)
+            engine = pool.dial(self, message, timeout_s=max(min(1.0, 0.3 * left_s), 0.05))
         else:
             engine.send(self, message)
         self._engine = engine

@@ -148,6 +148,7 @@ class Gateway:
         if self._ticks % PULSE_TICKS == 0:
             self._link.pulse()
         if worker.draining:
+            worker.batch.flush()
             late = worker.now >= self._stop_by
             if late:
                 self._cut_all(_STOPPING)

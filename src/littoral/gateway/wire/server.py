@@ -283,12 +283,9 @@ class Client(asyncio.Protocol):
 
     def hold(self, *, stop: bool) -> None:
         """Read the client no faster than its body can go on."""
-        if self._transport.is_closing():
-            return
-        if stop:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
+        transport = self._transport
+        if not transport.is_closing():
+            (transport.pause_reading if stop else transport.resume_reading)()
 
 
 def _method(method: bytes) -> Refusal:
