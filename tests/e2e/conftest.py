@@ -174,9 +174,11 @@ class Site:
         made: dict[str, Any] = {}
 
         def make() -> bool:
-            status, answer = self.request(
-                "POST", "/api/v1/keys", {"name": "load", "scopes": ["infer"]}
-            )
+            body = {"name": "load", "scopes": ["infer"]}
+            try:
+                status, answer = self.request("POST", "/api/v1/keys", body)
+            except (OSError, HTTPException):
+                return False
             made.update(answer or {})
             return status in {200, 201}
 
