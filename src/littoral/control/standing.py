@@ -125,7 +125,7 @@ def _why_pending(spec: DeploymentSpec, scene: Scene, said: Fit | None) -> str:
     if waiting:
         return waiting
     if not any(_here(node) for node in scene.nodes):
-        return "no node is connected"
+        return "no node is connected yet"
     if said is not None and not said.fits:
         return f"the model does not fit the memory: {said.advice}"
     return "the node is starting it"

@@ -114,7 +114,7 @@ def test_why_a_deployment_is_not_ready_is_said_in_a_sentence(site, given):
         "smol@1 is being fetched: 0 MB",
         "smol@1 is being checked",
         "smol@1 could not be fetched: x",
-        "no node is connected",
+        "no node is connected yet",
         "the node is starting it",
     ]
 
@@ -147,7 +147,7 @@ def test_endpoints_of_a_silent_node_do_not_count(site, given):
     site.clock.advance(60)
     assert (deployment(site)["phase"], deployment(site)["why"]) == (
         "pending",
-        "no node is connected",
+        "no node is connected yet",
     )
 
 

@@ -86,7 +86,7 @@ def serve(shown: Screen, control: Admin, *, model: str, engine: EngineKind) -> s
         wanted = model
         if engine == "llama_cpp":
             wanted = obtain.request(control, model, name=None, sha256=None)
-            obtain.say_fit(shown, obtain.follow(control, wanted, shown=shown).fit)
+            obtain.say_arrived(shown, obtain.follow(control, wanted, shown=shown))
         control.apply([deploy.document(wanted, name, deploy.Wanted(engine=engine))])
     return wait_ready(control, name, shown=shown, timeout_s=LOAD_S).serves
 

@@ -42,9 +42,16 @@ def logs(
     shown.json({"file": str(file), "lines": last})
     for line in last:
         shown.line(clean(line))
+    if not file.stat().st_size and not follow:
+        shown.note("logs.empty", name=file.stem, others=_others(folder, file))
     if follow and not reach.json:
         for line in added(file):
             shown.line(clean(line))
+
+
+def _others(folder: Path, file: Path) -> str:
+    filled = [each.stem for each in folder.glob("*.log") if each.stat().st_size and each != file]
+    return ", ".join(sorted(filled)) or "-"
 
 
 def _chosen(folder: Path, role: str, shown: Screen) -> Path | None:

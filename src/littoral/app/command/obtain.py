@@ -127,8 +127,15 @@ def follow(control: Admin, name: str, *, shown: Screen) -> VersionView:
     return view
 
 
-def say_fit(shown: Screen, fit: Fit | None) -> None:
-    """Say whether a model fits this machine, with the figures."""
+def say_arrived(shown: Screen, view: VersionView) -> None:
+    """Say what to know of weights that are here: no chat template, and whether they fit."""
+    artefact = view.status.artefact if view.status else None
+    if artefact and not artefact.facts.has_chat_template and artefact.chat_template is None:
+        shown.note("pull.bare")
+    _say_fit(shown, view.fit)
+
+
+def _say_fit(shown: Screen, fit: Fit | None) -> None:
     if fit is None:
         return
     need = size(fit.weights + fit.cache + fit.overhead)

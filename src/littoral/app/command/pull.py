@@ -44,6 +44,6 @@ def pull(
             shown.warn("")
             shown.note("pull.kept", command=again)
             return 130
-        obtain.say_fit(shown, view.fit)
+        obtain.say_arrived(shown, view)
         shown.json(plain(view))
     return 0

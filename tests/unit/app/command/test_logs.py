@@ -19,6 +19,16 @@ def test_no_log_yet_is_said(run, tmp_path):
     assert "no log yet" in run("logs", "--data-dir", str(tmp_path)).err
 
 
+def test_an_empty_log_says_so_and_names_those_that_are_not(run, tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for name, text in {"supervisor": "", "control": "", "node": "x\n"}.items():
+        (folder / f"{name}.log").write_text(text)
+    said = run("logs", "--data-dir", str(tmp_path))
+    assert said.out == ""
+    assert "supervisor has logged nothing yet. Other logs: node\n" in said.err
+
+
 def test_the_tail_of_nothing_is_nothing(tmp_path):
     file = tmp_path / "x.log"
     file.write_text("")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from littoral.domain.endpoint import Fit
@@ -72,6 +74,17 @@ def test_pulling_a_catalogue_name_shows_progress_then_size_and_fit(call, catalog
     assert "Fits: needs 237 MB of 2.0 GB free memory (4 slots, context 2,048)" in said.err
     sent = catalogue.bodies("POST /api/v1/models/small/pull")
     assert sent == [{"version": None, "catalogue": "small"}]
+
+
+@pytest.mark.parametrize("given", [None, "{{ messages }}"], ids=["none", "declared"])
+def test_weights_without_a_chat_template_are_said_to_be_so(call, catalogue, given):
+    bare = replace(ARTEFACT, facts=replace(FACTS, has_chat_template=False), chat_template=given)
+    version = READY.versions[0]
+    version = replace(version, status=replace(version.status, artefact=bare))
+    catalogue.on("POST /api/v1/models/small/pull", PENDING)
+    catalogue.on("GET /api/v1/models/small", replace(READY, versions=(version,)))
+    said = call("models", "pull", "small")
+    assert ("no chat template" in said.err) == (given is None)
 
 
 def test_a_present_model_is_not_said_to_be_fetched(call, catalogue):
