@@ -47,6 +47,7 @@ class Tally:
 def run(
     site,
     *,
+    key: str,
     requests: int,
     models: list[str],
     threads: int = 12,
@@ -55,7 +56,6 @@ def run(
     pause_s: float = 0.0,
 ) -> Tally:
     """Send a seeded mixture: whole, streamed, and streamed then cancelled half way."""
-    key = site.load_key()
     tally, lock, numbers = Tally(), threading.Lock(), itertools.count()
 
     def work(worker: int) -> None:

@@ -46,11 +46,18 @@ def test_two_hundred_kills_lose_and_double_nothing(make_site, role):
     site = make_site(environ={"LITTORAL_CRASH_LIMIT": "0", "LITTORAL_RESTART_MAX_S": "0.1"})
     site.deploy("steady", engine="fake", model="echo", options={"tpot_ms": 2})
     site.deploy("shaky", engine="fake", model="echo", options={"tpot_ms": 2})
+    key = site.load_key()
     nemesis = Nemesis(site, "engine:shaky" if role == "engine" else role)
     nemesis.start()
     until = nemesis.done.is_set
     tally = load.run(
-        site, requests=10**9, models=["steady", "shaky"], threads=4, until=until, pause_s=0.02
+        site,
+        key=key,
+        requests=10**9,
+        models=["steady", "shaky"],
+        threads=4,
+        until=until,
+        pause_s=0.02,
     )
     nemesis.join()
     rows = site.ledger()
@@ -58,6 +65,7 @@ def test_two_hundred_kills_lose_and_double_nothing(make_site, role):
     print(f"\n{role}: {nemesis.kills} kills, {len(whole)} whole, {len(cut)} cut, {len(rows)} rows")
     assert not nemesis.stuck
     assert nemesis.kills >= KILLS
+    assert len(whole) > KILLS
     assert load.compare(tally, rows) == []
     if role == "engine":
         assert not tally.unanswered()

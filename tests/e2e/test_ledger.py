@@ -38,11 +38,11 @@ def test_the_ledger_equals_what_clients_received(make_site, tmp_path):
     """10,000 requests with cancels while processes are killed: every token is booked once."""
     site = make_site(environ={"LITTORAL_CRASH_LIMIT": "0", "LITTORAL_RESTART_MAX_S": "1"})
     serve_tiny(site, tmp_path, "tiny-a", "tiny-b")
-    stop, kills = threading.Event(), {}
+    key, stop, kills = site.load_key(), threading.Event(), {}
     roles = ("gateway", "control", "node", "engine")
     nemesis = threading.Thread(target=killer, args=(site, roles, stop, kills))
     nemesis.start()
-    tally = load.run(site, requests=10_000, models=["tiny-a", "tiny-b"])
+    tally = load.run(site, key=key, requests=10_000, models=["tiny-a", "tiny-b"])
     stop.set()
     nemesis.join()
     rows = site.ledger()
@@ -59,7 +59,7 @@ def test_the_comparison_finds_a_lost_and_a_doubled_row(make_site, tmp_path):
     """The check itself can fail: take one row away, double another, change a count."""
     site = make_site()
     serve_tiny(site, tmp_path, "tiny-a")
-    tally = load.run(site, requests=60, models=["tiny-a"])
+    tally = load.run(site, key=site.load_key(), requests=60, models=["tiny-a"])
     rows = site.ledger()
     assert load.compare(tally, rows) == []
     mine = next(r for r in rows if r["request"] in tally.complete())
