@@ -270,8 +270,11 @@ def _check_ranges(settings: Settings) -> None:
     longest = os.fsencode(settings.path(LONGEST_SOCKET))
     if len(longest) > SOCKET_PATH_LIMIT:
         room = SOCKET_PATH_LIMIT - len(LONGEST_SOCKET) - 1
+        length = len(longest) - len(LONGEST_SOCKET) - 1
         raise InvalidInput(
-            f"data_dir is too long for the sockets in it: at most {room} bytes", param="data_dir"
+            f"data_dir is too long for the sockets in it: {length} bytes, at most {room}; "
+            "choose a shorter one: --data-dir or LITTORAL_DATA_DIR",
+            param="data_dir",
         )
     _check_host(settings)
 
