@@ -27,8 +27,8 @@ class Nemesis(threading.Thread):
         rng = random.Random(11)
         try:
             while self.kills < KILLS:
+                threading.Event().wait(rng.uniform(0.05, 0.4))
                 self.kills += self.site.kill(self.victim) is not None
-                threading.Event().wait(rng.uniform(0.05, 0.3))
                 self.site.wait_for(self.whole, f"life after {self.victim}")
         except TimeoutError as late:
             self.stuck = str(late)
