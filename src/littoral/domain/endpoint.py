@@ -10,7 +10,24 @@ from littoral.domain.units import Bytes, Seconds, Tokens
 
 EndpointState: TypeAlias = Literal["starting", "ready", "draining", "degraded", "failed"]
 Capability: TypeAlias = Literal[
-    "chat", "completions", "stream", "tools", "json_schema", "logprobs", "many_choices"
+    "chat",
+    "completions",
+    "stream",
+    "tools",
+    "json_schema",
+    "logprobs",
+    "many_choices",
+    "embeddings",
+    "rerank",
+    "score",
+    "moderations",
+    "transcriptions",
+    "translations",
+    "speech",
+    "tokenize",
+    "count_tokens",
+    "grammar",
+    "lora",
 ]
 
 
@@ -29,7 +46,11 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A candidate of one deployment and its present state."""
+    """A candidate of one deployment and its present state.
+
+    ``paths`` has, by operation, the paths at the engine that differ from ``address.base`` and the
+    operation's own.
+    """
 
     id: EndpointId
     deployment: DeploymentName
@@ -47,6 +68,7 @@ class Endpoint:
     price_out: float = 0.0
     remote: bool = False
     reason: str = ""
+    paths: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,10 +20,11 @@ _STORY: Final = (
     b"HTTP/1.1 200 OK\r\n%bx-request-id: %b\r\nrequest-id: %b\r\nx-littoral-route: %b%b\r\n"
     b"x-littoral-predicted-ms: %d\r\nx-littoral-cost: %.9f\r\n%b"
 )
-STREAMED: Final = _STORY + STREAM + b"\r\n"
-"""Head of a stream: the date line, the id twice, route, reason, predicted ms, cost, more lines."""
-WHOLE: Final = _STORY + JSON + b"content-length: %d\r\n\r\n"
-"""Head of a reply that is not streamed: the same, and its length."""
+STREAMED: Final = _STORY + b"%b\r\n"
+"""Head of a stream: the date line, the id twice, route, reason, predicted ms, cost, more lines,
+and the lines of a stream."""
+WHOLE: Final = _STORY + b"content-type: %b\r\ncontent-length: %d\r\n\r\n"
+"""Head of a reply that is not streamed: the same, with its media type and its length at the end."""
 
 
 def line_of(status: int) -> bytes:

@@ -4,21 +4,18 @@ What an engine receives is what stands here, and nothing else: of a duplicate ke
 checked is the value that is sent, and fields that name other places (``api_base``) never leave.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from littoral.domain.errors import InvalidInput
-from littoral.gateway.refusal import Refusal, refuse
+from littoral.gateway.asked import Asked
+from littoral.gateway.body import Reader
+from littoral.gateway.refusal import Refusal
 from littoral.placement.filters import capability_mask
 
-MAX_DEPTH: Final = 64
 MAX_ITEMS: Final = 10_000
-DEFAULT_CAP: Final = 4096
-"""Most tokens of an answer where neither caller, deployment nor context bounds it."""
 
 _Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256)]
 _Cap: TypeAlias = Annotated[int, Meta(ge=1, le=10_000_000)]
@@ -117,17 +114,8 @@ class StrictCompletion(Completion, omit_defaults=True, kw_only=True, forbid_unkn
 
 Wanted: TypeAlias = Chat | Completion
 _ENCODE = msgspec.json.Encoder().encode
-_STRICT_CHAT = msgspec.json.Decoder(StrictChat).decode
-_LOOSE_CHAT = msgspec.json.Decoder(Chat).decode
-_STRICT_COMPLETION = msgspec.json.Decoder(StrictCompletion).decode
-_LOOSE_COMPLETION = msgspec.json.Decoder(Completion).decode
-_FIELDS = msgspec.json.Decoder(dict[str, Raw]).decode
 _MESSAGES = msgspec.json.Decoder(list[dict[str, Raw]]).decode
-_ANYTHING = msgspec.json.Decoder().decode
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_NOT_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
-_PATH = re.compile(r" - at `\$\.?([^`]*)`$")
-_MISSING = re.compile(r"missing required field `([^`]*)`")
+_MESSAGE_FIELDS = frozenset(Message.__struct_fields__)
 
 CHAT = capability_mask(("chat",))
 COMPLETIONS = capability_mask(("completions",))
@@ -136,45 +124,55 @@ _TOOLS = capability_mask(("tools",))
 _SCHEMA = capability_mask(("json_schema",))
 _LOGPROBS = capability_mask(("logprobs",))
 _CHOICES = capability_mask(("many_choices",))
+_WITH_USAGE = StreamOptions(include_usage=True)
 
 
-class Asked(Struct, gc=False):
-    """A decoded request: its body, the fields that were dropped, and what it needs."""
-
-    body: Wanted
-    ignored: Sequence[str]
-    needs: int
-    streamed: bool
-    wants_usage: bool
+def _unknown_in_messages(fields: dict[str, Raw]) -> Sequence[str]:
+    inner = {name for message in _MESSAGES(fields["messages"]) for name in message}
+    return [f"messages[].{name}" for name in sorted(inner - _MESSAGE_FIELDS)]
 
 
-def read(data: bytes, *, chat: bool) -> Asked | Refusal:
-    """Decode a body.
-
-    Args:
-        data: The whole body.
-        chat: Whether it is a chat, else a completion.
-
-    Returns:
-        The request; or a refusal with the path of the field that is wrong in ``param``.
-    """
-    wrong = _damage(data)
-    if wrong is not None:
-        return wrong
-    try:
-        body: Wanted = _STRICT_CHAT(data) if chat else _STRICT_COMPLETION(data)
-    except msgspec.ValidationError:
-        return _read_loosely(data, chat=chat)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _refusal_of(error)
-    return _asked(body, ())
+_read_chat = Reader(StrictChat, Chat, _unknown_in_messages).read
+_read_completion = Reader(StrictCompletion, Completion).read
 
 
-def encode(body: Wanted, *, model: str, cap: int) -> bytes:
-    """Encode a body for an engine, under the engine's model name and with a cap on tokens.
+def read_chat(data: bytes) -> Asked | Refusal:
+    """Decode the body of a chat; a refusal has the path of the field that is wrong."""
+    found = _read_chat(data)
+    return found if isinstance(found, Refusal) else chat_asked(*found)
+
+
+def read_completion(data: bytes) -> Asked | Refusal:
+    """Decode the body of a completion; a refusal has the path of the field that is wrong."""
+    found = _read_completion(data)
+    if isinstance(found, Refusal):
+        return found
+    body, ignored = found
+    prompt = body.prompt
+    several = isinstance(prompt, list) and len(prompt) > 1 and not isinstance(prompt[0], int)
+    needs = COMPLETIONS | _CHOICES if several else COMPLETIONS
+    choices = len(prompt) if several else 1
+    return _asked(body, ignored, needs, cap=body.max_tokens, prompts=choices)
+
+
+def chat_asked(body: Chat, ignored: Sequence[str]) -> Asked:
+    """Say what a chat needs, whichever dialect it came in."""
+    cap = body.max_completion_tokens
+    needs = CHAT | _TOOLS if body.tools else CHAT
+    return _asked(body, ignored, needs, cap=body.max_tokens if cap is None else cap)
+
+
+def encode(asked: Asked, model: str, cap: int) -> bytes:
+    """Encode a chat or completion for an engine.
 
     Usage is always asked for on streams: what was used is what is billed.
+
+    Args:
+        asked: From ``read_chat``, ``read_completion`` or ``chat_asked``.
+        model: The engine's name of the model.
+        cap: Most tokens of one choice.
     """
+    body: Wanted = asked.body  # pyright: ignore[reportAssignmentType]  these readers make no other
     body.model = model
     if isinstance(body, Chat) and body.max_completion_tokens is not None:
         body.max_completion_tokens = cap
@@ -186,96 +184,23 @@ def encode(body: Wanted, *, model: str, cap: int) -> bytes:
     return _ENCODE(body)
 
 
-def cap_of(body: Wanted, *, most: int | None, context: int, tokens_in: int) -> int:
-    """Return the most tokens an answer may have: the caller's wish within the deployment's cap."""
-    wish = body.max_tokens
-    if isinstance(body, Chat) and body.max_completion_tokens is not None:
-        wish = body.max_completion_tokens
-    if wish is not None:
-        return wish if most is None or wish < most else most
-    if most is not None:
-        return most
-    return max(context - tokens_in, context // 4, 1) if context else DEFAULT_CAP
-
-
-_WITH_USAGE = StreamOptions(include_usage=True)
-
-
-def _asked(body: Wanted, ignored: Sequence[str]) -> Asked:
+def _asked(
+    body: Wanted, ignored: Sequence[str], needs: int, *, cap: int | None, prompts: int = 1
+) -> Asked:
     streamed = body.stream is True
-    needs = CHAT if isinstance(body, Chat) else COMPLETIONS
     if streamed:
         needs |= _STREAM
-    if (body.n is not None and body.n > 1) or _is_many(body):
-        needs |= _CHOICES
+    choices = body.n
+    if choices is None:
+        choices = prompts
+    else:
+        choices *= prompts
+        if choices > prompts:
+            needs |= _CHOICES
     if body.response_format is not None and body.response_format.type == "json_schema":
         needs |= _SCHEMA
     if body.logprobs:
         needs |= _LOGPROBS
-    if isinstance(body, Chat) and body.tools:
-        needs |= _TOOLS
     options = body.stream_options
-    return Asked(
-        body, ignored, needs, streamed, options is not None and bool(options.include_usage)
-    )
-
-
-def _is_many(body: Wanted) -> bool:
-    """Whether a completion has several prompts, each of which gets a choice of its own."""
-    prompt = "" if isinstance(body, Chat) else body.prompt
-    return isinstance(prompt, list) and len(prompt) > 1 and not isinstance(prompt[0], int)
-
-
-def _damage(data: bytes) -> Refusal | None:
-    """What the decoder lets pass inside raw values: bad UTF-8, lone surrogates, great depth."""
-    if not data.isascii():
-        try:
-            data.decode()
-        except UnicodeDecodeError as error:
-            return refuse(InvalidInput, f"the body is not UTF-8 at byte {error.start}")
-    if b"\\u" in data and (b"\\ud" in data or b"\\uD" in data):
-        try:
-            _ANYTHING(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return _refusal_of(error)
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and too_deep(data):
-        return refuse(InvalidInput, f"the body is nested deeper than {MAX_DEPTH} levels")
-    return None
-
-
-def too_deep(data: bytes) -> bool:
-    """Whether JSON has more than ``MAX_DEPTH`` levels; malformed JSON may answer either way."""
-    rest = _STRING.sub(b"", data).translate(None, _NOT_BRACKETS)
-    for _ in range(MAX_DEPTH):
-        shorter = rest.replace(b"[]", b"").replace(b"{}", b"")
-        if len(shorter) == len(rest):
-            break
-        rest = shorter
-    return rest != b""
-
-
-def _read_loosely(data: bytes, *, chat: bool) -> Asked | Refusal:
-    """Decode once more, dropping unknown fields; their names go into the answer's head."""
-    try:
-        body: Wanted = _LOOSE_CHAT(data) if chat else _LOOSE_COMPLETION(data)
-        fields = _FIELDS(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _refusal_of(error)
-    known = body.__struct_fields__
-    ignored = [name for name in fields if name not in known]
-    if chat:
-        inner = {name for message in _MESSAGES(fields["messages"]) for name in message}
-        ignored += [f"messages[].{name}" for name in sorted(inner - _MESSAGE_FIELDS)]
-    return _asked(body, ignored)
-
-
-_MESSAGE_FIELDS = frozenset(Message.__struct_fields__)
-
-
-def _refusal_of(error: Exception) -> Refusal:
-    text = "the body is nested too deeply" if isinstance(error, RecursionError) else str(error)
-    path, missing = _PATH.search(text), _MISSING.search(text)
-    where = path[1] if path else ""
-    if missing:
-        where = f"{where}.{missing[1]}" if where else missing[1]
-    return refuse(InvalidInput, f"cannot read the body: {text}", param=where or None)
+    wants_usage = options is not None and bool(options.include_usage)
+    return Asked(body.model, body, ignored, needs, streamed, wants_usage, cap, choices)

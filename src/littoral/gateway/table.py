@@ -10,6 +10,7 @@ from littoral.domain.ids import EndpointId
 from littoral.domain.placement import Candidate
 from littoral.domain.project import KeyGrant
 from littoral.domain.snapshot import Snapshot
+from littoral.gateway.operation import heads_of
 from littoral.placement.decide import Row, row_of
 from littoral.placement.filters import CAPABILITIES
 from littoral.trust.limit import per_minute
@@ -73,7 +74,7 @@ class Place:
         self.in_flight = 0
         self.requests = 0
         self.route = f"{node}/{endpoint.id}; ".encode()
-        self.heads = (_head(endpoint, "/completions"), _head(endpoint, "/chat/completions"))
+        self.heads = heads_of(endpoint)
         self.names = f"\n{endpoint.serves}\n{endpoint.deployment}\n{endpoint.id}".encode()
         self.renew(endpoint, folded)
 
@@ -217,25 +218,13 @@ class Source:
 
 
 def _same_door(one: Endpoint, other: Endpoint) -> bool:
-    return (one.address, one.credential, one.serves, one.deployment) == (
+    return (one.address, one.credential, one.serves, one.deployment, one.paths) == (
         other.address,
         other.credential,
         other.serves,
         other.deployment,
+        other.paths,
     )
-
-
-def _head(endpoint: Endpoint, path: str) -> bytes:
-    """Everything of a request's head that never changes; the length follows."""
-    address = endpoint.address
-    if address is None:
-        return b""
-    host = address.tls or (f"[{address.host}]" if ":" in address.host else address.host)
-    lines = [f"POST {address.base}{path} HTTP/1.1", f"host: {host}:{address.port}"]
-    if endpoint.credential:
-        lines.append(f"authorization: Bearer {endpoint.credential}")
-    lines += ["content-type: application/json", "accept-encoding: identity", "content-length: "]
-    return "\r\n".join(lines).encode()
 
 
 def _row(endpoint: Endpoint, folded: Folded) -> Row:

@@ -7,19 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from littoral.gateway import request
+from littoral.gateway.asked import DEFAULT_CAP, cap_of
+from littoral.gateway.body import too_deep
 from littoral.gateway.refusal import Refusal
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 
 def read(body, *, chat=True):
-    return request.read(body if isinstance(body, bytes) else json.dumps(body).encode(), chat=chat)
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return request.read_chat(data) if chat else request.read_completion(data)
 
 
 def sent(body, *, chat=True, cap=9):
     asked = read(body, chat=chat)
     assert not isinstance(asked, Refusal), asked
-    return json.loads(request.encode(asked.body, model="inner", cap=cap))
+    return json.loads(request.encode(asked, "inner", cap))
 
 
 @pytest.mark.parametrize(
@@ -72,17 +75,17 @@ def test_damage_is_a_400(body):
 
 
 def test_depth_is_counted_outside_strings():
-    assert not request.too_deep(b'{"a":"' + b"[" * 99 + b'"}')
-    assert not request.too_deep(b"[" * 64 + b"]" * 64)
-    assert request.too_deep(b"[" * 65 + b"]" * 65)
-    assert not request.too_deep(b'{"a":[{"b":["\\"[["]},{}]}' * 1)
+    assert not too_deep(b'{"a":"' + b"[" * 99 + b'"}')
+    assert not too_deep(b"[" * 64 + b"]" * 64)
+    assert too_deep(b"[" * 65 + b"]" * 65)
+    assert not too_deep(b'{"a":[{"b":["\\"[["]},{}]}' * 1)
 
 
 def test_of_a_duplicate_key_the_value_that_was_checked_is_sent():
     body = b'{"model":"a","mod\\u0065l":"b","messages":[{"role":"user","content":"x"}]}'
     asked = read(body)
     assert asked.body.model == "b"
-    assert request.encode(asked.body, model="inner", cap=1).count(b'"model"') == 1
+    assert request.encode(asked, "inner", 1).count(b'"model"') == 1
 
 
 def test_unknown_fields_are_dropped_and_named_at_both_levels():
@@ -114,12 +117,12 @@ def test_the_cap_is_sent_in_the_field_that_was_used(field):
         (None, 20, 100, 20),
         (None, None, 100, 90),
         (None, None, 12, 3),
-        (None, None, 0, request.DEFAULT_CAP),
+        (None, None, 0, DEFAULT_CAP),
     ],
 )
 def test_caps(wish, most, context, cap):
-    body = read({**CHAT, "max_tokens": wish}).body
-    assert request.cap_of(body, most=most, context=context, tokens_in=10) == cap
+    asked = read({**CHAT, "max_tokens": wish})
+    assert cap_of(asked.cap, most=most, context=context, tokens_in=10) == cap
 
 
 def test_needs_follow_the_body():
@@ -162,7 +165,7 @@ def test_what_was_read_is_what_is_sent(content, extra, stop):
     if isinstance(asked, Refusal):
         assert asked.status == 400
         return
-    out = json.loads(request.encode(asked.body, model="inner", cap=1))
+    out = json.loads(request.encode(asked, "inner", 1))
     assert out["messages"] == body["messages"]
     assert out.get("stop") == stop
     assert out["model"] == "inner"

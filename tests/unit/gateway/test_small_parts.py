@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from littoral.domain import flight
+from littoral.gateway.route import CHAT_FLOW
 from littoral.gateway.settlement import OK, Flights
 from littoral.gateway.table import Retries
+from littoral.gateway.tally import whole
 from littoral.gateway.wheel import SPOKES, Wheel
-from littoral.gateway.wire.relay import MAX_EVENT, Events, first_error, whole
+from littoral.gateway.wire.relay import MAX_EVENT, Events, first_error
 
 HEADER = (0, OK, 0, 1, 0, 2, 3, 4, 5, 6, 7, 1.0, 2.0)
 
@@ -95,7 +97,7 @@ PIECE = b'data: {"choices":[{"delta":{"content":"x"}}]}'
 @given(cuts=st.lists(st.integers(0, 300), max_size=8))
 def test_events_are_passed_whole_and_counted_once_whatever_the_split(gap, cuts):
     raw = gap.join([PIECE] * 4) + gap
-    events, out, at = Events(hold=True, chat=True), b"", 0
+    events, out, at = Events(CHAT_FLOW, hold=True), b"", 0
     for cut in [*sorted(min(c, len(raw)) for c in cuts), len(raw)]:
         if raw[at:cut]:
             piece = events.take(raw[at:cut])
@@ -107,7 +109,7 @@ def test_events_are_passed_whole_and_counted_once_whatever_the_split(gap, cuts):
 
 
 def test_an_endless_event_is_refused():
-    events = Events(hold=False, chat=True)
+    events = Events(CHAT_FLOW, hold=False)
     assert events.take(b"x" * MAX_EVENT) == b""
     with pytest.raises(ValueError, match="over 1048576 bytes"):
         events.take(b"x")
@@ -125,13 +127,13 @@ def test_an_endless_event_is_refused():
     ],
 )
 def test_only_pieces_of_content_count(delta, count):
-    events = Events(hold=False, chat=True)
+    events = Events(CHAT_FLOW, hold=False)
     events.take(b'data: {"choices":[{"delta":%b}]}\n\n' % delta)
     assert events.tokens == count
 
 
 def test_usage_is_found_across_the_last_two_pieces():
-    events = Events(hold=False, chat=True)
+    events = Events(CHAT_FLOW, hold=False)
     detail = b'"prompt_tokens_details":{"cached_tokens":2}'
     events.take(
         b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,%b}}\n\n' % detail

@@ -1,9 +1,11 @@
 """OpenAI's shapes: error bodies, error events and lists of models."""
 
 from collections.abc import Sequence
+from typing import Final, final
 
 import msgspec
 
+from littoral.gateway import reply
 from littoral.gateway.refusal import Refusal
 
 _TYPES = {403: "permission_error", 429: "rate_limit_error"}
@@ -32,6 +34,18 @@ def error_body(refusal: Refusal, request: str) -> bytes:
 def error_event(refusal: Refusal, request: str) -> bytes:
     """Encode an error as a server-sent event: only such a frame makes clients raise."""
     return b"data: %b\n\n" % error_body(refusal, request)
+
+
+@final
+class OpenAI:
+    """The voice of OpenAI's API, which is also what engines speak."""
+
+    streams = reply.STREAM
+    error_body = staticmethod(error_body)
+    error_event = staticmethod(error_event)
+
+
+OPENAI: Final = OpenAI()
 
 
 def model_body(name: str, *, created: int) -> bytes:

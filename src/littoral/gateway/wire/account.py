@@ -4,16 +4,18 @@ from typing import Final
 
 from littoral.domain.flight import ESTIMATED, STREAMED, cost_of
 from littoral.gateway import reply
+from littoral.gateway.asked import Asked
 from littoral.gateway.choice import choose
 from littoral.gateway.refusal import Refusal
-from littoral.gateway.request import Asked
+from littoral.gateway.route import Route
 from littoral.gateway.settlement import OK
 from littoral.gateway.table import KeyRow, ModelRow, Place
-from littoral.gateway.wire.relay import Usage
+from littoral.gateway.tally import Usage
 from littoral.gateway.wire.worker import Worker
 from littoral.placement.decide import Verdict
 
 _U32: Final = 0xFFFF_FFFF
+MEDIA: Final = b"application/json"
 MOST_S: Final = 4294.0
 """Longest prediction that a slot can hold in microseconds, seconds."""
 
@@ -27,7 +29,7 @@ class Account:
     rid: bytes
     key: KeyRow
     body: bytes
-    chat: bool
+    route: Route
     total_s: float
     asked: Asked
     model: ModelRow
@@ -51,7 +53,7 @@ class Account:
             skip: Positions already tried, as bits.
         """
         model, expected = self.model, self.model.expected_out
-        cap = self.asked.body.max_tokens
+        cap = self.asked.cap
         if not skip:
             self._started = now
         verdict = choose(
@@ -178,7 +180,9 @@ class Account:
             verdict[5] if cost is None else cost,
             rest,
         )
-        return reply.STREAMED % story if length is None else reply.WHOLE % (*story, length)
+        if length is None:
+            return reply.STREAMED % (*story, self.route.voice.streams)
+        return reply.WHOLE % (*story, self.asked.media or MEDIA, length)
 
     @property
     def deadline(self) -> float:

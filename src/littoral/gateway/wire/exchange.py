@@ -3,23 +3,24 @@
 Every way out settles exactly once; the place's load and the flight's slot end there.
 """
 
-from typing import Final, Protocol
+from typing import Final
 
 from littoral.domain.errors import DeadlinePassed, InvalidInput, Overloaded, UpstreamFailed
-from littoral.gateway import admission, reply, request
-from littoral.gateway.dialect.openai import error_event
+from littoral.gateway import admission, reply
+from littoral.gateway.asked import cap_of
 from littoral.gateway.refusal import Refusal, refuse
+from littoral.gateway.route import Route
 from littoral.gateway.settlement import CANCELLED, FAILED, OK
 from littoral.gateway.table import KeyRow
-from littoral.gateway.wire.account import Account
-from littoral.gateway.wire.relay import MAX_REPLY, Events, first_error, whole
+from littoral.gateway.tally import whole
+from littoral.gateway.wire.answer import Answer, Asker
+from littoral.gateway.wire.relay import MAX_REPLY, Events, first_error
 from littoral.gateway.wire.upstream import Engine
 from littoral.gateway.wire.worker import Worker
 
 FIRST_BYTE_S: Final = 600.0
 SILENCE_S: Final = 120.0
 MAX_RETRIES: Final = 2
-_DONE_EVENT: Final = b"data: [DONE]\n\n"
 _EARLY: Final = refuse(UpstreamFailed, "the engine ended its answer too early")
 _BROKE: Final = refuse(UpstreamFailed, "the engine failed in the middle of its answer")
 _SILENT: Final = refuse(DeadlinePassed, "the engine fell silent, or the deadline passed")
@@ -28,30 +29,7 @@ INTERNAL: Final = Refusal(500, "internal", "something failed here; the request's
 _FULL: Final = refuse(Overloaded, "too many requests wait to be recorded", retry_after_s=1.0)
 
 
-class Asker(Protocol):
-    """The client's connection, as an exchange sees it."""
-
-    due: float
-
-    def write(self, data: bytes) -> None:
-        """Send."""
-        ...
-
-    def refuse(self, refusal: Refusal, rid: bytes) -> None:
-        """Answer with an error; the exchange is over."""
-        ...
-
-    def finished(self, *, close: bool) -> None:
-        """The exchange is over: go on with the next message, or close."""
-        ...
-
-    @property
-    def closing(self) -> bool:
-        """Whether the connection ends after this answer."""
-        ...
-
-
-class Exchange(Account):
+class Exchange(Answer):
     """The middle of the path: a client on one side, an engine on the other.
 
     Args:
@@ -61,9 +39,7 @@ class Exchange(Account):
         key: Whose it is, verified.
     """
 
-    _begun = False
     _engine: Engine | None = None
-    _events: Events | None = None
 
     def __init__(self, worker: Worker, client: Asker, rid: bytes, *, key: KeyRow) -> None:
         self._client = client
@@ -71,20 +47,20 @@ class Exchange(Account):
         self.rid = rid
         self.key = key
 
-    def admit(self, body: bytes, *, chat: bool, total_s: float) -> Refusal | None:
+    def admit(self, route: Route, body: bytes, *, total_s: float) -> Refusal | None:
         """Check, place and send; nothing is charged until the last check has passed.
 
         Args:
+            route: How the body is read, and how it is answered.
             body: As it came.
-            chat: Whether it is a chat, else a completion.
             total_s: The caller's deadline, seconds from now; ``inf`` for none.
         """
         worker, key = self._worker, self.key
-        asked = request.read(body, chat=chat)
+        asked = route.read(body)
         if isinstance(asked, Refusal):
             return asked
         tables = worker.source.tables
-        name = asked.body.model
+        name = asked.model
         model = tables.models.get(name) if key.may_infer and key.any_model else None
         if model is None:
             found = admission.find(tables, key, name)
@@ -95,7 +71,7 @@ class Exchange(Account):
         tat = admission.pace(key, int(now * 1e9))
         if isinstance(tat, Refusal):
             return tat
-        self.asked, self.model, self.chat, self.total_s = asked, model, chat, total_s
+        self.asked, self.model, self.route, self.total_s = asked, model, route, total_s
         self._tokens_in = len(body) // 4 or 1
         refusal = self.choose(now, 0)
         if refusal is not None:
@@ -115,13 +91,12 @@ class Exchange(Account):
 
     def start(self, now: float) -> None:
         """Send the request to its place, on a connection used before if there is one."""
-        place, worker, asked, chat = self.place, self._worker, self.asked, self.chat
-        body = asked.body
-        cap = request.cap_of(body, most=place.cap, context=place.context, tokens_in=self._tokens_in)
-        data = request.encode(body, model=place.model, cap=cap)
-        message = b"%b%d\r\n\r\n%b" % (place.heads[chat], len(data), data)
+        place, worker, asked, route = self.place, self._worker, self.asked, self.route
+        cap = cap_of(asked.cap, most=place.cap, context=place.context, tokens_in=self._tokens_in)
+        data = route.encode(asked, place.model, cap)
+        message = b"%b%d\r\n\r\n%b" % (place.heads[route.operation], len(data), data)
         if asked.streamed:
-            self._events = Events(hold=not asked.wants_usage, chat=chat)
+            self._begin_stream()
         left_s = self.deadline - now
         self._client.due = now + min(left_s, FIRST_BYTE_S)
         pool = worker.pool(place)
@@ -148,7 +123,7 @@ class Exchange(Account):
 
     def _read(self, engine: Engine) -> None:
         if engine.status == 200 and self._events is not None:
-            self._stream(engine, self._events)
+            self._flow(engine, self._events)
         elif engine.complete:
             self._answered(engine)
         elif engine.size > MAX_REPLY:
@@ -161,14 +136,18 @@ class Exchange(Account):
         if engine.reused and engine.fresh:
             self._engine = engine.pool.dial(self, engine.pending)
             return
-        if self._events is None and engine.status == 200 and whole(data := engine.take()):
+        if (
+            self._events is None
+            and engine.status == 200
+            and self.route.weigh(data := engine.take())
+        ):
             self._whole(data)
         elif self._events is not None and self._events.done:
             self._end_stream(self._events, b"")
         else:
             self._failed(reason)
 
-    def _stream(self, engine: Engine, events: Events) -> None:
+    def _flow(self, engine: Engine, events: Events) -> None:
         data = engine.take()
         try:
             out = events.take(data) if data else b""
@@ -186,15 +165,11 @@ class Exchange(Account):
         elif out:
             worker = self._worker
             worker.flights.count(self.slot, events.tokens)
-            self._relay(out)
             self._client.due = min(worker.now + SILENCE_S, self.deadline)
-
-    def _relay(self, out: bytes) -> None:
-        """Send one piece; the head goes with the first that is more than a comment."""
-        if self._begun:
-            self._client.write(reply.chunk(out))
-        elif b"data:" in out:
-            self._client.write(self._stream_head() + reply.chunk(out))
+            if self._stream is not None:
+                out = self._stream.take(out)
+            if out:
+                self._relay(out)
 
     def _end_stream(self, events: Events, out: bytes) -> None:
         """The engine ended its stream: settle, then let the last bytes go."""
@@ -202,12 +177,15 @@ class Exchange(Account):
             self._failed("its stream ended without an answer")
             return
         good = events.done or (events.finished and not events.failed)
-        if good and not events.done:
-            out += _DONE_EVENT
+        usage = events.usage()
+        if self._stream is not None:
+            out = self._stream.take(out) + (self._stream.end(usage) if good else b"")
+        elif good and not events.done:
+            out += self.route.flow.done + b"\n\n"
         head = b"" if self._begun else self._stream_head()
-        self.settle(OK if good else FAILED, events.usage(), events.tokens)
-        if not good and not events.failed:
-            out += error_event(_EARLY, self.rid.decode())
+        self.settle(OK if good else FAILED, usage, events.tokens)
+        if not good and (self._stream is not None or not events.failed):
+            out += self.route.voice.error_event(_EARLY, self.rid.decode())
         tail = reply.LAST_CHUNK if good else b""
         self._client.write(head + (reply.chunk(out) if out else b"") + tail)
         self._client.finished(close=self._client.closing or not good)
@@ -227,14 +205,19 @@ class Exchange(Account):
             self._failed(f"it answered with status {status}")
 
     def _whole(self, data: bytes) -> None:
-        found = whole(data)
+        route = self.route
+        found = route.weigh(data)
         if found is None or len(data) > MAX_REPLY:
             self._failed("its reply is no JSON object")
             return
-        cost = self.settle(OK, found.usage, len(data) // 4)
-        close = self._client.closing
-        self._client.write(self.head(cost, length=len(data), close=close) + data)
-        self._client.finished(close=close)
+        size = len(data)
+        if route.translator is not None:
+            try:
+                data = route.translator.whole(self.asked, data, self.rid.decode())
+            except ValueError as error:
+                self._failed(f"its reply cannot be read: {error}")
+                return
+        self._deliver(data, self.settle(OK, found.usage, size // 4))
 
     # other ends
 
@@ -281,22 +264,6 @@ class Exchange(Account):
             self.start(now)
             return
         self._refused(refuse(UpstreamFailed, f"endpoint {failed!r} failed: {reason}"))
-
-    def _refused(self, refusal: Refusal) -> None:
-        """Nothing was answered: book a failure without tokens, and say why."""
-        self.forgive()
-        self.settle(FAILED, None, 0)
-        self._client.refuse(refusal, self.rid)
-
-    def _break(self, refusal: Refusal) -> None:
-        """A stream that has begun ends with an error event, no [DONE] and no last chunk."""
-        self.settle(FAILED, None, self._events.tokens if self._events is not None else 0)
-        self._client.write(reply.chunk(error_event(refusal, self.rid.decode())))
-        self._client.finished(close=True)
-
-    def _stream_head(self) -> bytes:
-        self._begun = True
-        return self.head(None, length=None, close=self._client.closing)
 
     def _return_engine(self, engine: Engine) -> None:
         self._engine = None

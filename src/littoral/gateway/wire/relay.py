@@ -1,73 +1,14 @@
 """Relay: streams cut into whole events, counted, and what the engine says was used."""
 
-from typing import Annotated, Final
+from typing import Final
 
-import msgspec
-from msgspec import Meta, Struct
+from littoral.gateway.route import Flow
+from littoral.gateway.tally import Usage, whole
 
 MAX_EVENT: Final = 1024 * 1024
 MAX_REPLY: Final = 8 * 1024 * 1024
-DONE: Final = b"data: [DONE]"
 _USAGE: Final = b'"usage":{'
 _ERROR: Final = b'{"error"'
-_Count = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
-
-
-class Usage(Struct, gc=False):
-    """Tokens as the engine counted them."""
-
-    tokens_in: int
-    cached: int
-    tokens_out: int
-
-
-class _Details(Struct):
-    cached_tokens: _Count | None = None
-
-
-class _Usage(Struct):
-    prompt_tokens: _Count = 0
-    completion_tokens: _Count = 0
-    prompt_tokens_details: _Details | None = None
-
-
-class _Fault(Struct):
-    message: str = ""
-
-
-class _Reply(Struct):
-    usage: _Usage | None = None
-    error: _Fault | str | None = None
-
-
-_DECODE = msgspec.json.Decoder(_Reply).decode
-
-
-class Whole(Struct, gc=False):
-    """A reply that is not streamed, as far as we read it."""
-
-    usage: Usage | None
-    fault: str
-
-
-def whole(data: bytes) -> Whole | None:
-    """Read a reply's usage, or its error message; None where it is no JSON object."""
-    try:
-        reply = _DECODE(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    error = reply.error
-    fault = error.message if isinstance(error, _Fault) else error or ""
-    return Whole(_usage(reply), fault)
-
-
-def _usage(reply: _Reply) -> Usage | None:
-    used = reply.usage
-    if used is None:
-        return None
-    details = used.prompt_tokens_details
-    cached = (details.cached_tokens or 0) if details is not None else 0
-    return Usage(used.prompt_tokens, cached, used.completion_tokens)
 
 
 class Events:
@@ -78,16 +19,17 @@ class Events:
     is held back.
 
     Args:
+        flow: How this kind of stream is read.
         hold: Whether to hold the usage event back.
-        chat: Whether content stands in ``content``, else in ``text``.
     """
 
-    __slots__ = ("_carry", "_empty", "_hold", "_last", "_needle", "_previous", "tokens")
+    __slots__ = ("_carry", "_empty", "_flow", "_hold", "_last", "_needle", "_previous", "tokens")
 
-    def __init__(self, *, hold: bool, chat: bool) -> None:
+    def __init__(self, flow: Flow, *, hold: bool) -> None:
+        self._flow = flow
         self._hold = hold
-        self._needle = b'"content":"' if chat else b'"text":"'
-        self._empty = b'"content":""' if chat else b'"text":""'
+        self._needle = flow.needle
+        self._empty = flow.needle + b'"'
         self._carry = b""
         self._last = b""
         self._previous = b""
@@ -136,13 +78,13 @@ class Events:
     @property
     def done(self) -> bool:
         """Whether the engine said that it said everything."""
-        return self._last.rstrip().endswith(DONE)
+        return self._last.rstrip().endswith(self._flow.done)
 
     @property
     def finished(self) -> bool:
         """Whether a choice was given its reason to end."""
-        tail = self._previous + self._last
-        return b'"finish_reason":"' in tail or b'"finish_reason": "' in tail
+        tail, mark = self._previous + self._last, self._flow.finish
+        return mark in tail or mark.replace(b":", b": ") in tail
 
     @property
     def failed(self) -> bool:

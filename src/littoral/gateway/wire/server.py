@@ -3,13 +3,14 @@
 import asyncio
 from typing import Final, cast
 
-from littoral.domain.errors import UnknownModel, UnknownName
-from littoral.gateway import admission, head, reply
+from littoral.gateway import desk, head, reply
 from littoral.gateway.admission import KeyMemo
-from littoral.gateway.dialect import openai
+from littoral.gateway.dialect.openai import OPENAI
 from littoral.gateway.head import Headers, Known
-from littoral.gateway.refusal import Refusal, malformed, refuse
-from littoral.gateway.table import KeyRow, Tables
+from littoral.gateway.refusal import Refusal, malformed
+from littoral.gateway.route import ROUTES, Route
+from littoral.gateway.table import KeyRow
+from littoral.gateway.voice import Voice
 from littoral.gateway.wire.exchange import INTERNAL, Exchange
 from littoral.gateway.wire.intake import Intake, Message, Sink
 from littoral.gateway.wire.proxy import Passage
@@ -24,9 +25,7 @@ HIGH: Final = 1024 * 1024
 LOW: Final = 256 * 1024
 """Marks of the write buffer: above the high one the engine is read no further."""
 
-_CHAT: Final = {b"/v1/completions": False, b"/v1/chat/completions": True}
 _HEALTH: Final = frozenset({b"/healthz", b"/readyz"})
-_MODELS: Final = b"/v1/models"
 _SLOW: Final = malformed("the request did not arrive in time", status=408, code="timeout")
 
 
@@ -47,6 +46,7 @@ class Client(asyncio.Protocol):
         self._pending = b""
         self._keep = True
         self._busy = False
+        self._voice: Voice = OPENAI
         self.answering: Exchange | Passage | None = None
         self._memo = KeyMemo()
         self._spoke = -1
@@ -158,18 +158,22 @@ class Client(asyncio.Protocol):
     def _answer_to(self, message: Message) -> None:
         self._keep = message.keep
         self._busy = True
+        self._voice = OPENAI
         if message.refusal is not None:
             self._worker.counters["malformed"] += 1
             self.refuse(message.refusal, self._worker.request_id())
         elif isinstance(message.sink, Passage):
             self.answering = message.sink
             message.sink.start()
-        elif message.url in _CHAT:
-            self._infer(message)
         else:
-            self._inform(message)
+            route = ROUTES.get(message.url) or ROUTES.get(message.url.partition(b"?")[0])
+            if route is None:
+                self._inform(message)
+            else:
+                self._infer(route, message)
 
-    def _infer(self, message: Message) -> None:
+    def _infer(self, route: Route, message: Message) -> None:
+        self._voice = route.voice
         rid = self._worker.request_id()
         key = self._key_of(message.known)
         if isinstance(key, Refusal):
@@ -181,12 +185,12 @@ class Client(asyncio.Protocol):
         elif isinstance(total_s, Refusal):
             self.refuse(total_s, rid)
         else:
-            self._begin(Exchange(self._worker, self, rid, key=key), message, total_s)
+            exchange = self.answering = Exchange(self._worker, self, rid, key=key)
+            self._begin(exchange, route, message.body, total_s=total_s)
 
-    def _begin(self, exchange: Exchange, message: Message, total_s: float) -> None:
-        self.answering = exchange
+    def _begin(self, exchange: Exchange, route: Route, body: bytes, *, total_s: float) -> None:
         try:
-            refusal = exchange.admit(message.body, chat=_CHAT[message.url], total_s=total_s)
+            refusal = exchange.admit(route, body, total_s=total_s)
         except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
             self._worker.fault(error)
             refusal = INTERNAL
@@ -206,14 +210,10 @@ class Client(asyncio.Protocol):
             good = url == b"/healthz" or worker.ready
             self._answer(200 if good else 503, b"", b"")
             return
-        if url != _MODELS and not url.startswith(_MODELS + b"/"):
-            name = url.decode("ascii", "replace")
-            self.refuse(refuse(UnknownName, f"nothing is served at {name!r}"), rid)
-            return
-        key = self._key_of(message.known)
+        key = self._key_of(message.known) if desk.serves(url) else desk.nothing(url)
         if not isinstance(key, Refusal) and message.method != b"GET":
             key = _method(message.method)
-        body = key if isinstance(key, Refusal) else _models(worker.source.tables, key, url)
+        body = key if isinstance(key, Refusal) else desk.models(worker.source.tables, key, url)
         if isinstance(body, Refusal):
             self.refuse(body, rid)
         else:
@@ -230,7 +230,7 @@ class Client(asyncio.Protocol):
         self._transport.close()
 
     def refuse(self, refusal: Refusal, rid: bytes) -> None:
-        """Answer with an error in OpenAI's shape."""
+        """Answer with an error, as the route's dialect says it."""
         if refusal.close:
             self._keep = False
         fields = reply.JSON + b"x-request-id: %b\r\nrequest-id: %b\r\n" % (rid, rid)
@@ -238,7 +238,7 @@ class Client(asyncio.Protocol):
             wait_ms = max(int(refusal.retry_after_s * 1000), 1)
             fields += b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (-(-wait_ms // 1000), wait_ms)
         self._worker.counters[refusal.code] += 1
-        self._answer(refusal.status, fields, openai.error_body(refusal, rid.decode()))
+        self._answer(refusal.status, fields, self._voice.error_body(refusal, rid.decode()))
 
     def _answer(self, status: int, fields: bytes, body: bytes) -> None:
         close = self.closing
@@ -292,14 +292,3 @@ def _method(method: bytes) -> Refusal:
     name = method.decode("ascii", "replace")
     message = f"{name} is not served at this path"
     return Refusal(405, "method_not_allowed", message)
-
-
-def _models(tables: Tables, key: KeyRow, url: bytes) -> bytes | Refusal:
-    names = admission.usable(tables, key)
-    if url == _MODELS:
-        return openai.models_body(names, created=tables.created)
-    name = url[len(_MODELS) + 1 :].decode("ascii", "replace")
-    if name in names:
-        return openai.model_body(name, created=tables.created)
-    known = ", ".join(names[:50]) or "none"
-    return refuse(UnknownModel, f"no model named {name!r}; this key may use: {known}")

@@ -1,0 +1,37 @@
+"""Asked: a decoded request, as every step after the reading sees it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+DEFAULT_CAP: Final = 4096
+"""Most tokens of an answer where neither caller, deployment nor context bounds it."""
+
+
+class Asked(Struct, gc=False):
+    """A request of any dialect: what it names, what it needs, and how it wants its answer.
+
+    ``body`` is the engine's request before it is encoded, known in full only to the route that read
+    it. ``cap`` is the caller's bound on the tokens of one choice, ``media`` the ``content-type`` of
+    an answer that is no JSON.
+    """
+
+    model: str
+    body: Struct
+    ignored: Sequence[str]
+    needs: int
+    streamed: bool = False
+    wants_usage: bool = False
+    cap: int | None = None
+    choices: int = 1
+    media: bytes = b""
+
+
+def cap_of(wish: int | None, *, most: int | None, context: int, tokens_in: int) -> int:
+    """Return the most tokens an answer may have: the caller's wish within the deployment's cap."""
+    if wish is not None:
+        return wish if most is None or wish < most else most
+    if most is not None:
+        return most
+    return max(context - tokens_in, context // 4, 1) if context else DEFAULT_CAP

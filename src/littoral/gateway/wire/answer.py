@@ -1,0 +1,79 @@
+"""Answer: what the client of one request hears, in its route's dialect."""
+
+from typing import Protocol
+
+from littoral.gateway import reply
+from littoral.gateway.refusal import Refusal
+from littoral.gateway.settlement import FAILED
+from littoral.gateway.voice import Stream
+from littoral.gateway.wire.account import Account
+from littoral.gateway.wire.relay import Events
+
+
+class Asker(Protocol):
+    """The client's connection, as an exchange sees it."""
+
+    due: float
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        ...
+
+    def refuse(self, refusal: Refusal, rid: bytes) -> None:
+        """Answer with an error; the exchange is over."""
+        ...
+
+    def finished(self, *, close: bool) -> None:
+        """The exchange is over: go on with the next message, or close."""
+        ...
+
+    @property
+    def closing(self) -> bool:
+        """Whether the connection ends after this answer."""
+        ...
+
+
+class Answer(Account):
+    """The client's side of an exchange; each way to end it settles first."""
+
+    _client: Asker
+    _begun = False
+    _events: Events | None = None
+    _stream: Stream | None = None
+
+    def _begin_stream(self) -> None:
+        asked, route = self.asked, self.route
+        if route.translator is None:
+            self._events = Events(route.flow, hold=not asked.wants_usage)
+        else:
+            self._events = Events(route.flow, hold=False)
+            self._stream = route.translator.stream(asked, self.rid.decode())
+
+    def _relay(self, out: bytes) -> None:
+        """Send one piece; the head goes with the first that is more than a comment."""
+        if self._begun:
+            self._client.write(reply.chunk(out))
+        elif self._stream is not None or b"data:" in out:
+            self._client.write(self._stream_head() + reply.chunk(out))
+
+    def _deliver(self, data: bytes, cost: float) -> None:
+        close = self._client.closing
+        self._client.write(self.head(cost, length=len(data), close=close) + data)
+        self._client.finished(close=close)
+
+    def _stream_head(self) -> bytes:
+        self._begun = True
+        return self.head(None, length=None, close=self._client.closing)
+
+    def _refused(self, refusal: Refusal) -> None:
+        """Nothing was answered: book a failure without tokens, and say why."""
+        self.forgive()
+        self.settle(FAILED, None, 0)
+        self._client.refuse(refusal, self.rid)
+
+    def _break(self, refusal: Refusal) -> None:
+        """A stream that has begun ends with an error event, no [DONE] and no last chunk."""
+        self.settle(FAILED, None, self._events.tokens if self._events is not None else 0)
+        event = self.route.voice.error_event(refusal, self.rid.decode())
+        self._client.write(reply.chunk(event))
+        self._client.finished(close=True)
