@@ -14,7 +14,8 @@ class Asked(Struct, gc=False):
 
     ``body`` is the engine's request before it is encoded, known in full only to the route that read
     it. ``cap`` is the caller's bound on the tokens of one choice, ``media`` the ``content-type`` of
-    an answer that is no JSON.
+    an answer that is no JSON. ``began_s``, UTC seconds, is set at admission where a
+    translator answers.
     """
 
     model: str
@@ -26,6 +27,7 @@ class Asked(Struct, gc=False):
     cap: int | None = None
     choices: int = 1
     media: bytes = b""
+    began_s: int = 0
 
 
 def cap_of(wish: int | None, *, most: int | None, context: int, tokens_in: int) -> int:

@@ -36,6 +36,8 @@ class Asker(Protocol):
 class Answer(Account):
     """The client's side of an exchange; each way to end it settles first."""
 
+    _framed = staticmethod(reply.chunk)
+    _last = reply.LAST_CHUNK
     _client: Asker
     _begun = False
     _events: Events | None = None
@@ -52,14 +54,20 @@ class Answer(Account):
     def _relay(self, out: bytes) -> None:
         """Send one piece; the head goes with the first that is more than a comment."""
         if self._begun:
-            self._client.write(reply.chunk(out))
+            self._client.write(self._framed(out))
         elif self._stream is not None or b"data:" in out:
-            self._client.write(self._stream_head() + reply.chunk(out))
+            self._client.write(self._stream_head() + self._framed(out))
 
     def _deliver(self, data: bytes, cost: float) -> None:
         close = self._client.closing
         self._client.write(self.head(cost, length=len(data), close=close) + data)
         self._client.finished(close=close)
+
+    def _finish(self, head: bytes, out: bytes, *, good: bool) -> None:
+        """Send the rest of a stream; without its last chunk where it ended badly."""
+        tail = self._last if good else b""
+        self._client.write(head + (self._framed(out) if out else b"") + tail)
+        self._client.finished(close=self._client.closing or not good)
 
     def _stream_head(self) -> bytes:
         self._begun = True
@@ -75,5 +83,5 @@ class Answer(Account):
         """A stream that has begun ends with an error event, no [DONE] and no last chunk."""
         self.settle(FAILED, None, self._events.tokens if self._events is not None else 0)
         event = self.route.voice.error_event(refusal, self.rid.decode())
-        self._client.write(reply.chunk(event))
+        self._client.write(self._framed(event))
         self._client.finished(close=True)

@@ -6,8 +6,8 @@ Every way out settles exactly once; the place's load and the flight's slot end t
 from typing import Final
 
 from littoral.domain.errors import DeadlinePassed, InvalidInput, Overloaded, UpstreamFailed
-from littoral.gateway import admission, reply
-from littoral.gateway.asked import cap_of
+from littoral.gateway import admission
+from littoral.gateway.asked import Asked, cap_of
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.route import Route
 from littoral.gateway.settlement import CANCELLED, FAILED, OK
@@ -55,10 +55,14 @@ class Exchange(Answer):
             body: As it came.
             total_s: The caller's deadline, seconds from now; ``inf`` for none.
         """
-        worker, key = self._worker, self.key
         asked = route.read(body)
         if isinstance(asked, Refusal):
             return asked
+        return self.enter(route, asked, size=len(body), total_s=total_s)
+
+    def enter(self, route: Route, asked: Asked, *, size: int, total_s: float) -> Refusal | None:
+        """Do what ``admit`` does with a body that is already read; ``size`` is its bytes."""
+        worker, key = self._worker, self.key
         tables = worker.source.tables
         name = asked.model
         model = tables.models.get(name) if key.may_infer and key.any_model else None
@@ -72,7 +76,9 @@ class Exchange(Answer):
         if isinstance(tat, Refusal):
             return tat
         self.asked, self.model, self.route, self.total_s = asked, model, route, total_s
-        self._tokens_in = len(body) // 4 or 1
+        if route.translator is not None:
+            asked.began_s = worker.wall_us // 1_000_000
+        self._tokens_in = size // 4 or 1
         refusal = self.choose(now, 0)
         if refusal is not None:
             return refusal
@@ -186,9 +192,7 @@ class Exchange(Answer):
         self.settle(OK if good else FAILED, usage, events.tokens)
         if not good and (self._stream is not None or not events.failed):
             out += self.route.voice.error_event(_EARLY, self.rid.decode())
-        tail = reply.LAST_CHUNK if good else b""
-        self._client.write(head + (reply.chunk(out) if out else b"") + tail)
-        self._client.finished(close=self._client.closing or not good)
+        self._finish(head, out, good=good)
 
     def _answered(self, engine: Engine) -> None:
         status, data = engine.status, engine.take()

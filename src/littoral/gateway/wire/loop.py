@@ -152,12 +152,14 @@ class Gateway:
             late = worker.now >= self._stop_by
             if late:
                 self._cut_all(_STOPPING)
-            if late or not any(client.unfinished for client in self._clients()):
+            if late or not (worker.inners or any(c.unfinished for c in self._clients())):
                 self._end(STOPPED)
         if not self._over.done():
             self._loop.call_later(TICK_S, self._tick)
 
     def _cut_all(self, refusal: Refusal) -> None:
+        for inner in list(self._worker.inners):
+            inner.cut(refusal)
         for client in self._clients():
             client.cut(refusal)
 
@@ -184,6 +186,10 @@ class Gateway:
                 grant = grants.get(exchange.key.grant.id)
                 if grant is None or grant.revoked:
                     client.cut(_REVOKED)
+        for inner in list(self._worker.inners):
+            grant = grants.get(inner.key.grant.id)
+            if grant is None or grant.revoked:
+                inner.cut(_REVOKED)
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 50)

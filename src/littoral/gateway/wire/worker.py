@@ -5,12 +5,13 @@ import base64
 from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Final
+from typing import Final, Protocol
 
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ports import Clock, Entropy, Failpoints
+from littoral.gateway.refusal import Refusal
 from littoral.gateway.settlement import Flights
-from littoral.gateway.table import Place, Source
+from littoral.gateway.table import KeyRow, Place, Source
 from littoral.gateway.wheel import Timed, Wheel
 from littoral.gateway.wire.batch import Batch
 from littoral.gateway.wire.upstream import Pool, Target
@@ -18,6 +19,16 @@ from littoral.gateway.wire.upstream import Pool, Target
 TICK_S: Final = 0.1
 REPORT_S: Final = 0.005
 """Settled slots wait at most this long for company on their way to the node."""
+
+
+class Cuttable(Protocol):
+    """A request that no connection asks."""
+
+    key: KeyRow
+
+    def cut(self, refusal: Refusal) -> None:
+        """End it from our side."""
+        ...
 
 
 class Worker:
@@ -54,6 +65,7 @@ class Worker:
         self.control_socket = control_socket
         self.hit: Callable[[FailpointName], None] | None = failpoints.hit if failpoints else None
         self.clients: set[Timed] = set()
+        self.inners: set[Cuttable] = set()
         self.counters: Counter[str] = Counter()
         self.in_flight = 0
         self.draining = False
