@@ -31,6 +31,11 @@ CAPABILITIES: tuple[Capability, ...] = (
     "json_schema",
     "logprobs",
     "many_choices",
+    "embeddings",
+    "rerank",
+    "score",
+    "moderations",
+    "tokenize",
 )
 OPTIONS: Mapping[str, tuple[type[int | float | bool], float, float]] = {
     "directives": (bool, 0, 1),

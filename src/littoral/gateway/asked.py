@@ -15,7 +15,8 @@ class Asked(Struct, gc=False):
     ``body`` is the engine's request before it is encoded, known in full only to the route that read
     it. ``cap`` is the caller's bound on the tokens of one choice, ``media`` the ``content-type`` of
     an answer that is no JSON. ``began_s``, UTC seconds, is set at admission where a
-    translator answers.
+    translator answers. ``longest`` are the tokens of the longest of several inputs, which is what
+    must fit a context; 0 where the body is one input.
     """
 
     model: str
@@ -28,6 +29,7 @@ class Asked(Struct, gc=False):
     choices: int = 1
     media: bytes = b""
     began_s: int = 0
+    longest: int = 0
 
 
 def cap_of(wish: int | None, *, most: int | None, context: int, tokens_in: int) -> int:

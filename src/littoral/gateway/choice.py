@@ -1,11 +1,13 @@
 """Choice: which place takes a request, or why none does."""
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from littoral.domain.errors import Loading, NoCandidate, Overloaded, Unavailable
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.table import ModelRow
-from littoral.placement.decide import Verdict, rank
+from littoral.placement.decide import Row, Verdict, rank
+from littoral.placement.filters import CAPABILITIES
 
 QUEUE: Final = 64
 """Requests beyond its slots that an endpoint may hold."""
@@ -37,7 +39,7 @@ def choose(
         )
         at = verdict[0]
         if at < 0:
-            return _refusal(model, verdict, skip)
+            return _refusal(model, verdict, skip=skip, needs=needs)
         if loads[at] < rows[at][4] + QUEUE:
             return verdict
         skip |= 1 << at
@@ -52,7 +54,14 @@ def _overloaded(model: ModelRow, verdict: Verdict) -> Refusal:
     )
 
 
-def _refusal(model: ModelRow, verdict: Verdict, skip: int) -> Refusal:
+def able(models: Mapping[str, ModelRow], names: Iterable[str], *, needs: int) -> list[str]:
+    """Names of those models of which a place has every capability needed, in the order given."""
+    return [
+        name for name in names if any(r.ready and not needs & ~r.mask for r in models[name].rows)
+    ]
+
+
+def _refusal(model: ModelRow, verdict: Verdict, *, skip: int, needs: int) -> Refusal:
     capability, context, unready, _ = verdict.rejected
     states = {place.endpoint.state for place in model.places}
     if not model.places or (unready and "starting" in states):
@@ -61,8 +70,17 @@ def _refusal(model: ModelRow, verdict: Verdict, skip: int) -> Refusal:
         reasons = "; ".join(sorted({p.endpoint.reason for p in model.places if p.endpoint.reason}))
         message = f"no endpoint of {model.name!r} answers now" + (f": {reasons}" if reasons else "")
         return refuse(Unavailable, message, retry_after_s=10.0)
-    message = (
-        f"no endpoint of {model.name!r} may serve this request: "
-        f"{capability} lack a capability it needs, {context} have too short a context"
-    )
-    return refuse(NoCandidate, message)
+    if not capability:
+        message = f"the request is longer than the context of every endpoint of {model.name!r}"
+        return refuse(NoCandidate, message)
+    lacking = ", ".join(_lacking(model.rows, needs))
+    message = f"no endpoint of {model.name!r} may serve this request: {capability} lack {lacking}"
+    return refuse(NoCandidate, message + (f", {context} have too short a context" * bool(context)))
+
+
+def _lacking(rows: Iterable[Row], needs: int) -> list[str]:
+    """The needed capabilities that at least one row lacks, in their common order."""
+    missing = 0
+    for row in rows:
+        missing |= needs & ~row.mask
+    return [name for at, name in enumerate(CAPABILITIES) if missing >> at & 1]

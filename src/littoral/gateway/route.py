@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from littoral.gateway import request
+from littoral.gateway import embedding, named, ranking, request, tokenization
 from littoral.gateway.asked import Asked
 from littoral.gateway.dialect.openai import OPENAI
+from littoral.gateway.dialect.rerank import COHERE, JINA
 from littoral.gateway.operation import OPERATIONS
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.tally import Whole, whole
@@ -39,6 +41,8 @@ class Route(Struct, frozen=True, gc=False):
         flow: How the engine's stream is read.
         translator: How its answers become the client's; None where they are passed on as they are.
         weigh: What an engine's whole reply says was used; None where it is no such reply.
+        writes: Whether an engine's reply is text that it wrote: its size says how many tokens.
+        longest_reply: Most bytes of an engine's whole reply.
     """
 
     operation: int
@@ -48,13 +52,65 @@ class Route(Struct, frozen=True, gc=False):
     flow: Flow
     translator: Translator | None = None
     weigh: Callable[[bytes], Whole | None] = whole
+    writes: bool = True
+    longest_reply: int = 8 * 1024 * 1024
 
 
 CHAT_FLOW: Final = Flow(b'"content":"')
 TEXT_FLOW: Final = Flow(b'"text":"')
+NO_FLOW: Final = Flow(b"")
+"""Of what never streams."""
 CHAT: Final = Route(OPERATIONS.index("chat"), request.read_chat, request.encode, OPENAI, CHAT_FLOW)
 COMPLETION: Final = Route(
     OPERATIONS.index("completions"), request.read_completion, request.encode, OPENAI, TEXT_FLOW
 )
-ROUTES: Final = {b"/v1/chat/completions": CHAT, b"/v1/completions": COMPLETION}
+EMBEDDING: Final = Route(
+    OPERATIONS.index("embeddings"),
+    embedding.read_embedding,
+    named.encode,
+    OPENAI,
+    NO_FLOW,
+    writes=False,
+    longest_reply=32 * 1024 * 1024,
+)
+RERANK: Final = Route(
+    OPERATIONS.index("rerank"),
+    ranking.read_rerank,
+    ranking.encode_rerank,
+    OPENAI,
+    NO_FLOW,
+    JINA,
+    writes=False,
+)
+SCORE: Final = Route(
+    OPERATIONS.index("score"), ranking.read_score, named.encode, OPENAI, NO_FLOW, writes=False
+)
+TOKENIZE: Final = Route(
+    OPERATIONS.index("tokenize"),
+    tokenization.read_tokenize,
+    named.encode,
+    OPENAI,
+    NO_FLOW,
+    weigh=tokenization.unbilled,
+)
+DETOKENIZE: Final = Route(
+    OPERATIONS.index("detokenize"),
+    tokenization.read_detokenize,
+    named.encode,
+    OPENAI,
+    NO_FLOW,
+    weigh=tokenization.unbilled,
+)
+ROUTES: Final = {
+    b"/v1/chat/completions": CHAT,
+    b"/v1/completions": COMPLETION,
+    b"/v1/embeddings": EMBEDDING,
+    b"/v1/rerank": RERANK,
+    b"/v2/rerank": replace(RERANK, translator=COHERE),
+    b"/v1/score": SCORE,
+    b"/tokenize": TOKENIZE,
+    b"/v1/tokenize": TOKENIZE,
+    b"/detokenize": DETOKENIZE,
+    b"/v1/detokenize": DETOKENIZE,
+}
 """By exact path; every one takes POST."""

@@ -145,7 +145,7 @@ def answer(ask: Ask, *, directives: bool, default_tokens: int) -> Reply:
         default_tokens: Limit of the answer where the request gives none.
     """
     heard = _heard(ask)
-    faults = _faults(heard) if directives else Faults()
+    faults = faults_of(heard) if directives else Faults()
     said = DIRECTIVE.sub("", heard) if directives else heard
     call = _call(ask)
     if call is not None:
@@ -170,7 +170,8 @@ def answer(ask: Ask, *, directives: bool, default_tokens: int) -> Reply:
     )
 
 
-def _text(message: Message) -> str:
+def text_of(message: Message) -> str:
+    """The text of a message, its parts joined."""
     content = message.content
     if isinstance(content, list):
         return "".join(part.text for part in content)
@@ -181,7 +182,7 @@ def _heard(ask: Ask) -> str:
     if ask.messages is None:
         return ask.prompt if isinstance(ask.prompt, str) else " ".join(ask.prompt or ())
     users = [message for message in ask.messages if message.role == "user"]
-    return _text(users[-1]) if users else ""
+    return text_of(users[-1]) if users else ""
 
 
 def _prompt_tokens(ask: Ask) -> int:
@@ -189,7 +190,7 @@ def _prompt_tokens(ask: Ask) -> int:
         return count_tokens(_heard(ask))
     total = 0
     for message in ask.messages:
-        total += count_tokens(_text(message))
+        total += count_tokens(text_of(message))
         parts: Sequence[Part] = message.content if isinstance(message.content, list) else ()
         total += sum(MEDIA_TOKENS for part in parts if part.type != "text")
     return total
@@ -229,7 +230,8 @@ def _stopped(text: str, stop: str | list[str] | None) -> str:
     return text[: min(places)] if places else text
 
 
-def _faults(text: str) -> Faults:
+def faults_of(text: str) -> Faults:
+    """Read what a text asks to go wrong."""
     said = {found[1]: found[2] or "" for found in DIRECTIVE.finditer(text)}
     fail = said.get("fail", "")
     return Faults(

@@ -2,10 +2,12 @@
 
 from typing import Final
 
+from littoral.domain.errors import NoCandidate
 from littoral.domain.flight import ESTIMATED, STREAMED, cost_of
 from littoral.gateway import reply
+from littoral.gateway.admission import usable
 from littoral.gateway.asked import Asked
-from littoral.gateway.choice import choose
+from littoral.gateway.choice import able, choose
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.route import Route
 from littoral.gateway.settlement import OK
@@ -59,17 +61,28 @@ class Account:
         verdict = choose(
             model,
             needs=self.asked.needs,
-            tokens_in=self._tokens_in,
+            tokens_in=self.asked.longest or self._tokens_in,
             tokens_out=expected if cap is None or cap > expected else cap,
             total_s=self.deadline - now,
             skip=skip,
         )
         if isinstance(verdict, Refusal):
-            return verdict
+            return self._advised(verdict)
         self._skip = skip
         self._verdict = verdict
         self.place = model.places[verdict[0]]
         return None
+
+    def _advised(self, refusal: Refusal) -> Refusal:
+        """Where waiting cannot help, say which models of this key could serve the request."""
+        if refusal.code != NoCandidate.code:
+            return refusal
+        tables = self._worker.source.tables
+        names = able(tables.models, usable(tables, self.key), needs=self.asked.needs)
+        if not names:
+            return refusal
+        known = ", ".join(names[:20])
+        return refusal._replace(message=f"{refusal.message}; models that can: {known}")
 
     def open(self, slot: int) -> None:
         """Take a slot and the place: from here on ``settle`` must come, once."""

@@ -14,7 +14,7 @@ from littoral.gateway.settlement import CANCELLED, FAILED, OK
 from littoral.gateway.table import KeyRow
 from littoral.gateway.tally import whole
 from littoral.gateway.wire.answer import Answer, Asker
-from littoral.gateway.wire.relay import MAX_REPLY, Events, first_error
+from littoral.gateway.wire.relay import Events, first_error
 from littoral.gateway.wire.upstream import Engine
 from littoral.gateway.wire.worker import Worker
 
@@ -132,7 +132,7 @@ class Exchange(Answer):
             self._flow(engine, self._events)
         elif engine.complete:
             self._answered(engine)
-        elif engine.size > MAX_REPLY:
+        elif engine.size > self.route.longest_reply:
             self._drop_engine()
             self._failed("its reply is too long")
 
@@ -211,17 +211,17 @@ class Exchange(Answer):
     def _whole(self, data: bytes) -> None:
         route = self.route
         found = route.weigh(data)
-        if found is None or len(data) > MAX_REPLY:
+        if found is None or len(data) > route.longest_reply:
             self._failed("its reply is no JSON object")
             return
-        size = len(data)
+        counted = len(data) // 4 if route.writes else 0
         if route.translator is not None:
             try:
                 data = route.translator.whole(self.asked, data, self.rid.decode())
             except ValueError as error:
                 self._failed(f"its reply cannot be read: {error}")
                 return
-        self._deliver(data, self.settle(OK, found.usage, size // 4))
+        self._deliver(data, self.settle(OK, found.usage, counted))
 
     # other ends
 

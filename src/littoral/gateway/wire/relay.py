@@ -6,7 +6,6 @@ from littoral.gateway.route import Flow
 from littoral.gateway.tally import Usage, whole
 
 MAX_EVENT: Final = 1024 * 1024
-MAX_REPLY: Final = 8 * 1024 * 1024
 _USAGE: Final = b'"usage":{'
 _ERROR: Final = b'{"error"'
 

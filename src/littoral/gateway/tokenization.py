@@ -1,0 +1,80 @@
+"""Tokenization: a model's tokens of a text or a chat, and the text of its tokens."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final, TypeAlias
+
+from msgspec import Meta, Raw
+
+from littoral.domain.errors import InvalidInput
+from littoral.gateway.asked import Asked
+from littoral.gateway.body import Reader
+from littoral.gateway.named import NOTHING_WRITTEN, Named
+from littoral.gateway.refusal import Refusal, refuse
+from littoral.gateway.request import MAX_ITEMS, Message
+from littoral.gateway.tally import Usage, Whole, whole
+from littoral.placement.filters import capability_mask
+
+TOKENIZE: Final = capability_mask(("tokenize",))
+MOST_TOKENS: Final = 1_000_000
+_Id: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class Tokenize(Named, omit_defaults=True, kw_only=True):
+    """``POST /tokenize`` in vLLM's shape: a prompt, or messages."""
+
+    prompt: str | None = None
+    messages: Annotated[list[Message], Meta(min_length=1, max_length=MAX_ITEMS)] | None = None
+    tools: Annotated[list[Raw], Meta(max_length=1024)] | None = None
+    add_special_tokens: bool | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
+    return_token_strs: bool | None = None
+    chat_template_kwargs: Raw = Raw()
+
+
+class StrictTokenize(Tokenize, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """The same, of known fields only."""
+
+
+class Detokenize(Named, omit_defaults=True, kw_only=True):
+    """``POST /detokenize``."""
+
+    tokens: Annotated[list[_Id], Meta(max_length=MOST_TOKENS)]
+
+
+class StrictDetokenize(Detokenize, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """The same, of known fields only."""
+
+
+_read_tokenize = Reader(StrictTokenize, Tokenize).read
+_read_detokenize = Reader(StrictDetokenize, Detokenize).read
+
+
+def read_tokenize(data: bytes) -> Asked | Refusal:
+    """Decode the body of a tokenization."""
+    found = _read_tokenize(data)
+    if isinstance(found, Refusal):
+        return found
+    body, ignored = found
+    if (body.prompt is None) == (body.messages is None):
+        return refuse(InvalidInput, "give either prompt or messages", param="prompt")
+    if body.continue_final_message and body.add_generation_prompt:
+        message = "continue_final_message and add_generation_prompt exclude each other"
+        return refuse(InvalidInput, message, param="continue_final_message")
+    return _asked(body, ignored)
+
+
+def read_detokenize(data: bytes) -> Asked | Refusal:
+    """Decode the body of a detokenization."""
+    found = _read_detokenize(data)
+    return found if isinstance(found, Refusal) else _asked(*found)
+
+
+def _asked(body: Named, ignored: Sequence[str]) -> Asked:
+    return Asked(body.model, body, ignored, TOKENIZE, cap=NOTHING_WRITTEN, longest=1)
+
+
+def unbilled(data: bytes) -> Whole | None:
+    """What a tokenizer's reply says was used: no model ran, so nothing."""
+    found = whole(data)
+    return None if found is None else Whole(Usage(0, 0, 0), found.fault)
