@@ -50,3 +50,15 @@ class Translator(Protocol):
     def stream(self, asked: Asked, request: str) -> Stream:
         """Begin to translate a stream."""
         ...
+
+
+class Unstreamed:
+    """What translators have in common whose requests have no field that asks for a stream."""
+
+    def stream(self, asked: Asked, request: str) -> Stream:
+        """There is none.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(f"{request}: a request to {asked.model!r} that is never streamed")

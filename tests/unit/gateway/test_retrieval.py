@@ -180,7 +180,7 @@ def test_coheres_shape_has_what_was_billed():
     ],
 )
 def test_ranks_of_documents_that_were_not_given_are_an_engines_fault(results):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"it ranked|relevance_score|results"):
         ranked(JINA, results)
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from littoral.gateway.asked import Asked
 from littoral.gateway.ranking import Rerank, texts_of
 from littoral.gateway.tally import whole
-from littoral.gateway.voice import Stream
+from littoral.gateway.voice import Unstreamed
 
 
 class _Result(Struct):
@@ -25,7 +25,7 @@ _ENCODE = msgspec.json.Encoder().encode
 
 
 @final
-class Reranked:
+class Reranked(Unstreamed):
     """The translator of engines' results.
 
     Args:
@@ -69,14 +69,6 @@ class Reranked:
             return {"results": results, "meta": meta | {"tokens": {"input_tokens": tokens}}}
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "model": body.model, "results": results, "usage": usage}
-
-    def stream(self, asked: Asked, request: str) -> Stream:
-        """There is none: the body has no field that asks for it.
-
-        Raises:
-            ValueError: Always.
-        """
-        raise ValueError("a rerank is not streamed")
 
 
 def _wants_documents(body: Rerank, *, default: bool) -> bool:
