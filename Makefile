@@ -9,7 +9,7 @@ PURE := src/littoral/domain/*,src/littoral/trust/*,src/littoral/cost/*,src/litto
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check lint static cover slow docs translations wheel lock clean base dev \
+.PHONY: help up down test check lint static cover slow conformance docs translations wheel lock clean base dev \
 	bench-gateway bench-serving bench-start bench-outbox bench-footprint
 
 help:           ## list the recipes
@@ -46,6 +46,9 @@ cover: dev      ## the default test suite, and how much of the code it runs
 slow: dev       ## kill loops, ledger equality, power-loss images, the size of an install
 	@$(PY) -m pytest -q -m slow
 
+conformance: dev ## unmodified clients, each in its own environment, and the table of what works
+	@$(PY) tests/clients/run.py
+
 docs: dev       ## English and Chinese pages into docs/_build
 	@$(BIN)/sphinx-build -W -q -b html docs docs/_build/en
 	@$(BIN)/sphinx-build -W -q -b html -D language=zh_CN docs docs/_build/zh
@@ -67,7 +70,7 @@ lock: dev       ## resolve requirements/*.txt anew, from the public index
 	@$(BIN)/$(COMPILE) pyproject.toml requirements/base.txt requirements/dev.in --extra llama --extra testing -o requirements/dev.txt
 
 clean:          ## remove everything the recipes made here
-	rm -rf .venv dist docs/_build bench/out .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv dist docs/_build bench/out .clients .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 base dev:
 	@scripts/setup.sh $@

@@ -50,7 +50,7 @@ def main() -> int:
     finder = Vulture(
         ignore_names=options["ignore_names"], ignore_decorators=options["ignore_decorators"]
     )
-    finder.scavenge([str(ROOT / path) for path in options["paths"]])
+    finder.scavenge([str(ROOT / path) for path in options["paths"]], exclude=options["exclude"])
     trees = {
         path: ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "src").rglob("*.py")
     }
