@@ -149,11 +149,9 @@ class _Level(Generic[T]):
         turns = self.turns
         while True:
             _, number, lane = turns[0]
-            if number == lane.turn and lane.count:
+            if number == lane.turn:
                 return lane
             heappop(turns)
-            if number == lane.turn:
-                lane.turn = -1
 
     def next(self, *, newest: bool) -> Ticket[T]:
         """Serve the lowest tag."""
@@ -185,12 +183,12 @@ class _Level(Generic[T]):
         if not lane.count:
             self.weights -= lane.weight
             lane.seconds = 0.0
+            lane.turn = -1
             lane.tickets.clear()
         if not self.waiting:
             self.seconds = self.weights = self.credit = 0.0
             self.virtual = self.furthest
             self.turns.clear()
-            lane.turn = -1
         elif len(lane.tickets) > 2 * lane.count + 16:
             lane.tickets = deque(each for each in lane.tickets if each.waiting)
 

@@ -203,3 +203,13 @@ def test_requests_that_leave_at_once_do_not_pile_up():
     for _ in range(10_000):
         queue.leave(queue.push(None, claim(), now=0.0))
     assert len(queue) < 100
+
+
+def test_a_project_whose_requests_all_left_waits_again_like_any_other():
+    queue = FairQueue()
+    tickets = [queue.push(name, claim(name), now=0.0) for name in "ab"]
+    for ticket in tickets:
+        queue.leave(ticket)
+    for name in "abc":
+        queue.push(name, claim(name), now=0.0)
+    assert sorted(queue.pop().item for _ in range(3)) == ["a", "b", "c"]
