@@ -1,8 +1,8 @@
 """Affinity: requests that begin alike go where their beginning was computed before, if it is free.
 
 An engine keeps the keys and values of prompts it has seen; a prompt that begins the same way needs
-only its rest computed. So of equally cheap places the last one gets a bonus of ``BONUS``: enough to
-break ties, not enough to pile requests on a place that is busy.
+only its rest computed. So of equally cheap places the last one gets a bonus, ``WARM`` of placement:
+enough to break ties, not enough to pile requests on a place that is busy.
 """
 
 from collections import OrderedDict
@@ -13,8 +13,6 @@ LEAST: Final = 1024
 PREFIX: Final = 512
 """Bytes of the messages that must agree."""
 MOST: Final = 100_000
-BONUS: Final = 0.9
-"""What a warm place's predicted time is multiplied by when places are compared."""
 _BEGINNINGS: Final = (b'"messages"', b'"prompt"', b'"input"')
 
 

@@ -6,7 +6,10 @@ at least as far as the last one served. The lowest tag goes next, so backlogged 
 time in proportion to their weights, whatever their requests look like. A turn belongs to the
 project: which of its requests takes it is said by whoever asks. A tag counts what was served, not
 what is asked for, and is corrected when it is known what a request took: nobody gains by looking
-cheap, nor loses by looking dear.
+cheap, and looking dear costs turns only until then.
+
+A full queue does not lock out who asks for little: room is made by the project that waits with
+most, on no higher a level.
 
 Source: start-time fair queueing (Goyal, Vin, Cheng: SIGCOMM 1996), with tags corrected afterwards.
 """
@@ -59,13 +62,14 @@ class Ticket(Generic[T]):
 class _Lane(Generic[T]):
     """What waits of one project on one level, oldest first, and how far its service stands."""
 
-    __slots__ = ("count", "finish", "seconds", "tickets", "turn", "weight")
+    __slots__ = ("count", "finish", "seconds", "size", "tickets", "turn", "weight")
 
     def __init__(self) -> None:
         self.tickets: deque[Ticket[T]] = deque()
         self.finish = 0.0
         self.seconds = 0.0
         self.count = 0
+        self.size = 0
         self.weight = 1.0
         self.turn = -1
         """Number of its turn in the heap that counts; -1 where it has none."""
@@ -133,6 +137,7 @@ class _Level(Generic[T]):
             self.weights += claim.weight
             lane.weight = claim.weight
         lane.count += 1
+        lane.size += claim.size
         self.waiting += 1
         lane.seconds += claim.busy_s
         self.seconds += claim.busy_s
@@ -177,6 +182,7 @@ class _Level(Generic[T]):
         """Count one less."""
         ticket.waiting = False
         lane.count -= 1
+        lane.size -= ticket.claim.size
         self.waiting -= 1
         lane.seconds -= ticket.claim.busy_s
         self.seconds -= ticket.claim.busy_s
@@ -239,15 +245,30 @@ class FairQueue(Generic[T]):
         fair = own * weights / claim.weight - claim.busy_s
         return (above + min(level.seconds, fair) + claim.busy_s) / max(slots, 1)
 
-    def push(self, item: T, claim: Claim, *, now: float) -> Ticket[T] | None:
-        """Let a request wait; None where the queue is full, of requests or of bytes."""
-        if self.count >= self._most or self.size + claim.size > self._most_bytes:
-            return None
+    def backlog_s(self, levels: int) -> float:
+        """Engine seconds that wait on the first ``levels`` levels."""
+        return sum(level.seconds for level in self._levels[:levels])
+
+    def push(
+        self, item: T, claim: Claim, *, now: float
+    ) -> tuple[Ticket[T] | None, list[Ticket[T]]]:
+        """Let a request wait.
+
+        Returns:
+            Its ticket, None where the queue is full; and who had to leave to make room.
+        """
+        gone: list[Ticket[T]] = []
+        while self.count >= self._most or self.size + claim.size > self._most_bytes:
+            ticket = self._largest(claim, by_bytes=self.count < self._most)
+            if ticket is None:
+                return None, gone
+            self.leave(ticket)
+            gone.append(ticket)
         ticket = Ticket(item, claim, now)
         self._levels[claim.level].add(ticket)
         self.count += 1
         self.size += claim.size
-        return ticket
+        return ticket, gone
 
     def pop(self, *, newest: bool = False) -> Ticket[T] | None:
         """Take who goes next.
@@ -282,6 +303,11 @@ class FairQueue(Generic[T]):
             self.count -= 1
             self.size -= ticket.claim.size
 
+    def oldest(self, level: int) -> float | None:
+        """When the request of a level came that waits longest; None where none waits."""
+        lanes = self._levels[level].lanes.values()
+        return min((lane.peek().since for lane in lanes if lane.count), default=None)
+
     def older(self, level: int, since: float) -> list[Ticket[T]]:
         """The requests of a level that came before ``since``; they stay until they ``leave``."""
         found: list[Ticket[T]] = []
@@ -311,6 +337,21 @@ class FairQueue(Generic[T]):
         level.correct(level.lane(claim.project), error_s)
         if ticket.by_floor:
             level.credit -= error_s
+
+    def _largest(self, claim: Claim, *, by_bytes: bool) -> Ticket[T] | None:
+        """The newest request of the project with most, unless that is the one that asks."""
+
+        def extent(lane: _Lane[T]) -> int:
+            return lane.size if by_bytes else lane.count
+
+        levels = self._levels[claim.level :]
+        lanes = [lane for level in levels for lane in level.lanes.values() if lane.count]
+        own = self._levels[claim.level].lanes.get(claim.project)
+        mine = (extent(own) if own else 0) + (claim.size if by_bytes else 1)
+        lane = max(lanes, key=extent, default=None)
+        if lane is None or lane is own or extent(lane) <= mine:
+            return None
+        return next(ticket for ticket in reversed(lane.tickets) if ticket.waiting)
 
     def _level(self) -> int:
         """The highest level with a request, unless a lower one has earned its turn."""

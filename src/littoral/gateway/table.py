@@ -11,6 +11,7 @@ from littoral.domain.placement import Candidate
 from littoral.domain.project import KeyGrant
 from littoral.domain.snapshot import Snapshot
 from littoral.gateway.operation import heads_of
+from littoral.gateway.retry import Budget
 from littoral.placement.decide import Row, row_of
 from littoral.placement.filters import CAPABILITIES
 from littoral.trust.limit import per_minute
@@ -89,33 +90,12 @@ class Place:
         self.row = _row(endpoint, folded)
 
 
-class Retries:
-    """Retries of one model: at most a tenth of its requests, ten at once."""
-
-    __slots__ = ("left",)
-
-    def __init__(self) -> None:
-        self.left = 1.0
-
-    def earn(self) -> None:
-        """A request came."""
-        if self.left < 10.0:
-            self.left += 0.1
-
-    def spend(self) -> bool:
-        """Take one retry, if one is left."""
-        if self.left < 1.0:
-            return False
-        self.left -= 1.0
-        return True
-
-
 class ModelRow:
     """A name that clients ask for, and the places that serve it."""
 
     __slots__ = ("expected_out", "name", "places", "retries", "rows")
 
-    def __init__(self, name: str, places: Sequence[Place], retries: Retries) -> None:
+    def __init__(self, name: str, places: Sequence[Place], retries: Budget) -> None:
         self.name = name
         self.places = tuple(places)
         self.rows = [place.row for place in places]
@@ -199,7 +179,7 @@ class Source:
         old = self.tables.models
         rows: dict[str, ModelRow] = {}
         for name, members in sorted(served.items()):
-            retries = old[name].retries if name in old else Retries()
+            retries = old[name].retries if name in old else Budget()
             rows[name] = ModelRow(name, members, retries)
             outs = [
                 self._folds[p.endpoint.id].out_p50 for p in members if p.endpoint.id in self._folds

@@ -111,13 +111,40 @@ def test_the_newest_first_is_for_interactive_requests_only():
 
 def test_it_is_bounded_in_requests_and_in_bytes():
     queue = FairQueue(most=3, most_bytes=250)
-    assert queue.push(1, claim(size=100), now=0.0)
-    assert queue.push(2, claim(size=100), now=0.0)
-    assert queue.push(3, claim(size=100), now=0.0) is None
-    assert queue.push(3, claim(size=50), now=0.0)
-    assert queue.push(4, claim(size=0), now=0.0) is None
+    assert queue.push(1, claim(size=100), now=0.0)[0]
+    assert queue.push(2, claim(size=100), now=0.0)[0]
+    assert queue.push(3, claim(size=100), now=0.0) == (None, [])
+    assert queue.push(3, claim(size=50), now=0.0)[0]
+    assert queue.push(4, claim(size=0), now=0.0) == (None, [])
     queue.pop()
-    assert queue.push(4, claim(size=0), now=0.0)
+    assert queue.push(4, claim(size=0), now=0.0)[0]
+
+
+def test_a_full_queue_makes_room_for_who_waits_with_less_at_the_cost_of_who_waits_with_most():
+    queue = FairQueue(most=10)
+    for number in range(10):
+        queue.push(number, claim("flood"), now=0.0)
+    ticket, gone = queue.push("quiet", claim("quiet"), now=0.0)
+    assert ticket is not None
+    assert [each.item for each in gone] == [9]
+    assert queue.count == 10
+    assert queue.push(11, claim("flood"), now=0.0) == (None, [])
+
+
+def test_a_flood_of_large_bodies_makes_room_as_well():
+    queue = FairQueue(most_bytes=1000)
+    for number in range(3):
+        queue.push(number, claim("flood", size=300), now=0.0)
+    ticket, gone = queue.push("quiet", claim("quiet", size=200), now=0.0)
+    assert ticket is not None
+    assert [each.item for each in gone] == [2]
+
+
+def test_room_is_never_made_by_a_higher_level():
+    queue = FairQueue(most=10)
+    for number in range(10):
+        queue.push(number, claim("flood", level=0), now=0.0)
+    assert queue.push("batch", claim("quiet", level=2), now=0.0) == (None, [])
 
 
 def test_a_request_put_back_is_the_first_of_its_project_again_and_costs_nothing():
@@ -176,7 +203,7 @@ def test_every_request_is_served_or_leaves_exactly_once(steps):
     queue, tickets, gone = FairQueue(), [], []
     for step in steps:
         if step[0] == "push":
-            ticket = queue.push(len(tickets), claim(step[1], level=step[2]), now=0.0)
+            ticket, _ = queue.push(len(tickets), claim(step[1], level=step[2]), now=0.0)
             tickets.append(ticket)
         elif step[0] == "leave":
             if step[1] < len(tickets) and tickets[step[1]].waiting:
@@ -201,13 +228,13 @@ def test_requests_that_leave_at_once_do_not_pile_up():
     queue = FairQueue()
     queue.push(None, claim(), now=0.0)
     for _ in range(10_000):
-        queue.leave(queue.push(None, claim(), now=0.0))
+        queue.leave(queue.push(None, claim(), now=0.0)[0])
     assert len(queue) < 100
 
 
 def test_a_project_whose_requests_all_left_waits_again_like_any_other():
     queue = FairQueue()
-    tickets = [queue.push(name, claim(name), now=0.0) for name in "ab"]
+    tickets = [queue.push(name, claim(name), now=0.0)[0] for name in "ab"]
     for ticket in tickets:
         queue.leave(ticket)
     for name in "abc":

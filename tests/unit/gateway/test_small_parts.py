@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from littoral.domain import flight
+from littoral.gateway.retry import Budget
 from littoral.gateway.route import CHAT_FLOW
 from littoral.gateway.settlement import OK, Flights
-from littoral.gateway.table import Retries
 from littoral.gateway.tally import whole
 from littoral.gateway.wheel import SPOKES, Wheel
 from littoral.gateway.wire.relay import MAX_EVENT, Events, first_error
@@ -82,7 +82,7 @@ def test_a_slot_says_what_was_written_last():
 
 
 def test_retries_come_back_with_requests_and_end_at_ten():
-    retries = Retries()
+    retries = Budget()
     assert retries.spend()
     assert not retries.spend()
     for _ in range(10_000):
