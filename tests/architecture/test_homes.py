@@ -33,7 +33,7 @@ HOMES: dict[str, set[str]] = {
     "subprocess": {"app", "jobs/source/pypi.py"},
     "threading": {"app/command/waiting.py", "stores", "testing/origin.py"},
     "time": {"app/system.py"},
-    "urllib": {"app/command", "client", "engines", "jobs"},
+    "urllib": {"app/command", "client", "engines", "gateway/desk.py", "jobs"},
     "uvicorn": {"control"},
     "uvloop": {"gateway/wire/loop.py"},
     "xllamacpp": {"engines/child/llama_cpp.py"},

@@ -14,9 +14,12 @@ class Asked(Struct, gc=False):
 
     ``body`` is the engine's request before it is encoded, known in full only to the route that read
     it. ``cap`` is the caller's bound on the tokens of one choice, ``media`` the ``content-type`` of
-    an answer that is no JSON. ``began_s``, UTC seconds, is set at admission where a
-    translator answers. ``longest`` are the tokens of the longest of several inputs, which is what
-    must fit a context; 0 where the body is one input.
+    an answer that is no JSON. ``longest`` are the tokens of the longest of several inputs, which is
+    what must fit a context; 0 where the body is one input.
+
+    The rest is for translators: ``origin`` is the request as its own dialect has it; ``began_s``,
+    UTC seconds, is set at admission; ``first_us`` and ``total_us``, how long the first piece and
+    the whole answer took, are set before its end is told.
     """
 
     model: str
@@ -28,8 +31,11 @@ class Asked(Struct, gc=False):
     cap: int | None = None
     choices: int = 1
     media: bytes = b""
-    began_s: int = 0
     longest: int = 0
+    origin: Struct | None = None
+    began_s: int = 0
+    first_us: int = 0
+    total_us: int = 0
 
 
 def cap_of(wish: int | None, *, most: int | None, context: int, tokens_in: int) -> int:

@@ -1,14 +1,21 @@
 """Desk: what is answered without asking an engine."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
+from urllib.parse import parse_qsl, unquote
 
 from littoral.domain.errors import UnknownModel, UnknownName
 from littoral.gateway import admission
 from littoral.gateway.dialect import openai
+from littoral.gateway.dialect.anthropic import models as anthropic
+from littoral.gateway.dialect.anthropic.voice import ANTHROPIC
+from littoral.gateway.head import Known
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.table import KeyRow, Tables
+from littoral.gateway.voice import Voice
 
 _MODELS: Final = b"/v1/models"
+_VERSION: Final = b"anthropic-version"
 
 
 def serves(url: bytes) -> bool:
@@ -21,13 +28,43 @@ def nothing(url: bytes) -> Refusal:
     return refuse(UnknownName, f"nothing is served at {url.decode('ascii', 'replace')!r}")
 
 
-def models(tables: Tables, key: KeyRow, url: bytes) -> bytes | Refusal:
-    """List the models that a key may use, or show one."""
-    names = admission.usable(tables, key)
-    if url == _MODELS:
-        return openai.models_body(names, created=tables.created)
-    name = url[len(_MODELS) + 1 :].decode("ascii", "replace")
-    if name in names:
-        return openai.model_body(name, created=tables.created)
+def voice_of(known: Known) -> Voice:
+    """How who sent these headers wants to be answered where the path does not say it."""
+    return ANTHROPIC if _VERSION in known else openai.OPENAI
+
+
+def wrong_method(method: bytes) -> Refusal:
+    """The refusal of a method that its path does not take."""
+    name = method.decode("ascii", "replace")
+    return Refusal(405, "method_not_allowed", f"{name} is not served at this path")
+
+
+class Question(Protocol):
+    """A message, as far as it is read here."""
+
+    method: bytes
+    url: bytes
+    known: Known
+
+
+def show(tables: Tables, key: KeyRow, question: Question) -> bytes | Refusal:
+    """List the models that a key may use, or show one, in the caller's dialect."""
+    if question.method != b"GET":
+        return wrong_method(question.method)
+    names, created = admission.usable(tables, key), tables.created
+    path, _, query = question.url.decode("ascii", "replace").partition("?")
+    strange = _VERSION in question.known
+    if path == _MODELS.decode():
+        if strange:
+            return anthropic.models_body(names, created=created, query=dict(parse_qsl(query)))
+        return openai.models_body(names, created=created)
+    name = unquote(path[len(_MODELS) + 1 :])
+    if name not in names:
+        return _unknown(name, names)
+    one = anthropic.model_body if strange else openai.model_body
+    return one(name, created=created)
+
+
+def _unknown(name: str, names: Sequence[str]) -> Refusal:
     known = ", ".join(names[:50]) or "none"
     return refuse(UnknownModel, f"no model named {name!r}; this key may use: {known}")

@@ -29,6 +29,7 @@ _USED = (
     "Content-Encoding",
     "Expect",
     "X-Littoral-Deadline-Ms",
+    "Anthropic-Version",
 )
 _UNUSED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type", "Connection", "Origin")
 _NAMES: dict[bytes, bytes] = {}

@@ -8,6 +8,9 @@ from msgspec.structs import replace
 
 from littoral.gateway import embedding, named, ranking, request, tokenization
 from littoral.gateway.asked import Asked
+from littoral.gateway.dialect.anthropic import ask as messages
+from littoral.gateway.dialect.anthropic.say import TRANSLATION as MESSAGES
+from littoral.gateway.dialect.anthropic.voice import ANTHROPIC
 from littoral.gateway.dialect.openai import OPENAI
 from littoral.gateway.dialect.rerank import COHERE, JINA
 from littoral.gateway.operation import OPERATIONS
@@ -101,6 +104,9 @@ DETOKENIZE: Final = Route(
     NO_FLOW,
     weigh=tokenization.unbilled,
 )
+MESSAGE: Final = Route(
+    CHAT.operation, messages.read, request.encode, ANTHROPIC, CHAT_FLOW, MESSAGES
+)
 ROUTES: Final = {
     b"/v1/chat/completions": CHAT,
     b"/v1/completions": COMPLETION,
@@ -112,5 +118,6 @@ ROUTES: Final = {
     b"/v1/tokenize": TOKENIZE,
     b"/detokenize": DETOKENIZE,
     b"/v1/detokenize": DETOKENIZE,
+    b"/v1/messages": MESSAGE,
 }
 """By exact path; every one takes POST."""

@@ -28,11 +28,19 @@ class Stream(Protocol):
     """One stream on its way from the engine's events to the client's."""
 
     def take(self, events: bytes) -> bytes:
-        """Translate whole events of the engine; what comes out may be nothing yet."""
+        """Translate whole events of the engine; what comes out may be nothing yet.
+
+        Raises:
+            ValueError: An event is not what an engine should send.
+        """
         ...
 
     def end(self, usage: Usage | None) -> bytes:
-        """Say what is left to say after the engine's last event; it ended as it should."""
+        """Say what is left to say after the engine's last event; it ended as it should.
+
+        Raises:
+            ValueError: What the engine said has no end in this dialect.
+        """
         ...
 
 

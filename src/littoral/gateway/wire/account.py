@@ -197,6 +197,12 @@ class Account:
             return reply.STREAMED % (*story, self.route.voice.streams)
         return reply.WHOLE % (*story, self.asked.media or MEDIA, length)
 
+    def _clock(self) -> None:
+        """Note for a translator how long the answer took."""
+        asked = self.asked
+        asked.total_us = self._elapsed_us()
+        asked.first_us = self._first_us or asked.total_us
+
     @property
     def deadline(self) -> float:
         """The caller's, in monotonic seconds."""

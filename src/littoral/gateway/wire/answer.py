@@ -8,6 +8,7 @@ from littoral.gateway.settlement import FAILED
 from littoral.gateway.voice import Stream
 from littoral.gateway.wire.account import Account
 from littoral.gateway.wire.relay import Events
+from littoral.gateway.wire.upstream import Engine
 
 
 class Asker(Protocol):
@@ -42,6 +43,7 @@ class Answer(Account):
     _begun = False
     _events: Events | None = None
     _stream: Stream | None = None
+    _engine: Engine | None = None
 
     def _begin_stream(self) -> None:
         asked, route = self.asked, self.route
@@ -85,3 +87,13 @@ class Answer(Account):
         event = self.route.voice.error_event(refusal, self.rid.decode())
         self._client.write(self._framed(event))
         self._client.finished(close=True)
+
+    def throttle(self, *, stop: bool) -> None:
+        """The client reads slowly: read the engine no faster."""
+        transport = self._engine.transport if self._engine is not None else None
+        if transport is None or transport.is_closing():
+            return
+        if stop:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()

@@ -39,8 +39,6 @@ class Exchange(Answer):
         key: Whose it is, verified.
     """
 
-    _engine: Engine | None = None
-
     def __init__(self, worker: Worker, client: Asker, rid: bytes, *, key: KeyRow) -> None:
         self._client = client
         self._worker = worker
@@ -120,12 +118,20 @@ class Exchange(Answer):
         try:
             self._read(engine)
         except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
-            self._worker.fault(error)
-            if self.slot < 0:
-                self._drop_engine()
-                self._client.finished(close=True)
-            else:
-                self.cut(INTERNAL)
+            self._fault(error)
+
+    def _fault(self, error: Exception) -> None:
+        """End it: the engine's fault where it made no sense, else ours."""
+        if isinstance(error, ValueError) and self.route.translator is not None:
+            self._drop_engine()
+            self._failed(f"its answer makes no sense: {error}")
+            return
+        self._worker.fault(error)
+        if self.slot < 0:
+            self._drop_engine()
+            self._client.finished(close=True)
+        else:
+            self.cut(INTERNAL)
 
     def _read(self, engine: Engine) -> None:
         if engine.status == 200 and self._events is not None:
@@ -142,14 +148,17 @@ class Exchange(Answer):
         if engine.reused and engine.fresh:
             self._engine = engine.pool.dial(self, engine.pending)
             return
-        if (
-            self._events is None
-            and engine.status == 200
-            and self.route.weigh(data := engine.take())
-        ):
+        try:
+            self._lost(engine, reason)
+        except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
+            self._fault(error)
+
+    def _lost(self, engine: Engine, reason: str) -> None:
+        events = self._events
+        if events is None and engine.status == 200 and self.route.weigh(data := engine.take()):
             self._whole(data)
-        elif self._events is not None and self._events.done:
-            self._end_stream(self._events, b"")
+        elif events is not None and events.done:
+            self._end_stream(events, b"")
         else:
             self._failed(reason)
 
@@ -185,6 +194,7 @@ class Exchange(Answer):
         good = events.done or (events.finished and not events.failed)
         usage = events.usage()
         if self._stream is not None:
+            self._clock()
             out = self._stream.take(out) + (self._stream.end(usage) if good else b"")
         elif good and not events.done:
             out += self.route.flow.done + b"\n\n"
@@ -216,11 +226,8 @@ class Exchange(Answer):
             return
         counted = len(data) // 4 if route.writes else 0
         if route.translator is not None:
-            try:
-                data = route.translator.whole(self.asked, data, self.rid.decode())
-            except ValueError as error:
-                self._failed(f"its reply cannot be read: {error}")
-                return
+            self._clock()
+            data = route.translator.whole(self.asked, data, self.rid.decode())
         self._deliver(data, self.settle(OK, found.usage, counted))
 
     # other ends
@@ -243,16 +250,6 @@ class Exchange(Answer):
             self._break(refusal)
         else:
             self._refused(refusal)
-
-    def throttle(self, *, stop: bool) -> None:
-        """The client reads slowly: read the engine no faster."""
-        transport = self._engine.transport if self._engine is not None else None
-        if transport is None or transport.is_closing():
-            return
-        if stop:
-            transport.pause_reading()
-        else:
-            transport.resume_reading()
 
     def _failed(self, reason: str) -> None:
         """The engine failed: try another place, else say so."""

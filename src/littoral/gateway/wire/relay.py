@@ -7,6 +7,7 @@ from littoral.gateway.tally import Usage, whole
 
 MAX_EVENT: Final = 1024 * 1024
 _USAGE: Final = b'"usage":{'
+_SPACED_USAGE: Final = b'"usage": {'
 _ERROR: Final = b'{"error"'
 
 
@@ -63,11 +64,11 @@ class Events:
 
     def usage(self) -> Usage | None:
         """What the engine said was used, from the end of the stream."""
-        at = self._last.rfind(_USAGE)
         text = self._last
+        at = _usage_at(text)
         if at < 0:
             text = self._previous + self._last
-            at = text.rfind(_USAGE)
+            at = _usage_at(text)
         if at < 0:
             return None
         end = text.find(b"\n", at)
@@ -98,6 +99,12 @@ def first_error(data: bytes) -> str | None:
         return None
     found = whole(start.split(b"\n", 1)[0])
     return found.fault if found is not None and found.fault else "it answered with an error"
+
+
+def _usage_at(text: bytes) -> int:
+    """Where the last usage begins, -1 where there is none."""
+    at = text.rfind(_USAGE)
+    return at if at >= 0 else text.rfind(_SPACED_USAGE)
 
 
 def _other_pieces(data: bytes) -> int:

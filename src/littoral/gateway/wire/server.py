@@ -181,7 +181,7 @@ class Client(asyncio.Protocol):
             return
         total_s = head.deadline_of(message.known)
         if message.method != b"POST":
-            self.refuse(_method(message.method), rid)
+            self.refuse(desk.wrong_method(message.method), rid)
         elif isinstance(total_s, Refusal):
             self.refuse(total_s, rid)
         else:
@@ -210,14 +210,14 @@ class Client(asyncio.Protocol):
             good = url == b"/healthz" or worker.ready
             self._answer(200 if good else 503, b"", b"")
             return
+        self._voice = desk.voice_of(message.known)
         key = self._key_of(message.known) if desk.serves(url) else desk.nothing(url)
-        if not isinstance(key, Refusal) and message.method != b"GET":
-            key = _method(message.method)
-        body = key if isinstance(key, Refusal) else desk.models(worker.source.tables, key, url)
+        body = key if isinstance(key, Refusal) else desk.show(worker.source.tables, key, message)
         if isinstance(body, Refusal):
             self.refuse(body, rid)
         else:
-            self._answer(200, reply.JSON + b"x-request-id: %b\r\n" % rid, body)
+            fields = reply.JSON + b"x-request-id: %b\r\nrequest-id: %b\r\n" % (rid, rid)
+            self._answer(200, fields, body)
 
     # answers
 
@@ -286,9 +286,3 @@ class Client(asyncio.Protocol):
         transport = self._transport
         if not transport.is_closing():
             (transport.pause_reading if stop else transport.resume_reading)()
-
-
-def _method(method: bytes) -> Refusal:
-    name = method.decode("ascii", "replace")
-    message = f"{name} is not served at this path"
-    return Refusal(405, "method_not_allowed", message)

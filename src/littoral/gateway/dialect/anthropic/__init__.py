@@ -1,0 +1,1 @@
+"""Anthropic's Messages API: requests, answers, streams, errors and lists of models."""
