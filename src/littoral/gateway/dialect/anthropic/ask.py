@@ -145,7 +145,7 @@ def _result(block: it.ToolResult, pictures: list[Part]) -> Message:
         inner = [_text(content)]
     elif content is not None:
         inner = [part for each in content for part in _parts(each)]
-    pictures += [part for part in inner if part["type"] != "text"]
+    pictures.extend(part for part in inner if part["type"] != "text")
     text = _GAP.join(str(part["text"]) for part in inner if part["type"] == "text")
     if block.is_error and not text:
         text = "error"
