@@ -29,7 +29,11 @@ HOMES: dict[str, set[str]] = {
     "random": {"app/system.py", "testing/chance.py"},
     "socket": {"app", "engines", "gateway/wire", "jobs/source/dial.py"},
     "sqlalchemy": {"stores"},
-    "ssl": {"gateway/wire/upstream.py"},
+    "ssl": {
+        *("app/command/checkup.py", "app/command/probe.py", "app/command/site.py"),
+        "client/admin.py",
+        *("gateway/wire/tls.py", "gateway/wire/upstream.py"),
+    },
     "subprocess": {"app", "jobs/source/pypi.py"},
     "threading": {"app/command/waiting.py", "stores", "testing/origin.py"},
     "time": {"app/system.py"},

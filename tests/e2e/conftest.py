@@ -5,12 +5,13 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Site:
         data_dir: Where its state lives; kept between ``start`` calls.
         environ: More variables for the supervisor, such as ``LITTORAL_FAILPOINTS``.
         wrap: A command to run it under, such as a tracer.
+        certificate: PEM file of what it shows, its key in ``key.pem`` beside it.
     """
 
     def __init__(
@@ -42,11 +44,17 @@ class Site:
         *,
         environ: Mapping[str, str] | None = None,
         wrap: Sequence[str] = (),
+        certificate: Path | None = None,
     ) -> None:
         self._wrap = list(wrap)
+        self._trusted: ssl.SSLContext | None = None
         self.data_dir = data_dir
         self.port = free_port()
         self._environ = dict(environ or {})
+        if certificate is not None:
+            self._trusted = ssl.create_default_context(cafile=str(certificate))
+            self._environ["LITTORAL_TLS_CERTIFICATE"] = str(certificate)
+            self._environ["LITTORAL_TLS_KEY"] = str(certificate.with_name("key.pem"))
         self._load_id = ""
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -126,7 +134,7 @@ class Site:
         self, method: str, path: str, body: object = None, *, key: str | None = None
     ) -> Iterator[HTTPResponse]:
         """One request whose reply the caller reads, or leaves."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = self.connect()
         token = key if key is not None else self._key_or_nothing()
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         try:
@@ -135,6 +143,13 @@ class Site:
             yield connection.getresponse()
         finally:
             connection.close()
+
+    def connect(self, trusted: ssl.SSLContext | None = None) -> HTTPConnection:
+        """A connection of one's own to the public port."""
+        trusted = trusted or self._trusted
+        if trusted is None:
+            return HTTPConnection("127.0.0.1", self.port, timeout=60)
+        return HTTPSConnection("127.0.0.1", self.port, timeout=60, context=trusted)
 
     def _key_or_nothing(self) -> str:
         try:

@@ -17,10 +17,12 @@ from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import checked_name
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+TlsVersion: TypeAlias = Literal["1.2", "1.3"]
 Value: TypeAlias = str | int | float | bool | tuple[str, ...]
 
 PREFIX = "LITTORAL_"
 CLIENT_VARIABLES = (
+    "LITTORAL_AUTHORITY",
     "LITTORAL_CONFIG",
     "LITTORAL_KEY",
     "LITTORAL_KEY_FILE",
@@ -68,7 +70,10 @@ class Settings:
     )
     host: str = field(
         default="127.0.0.1",
-        metadata={"help": "IP address to listen on; loopback unless insecure_behind_proxy."},
+        metadata={
+            "help": "IP address to listen on; loopback, unless there is a certificate or "
+            "insecure_behind_proxy is set."
+        },
     )
     port: int = field(
         default=8080, metadata={"help": "TCP port to listen on; 0 takes any free one."}
@@ -76,9 +81,22 @@ class Settings:
     insecure_behind_proxy: bool = field(
         default=False,
         metadata={
-            "help": "Allow a non-loopback address although this version serves no TLS: only "
-            "behind a proxy that does."
+            "help": "Allow a non-loopback address without a certificate: only behind a proxy "
+            "that serves TLS."
         },
+    )
+    tls_certificate: str = field(
+        default="",
+        metadata={
+            "help": "PEM file of the certificate to serve TLS with, its chain behind it; read "
+            "anew when it changes."
+        },
+    )
+    tls_key: str = field(
+        default="", metadata={"help": "PEM file of that certificate's private key."}
+    )
+    tls_least: TlsVersion = field(
+        default="1.3", metadata={"help": "Least version of TLS that is served: 1.3, or 1.2."}
     )
     name: str = field(
         default="local", metadata={"help": "Name of this node, as people will see it."}
@@ -216,7 +234,7 @@ def _typed(name: str, value: Value) -> Value:
         return _integer(name, value)
     if wanted is float:
         return _number(name, value)
-    if wanted in {str, LogLevel}:
+    if wanted in {str, LogLevel, TlsVersion}:
         if not isinstance(value, str):
             raise InvalidInput(f"{name} must be text, not {value!r}", param=name)
         return value
@@ -276,7 +294,22 @@ def _check_ranges(settings: Settings) -> None:
             "choose a shorter one: --data-dir or LITTORAL_DATA_DIR",
             param="data_dir",
         )
+    _check_tls(settings)
     _check_host(settings)
+
+
+def _check_tls(settings: Settings) -> None:
+    if settings.tls_least not in get_args(TlsVersion):
+        known = ", ".join(get_args(TlsVersion))
+        raise InvalidInput(
+            f"tls_least must be one of {known}, not {settings.tls_least!r}", param="tls_least"
+        )
+    for name, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
+        file = cast("str", getattr(settings, name))
+        if file and not getattr(settings, other):
+            raise InvalidInput(f"{name} needs {other} beside it", param=other)
+        if file and not Path(file).is_absolute():
+            raise InvalidInput(f"{name} must be absolute, not {file!r}", param=name)
 
 
 def _check_host(settings: Settings) -> None:
@@ -286,10 +319,11 @@ def _check_host(settings: Settings) -> None:
         raise InvalidInput(
             f"host must be an IP address such as 127.0.0.1, not {settings.host!r}", param="host"
         ) from None
-    if not address.is_loopback and not settings.insecure_behind_proxy:
+    safe = settings.tls_certificate or settings.insecure_behind_proxy
+    if not address.is_loopback and not safe:
         raise InvalidInput(
-            f"refusing to listen on {settings.host}: this version serves no TLS, so keys and "
-            "prompts would cross the network in the clear. Put a TLS proxy in front and set "
-            "insecure_behind_proxy, or listen on 127.0.0.1",
+            f"refusing to listen on {settings.host} without TLS: keys and prompts would cross the "
+            "network in the clear. Set tls_certificate and tls_key, or put a TLS proxy in front "
+            "and set insecure_behind_proxy, or listen on 127.0.0.1",
             param="host",
         )

@@ -204,7 +204,8 @@ class _Supervisor:
         self._stale = NEVER
         address = cast("tuple[str, int]", listener.getsockname())
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self._url = f"http://{host}:{address[1]}"
+        scheme = "https" if settings.tls_certificate else "http"
+        self._url = f"{scheme}://{host}:{address[1]}"
         spawn = Spawn(
             settings=settings,
             clock=self._clock,
@@ -270,6 +271,7 @@ class _Supervisor:
         found: dict[str, object] = {
             "pid": os.getpid(),
             "url": self._url,
+            "certificate": self._settings.tls_certificate,
             "version": VERSION,
             "data_dir": self._settings.data_dir,
             "processes": own + self._node.children,

@@ -1,6 +1,7 @@
 """Admin: every operation of the admin API as a method, in records of the domain."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from ssl import SSLContext
 from types import TracebackType
 from typing import Self, TypeVar, cast
 from urllib.parse import quote
@@ -47,17 +48,24 @@ class Admin:
     Args:
         url: Where Littoral listens (``"http://127.0.0.1:8080"``).
         key: An API key with the scopes that the calls need.
+        trusted: Whom to trust to be it: a context, or True for the system's authorities.
         transport: Replaces the network, for tests and unix sockets.
     """
 
     def __init__(
-        self, url: str, key: str, *, transport: httpx2.BaseTransport | None = None
+        self,
+        url: str,
+        key: str,
+        *,
+        trusted: SSLContext | bool = True,
+        transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self._url = url
         self._client = httpx2.Client(
             base_url=f"{url.rstrip('/')}/api/v1",
             headers={"authorization": f"Bearer {key}"},
             timeout=httpx2.Timeout(TIMEOUT_S, connect=CONNECT_S),
+            verify=trusted,
             transport=transport,
             trust_env=False,
         )

@@ -8,6 +8,7 @@ from littoral.domain.ids import NodeId
 from littoral.domain.units import Micros
 
 NodeState: TypeAlias = Literal["joined", "connected", "suspect", "disconnected"]
+Level: TypeAlias = Literal["info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +16,7 @@ class Event:
     """Something people should know: an engine crashed, a model does not fit."""
 
     at_us: Micros
-    level: Literal["info", "warning", "error"]
+    level: Level
     subject: str
     code: str
     message: str

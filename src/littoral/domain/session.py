@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from littoral.domain.endpoint import Endpoint, Folded
 from littoral.domain.ids import NodeId
-from littoral.domain.node import NodeStatus
+from littoral.domain.node import Level, NodeStatus
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import StoredRecord
@@ -137,6 +137,15 @@ class Pulse:
     counters: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """Gateway to node: something that people should know; it becomes an event."""
+
+    level: Level
+    code: str
+    message: str
+
+
 Frame: TypeAlias = (
     Hello
     | Welcome
@@ -152,6 +161,7 @@ Frame: TypeAlias = (
     | Settled
     | Freed
     | Pulse
+    | Said
 )
 
 FRAMES: Mapping[int, type[Frame]] = {
@@ -169,5 +179,6 @@ FRAMES: Mapping[int, type[Frame]] = {
     67: Settled,
     68: Freed,
     69: Pulse,
+    90: Said,
 }
 """Number of each frame on the wire; 64 and above stay on one host."""

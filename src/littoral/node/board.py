@@ -3,19 +3,17 @@
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Literal, TypeAlias
 
 from littoral.domain.endpoint import Endpoint, Folded, Machine
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import EndpointId
-from littoral.domain.node import Event, NodeStatus
+from littoral.domain.node import Event, Level, NodeStatus
 from littoral.domain.ports import Clock, Sink
 from littoral.domain.session import Endpoints, Folds, Frame, Tables
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Bytes
 from littoral.node.signal import Signal
 
-Level: TypeAlias = Literal["info", "warning", "error"]
 MAX_EVENTS = 50
 """Events kept to be told with the next status."""
 

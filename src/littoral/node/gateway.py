@@ -8,7 +8,7 @@ import anyio
 
 from littoral.domain.errors import LittoralError
 from littoral.domain.ports import Chance, Channel, ChannelClosed, Clock
-from littoral.domain.session import Frame, Freed, Pulse, Settled
+from littoral.domain.session import Frame, Freed, Pulse, Said, Settled
 from littoral.domain.units import Seconds
 from littoral.node.backoff import Patience, delay
 from littoral.node.board import Board
@@ -134,6 +134,8 @@ class GatewayKeeper:
                     self._booking.settled(frame.slots)
                 elif isinstance(frame, Pulse):
                     self.pulse = frame
+                elif isinstance(frame, Said):
+                    self._board.say(ROLE, frame.code, frame.message, level=frame.level)
         except ChannelClosed as error:
             with anyio.move_on_after(TICK):
                 return await process.wait()

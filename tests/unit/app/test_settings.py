@@ -81,6 +81,26 @@ def test_another_address_needs_a_proxy_that_is_vouched_for() -> None:
     assert settings.host == "192.0.2.1"
 
 
+def test_another_address_may_be_served_with_a_certificate() -> None:
+    pair = {"tls_certificate": "/etc/c.pem", "tls_key": "/etc/k.pem"}
+    assert load({"host": "192.0.2.1", **pair}, HOME).host == "192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    ("flags", "param"),
+    [
+        ({"tls_certificate": "/etc/c.pem"}, "tls_key"),
+        ({"tls_key": "/etc/k.pem"}, "tls_certificate"),
+        ({"tls_certificate": "c.pem", "tls_key": "/etc/k.pem"}, "tls_certificate"),
+        ({"tls_least": "1.1"}, "tls_least"),
+    ],
+)
+def test_half_a_certificate_is_refused(flags: dict[str, str], param: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        load(flags, HOME)
+    assert caught.value.param == param
+
+
 def test_text_becomes_the_type_of_its_setting() -> None:
     environ = HOME | {
         "LITTORAL_INSECURE_BEHIND_PROXY": "yes",

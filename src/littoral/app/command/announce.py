@@ -131,7 +131,8 @@ def show_hints(shown: Screen, plan: Plan, *, url: str, model: str | None) -> Non
         add = hints.command("up --model smollm2-135m --detach", settings, environ)
         lines.append(shown.say("up.next", command=add))
     else:
-        lines.append(shown.say("up.try", curl=hints.curl(url, path, model)))
+        curl = hints.curl(url, path, model, certificate=settings.tls_certificate)
+        lines.append(shown.say("up.try", curl=curl))
         chat = hints.command(f"chat {model}", settings, environ)
         lines.append(shown.say("up.chat", command=chat))
         lines.append(shown.say("up.usage", command=hints.command("usage", settings, environ)))

@@ -6,6 +6,7 @@ import platform
 import resource
 import shutil
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ def examine(settings: Settings) -> list[Finding]:
         _memory,
         _data,
         _port,
+        _certificate,
         _clock,
         _engines,
         _sources,
@@ -172,6 +174,19 @@ def _port(settings: Settings) -> list[Finding]:
             advice = "another program has it: littoral up --port 8090, or stop that program"
             return [Finding(level="bad", subject="port", value=value, advice=advice)]
     return [Finding(level="ok", subject="port", value=f"{place} is free")]
+
+
+def _certificate(settings: Settings) -> list[Finding]:
+    file = settings.tls_certificate
+    if not file:
+        return []
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file, settings.tls_key)
+    except OSError as error:
+        value = f"{file}: {error.strerror or error}"
+        advice = "tls_certificate and tls_key must be PEM files of one pair that this user may read"
+        return [Finding(level="bad", subject="certificate", value=value, advice=advice)]
+    return [Finding(level="ok", subject="certificate", value=f"{file} and its key are a pair")]
 
 
 def _clock(settings: Settings) -> list[Finding]:

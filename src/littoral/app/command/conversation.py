@@ -62,6 +62,7 @@ class Conversation:
             base_url=target.url,
             headers={"authorization": f"Bearer {target.key}"},
             timeout=httpx2.Timeout(READ_S, connect=CONNECT_S),
+            verify=target.trusted,
             trust_env=False,
         )
 

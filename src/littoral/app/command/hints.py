@@ -40,8 +40,8 @@ def command(words: str, settings: Settings, environ: Mapping[str, str]) -> str:
     return f"{this_program()} {words}{there}"
 
 
-def curl(url: str, key_file: Path, model: str) -> str:
-    """A first request for a shell; the key is read from its file."""
+def curl(url: str, key_file: Path, model: str, *, certificate: str = "") -> str:
+    """A first request for a shell; the key is read from its file, as is whom to trust."""
     body = json.dumps(
         {
             "model": model,
@@ -50,8 +50,9 @@ def curl(url: str, key_file: Path, model: str) -> str:
         },
         ensure_ascii=False,
     )
+    trusted = f"--cacert {shlex.quote(certificate)} " if certificate else ""
     return (
-        f"curl {url}/v1/chat/completions "
+        f"curl {trusted}{url}/v1/chat/completions "
         f'-H "Authorization: Bearer $(cat {shlex.quote(str(key_file))})" '
         f"-H 'Content-Type: application/json' -d {shlex.quote(body)}"
     )

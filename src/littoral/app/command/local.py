@@ -22,10 +22,14 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """What the supervisor wrote down of itself and its children."""
+    """What the supervisor wrote down of itself and its children.
+
+    ``certificate`` is the file of what it shows; empty where it serves without TLS.
+    """
 
     pid: int
     url: str
+    certificate: str
     version: str
     processes: tuple[Process, ...]
 
@@ -43,6 +47,7 @@ def running(settings: Settings) -> Running | None:
     return Running(
         pid=pid,
         url=str(told.get("url", "")),
+        certificate=str(told.get("certificate", "")),
         version=str(told.get("version", "")),
         processes=tuple(_process(row) for row in rows),
     )

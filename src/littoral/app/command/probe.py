@@ -1,12 +1,13 @@
 """Whether an instance answers, and waiting until a new one does."""
 
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from ssl import SSLContext
 from urllib.parse import urlsplit
 
 from littoral.app.command.launch import Ended, Started, why
 from littoral.app.command.local import alive, running
 from littoral.app.command.reach import Reach
-from littoral.app.command.site import admin
+from littoral.app.command.site import admin, trust_in
 from littoral.app.command.waiting import Patience
 from littoral.app.settings import Settings
 from littoral.domain.errors import LittoralError, Unavailable
@@ -16,10 +17,13 @@ PROBE_S = 2.0
 READY_S = Seconds(60.0)
 
 
-def answers(url: str, path: str) -> int | None:
+def answers(url: str, path: str, *, trusted: SSLContext | bool = True) -> int | None:
     """The status of a GET without a key, or None where nothing answers in time."""
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=PROBE_S)
+    host, port = parts.hostname or "127.0.0.1", parts.port or 80
+    context = None if isinstance(trusted, bool) else trusted
+    secure = HTTPSConnection(host, port, timeout=PROBE_S, context=context)
+    connection = secure if parts.scheme == "https" else HTTPConnection(host, port, timeout=PROBE_S)
     try:
         connection.request("GET", path)
         return connection.getresponse().status
@@ -41,7 +45,7 @@ def await_ready(settings: Settings, reach: Reach, started: Started) -> str:
         here = running(settings)
         if not alive(started.pid):
             raise Ended(why(started))
-        if here is None or answers(here.url, "/readyz") != 200:
+        if here is None or answers(here.url, "/readyz", trusted=trust_in(here.certificate)) != 200:
             return None
         try:
             with admin(reach) as control:

@@ -20,12 +20,14 @@ class Reach:
         data_dir: Folder of the local instance; LITTORAL_DATA_DIR says the same.
         url: Address of another instance, such as https://models.example.
         key: API key; without it the local instance's admin.key is read.
+        authority: PEM file of the certificates to trust for --url, instead of the system's.
     """
 
     json: bool = False
     data_dir: Path | None = None
     url: Annotated[str | None, Parameter(env_var="LITTORAL_URL")] = None
     key: Annotated[str | None, Parameter(env_var="LITTORAL_KEY", show_env_var=True)] = None
+    authority: Annotated[Path | None, Parameter(env_var="LITTORAL_AUTHORITY")] = None
 
 
 HERE = Reach()

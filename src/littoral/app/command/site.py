@@ -1,5 +1,6 @@
 """The instance that a command speaks to: its address, its key, its admin client."""
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,13 +11,16 @@ from littoral.app.system import environment
 from littoral.client.admin import Admin
 from littoral.domain.errors import InvalidInput, Unavailable
 
+LAST_LINE = "-----END CERTIFICATE-----"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Whom to call, and with which key."""
+    """Whom to call, with which key, and whom to trust to be it."""
 
     url: str
     key: str
+    trusted: ssl.SSLContext | bool = True
 
 
 def target(reach: Reach) -> Target:
@@ -29,7 +33,7 @@ def target(reach: Reach) -> Target:
         InvalidInput: The address is malformed, or there is no key for it.
     """
     if reach.url is not None:
-        return Target(url=_checked(reach.url), key=_key(reach, None))
+        return Target(url=_checked(reach.url), key=_key(reach, None), trusted=authorities(reach))
     settings = settings_of(reach)
     here = running(settings)
     if here is None:
@@ -37,13 +41,52 @@ def target(reach: Reach) -> Target:
             f"Littoral is not running in {settings.data_dir}; start it with: littoral up "
             "(or name another instance with --url and --key)"
         )
-    return Target(url=here.url, key=_key(reach, settings.path("admin.key")))
+    key = _key(reach, settings.path("admin.key"))
+    return Target(url=here.url, key=key, trusted=trust_in(here.certificate))
 
 
 def admin(reach: Reach) -> Admin:
     """The admin client for the instance."""
     found = target(reach)
-    return Admin(found.url, found.key)
+    return Admin(found.url, found.key, trusted=found.trusted)
+
+
+def trust_in(certificate: str) -> ssl.SSLContext | bool:
+    """Trust the one certificate in a file, whatever name it carries, and no other.
+
+    An instance on this host is called by its address, which need not stand in its certificate.
+
+    Args:
+        certificate: PEM file; the first certificate counts. Empty: the system's authorities.
+
+    Raises:
+        InvalidInput: The file cannot be read.
+    """
+    if not certificate:
+        return True
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        text = Path(certificate).read_text("ascii")
+        context.load_verify_locations(cadata=text[: text.index(LAST_LINE) + len(LAST_LINE)] + "\n")
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            f"the certificate {certificate!r} cannot be read: {error}", param="tls_certificate"
+        ) from error
+    return context
+
+
+def authorities(reach: Reach) -> ssl.SSLContext | bool:
+    """Trust the certificates in ``--authority``, else the system's."""
+    if reach.authority is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=str(reach.authority.expanduser()))
+    except OSError as error:
+        raise InvalidInput(
+            f"--authority {str(reach.authority)!r} cannot be read: {error}"
+        ) from error
 
 
 def _checked(url: str) -> str:

@@ -7,7 +7,7 @@ from littoral.app.command.local import Running, memory, running, uptime
 from littoral.app.command.probe import answers
 from littoral.app.command.reach import HERE, Reach, settings_of
 from littoral.app.command.screen import Screen, screen
-from littoral.app.command.site import admin
+from littoral.app.command.site import admin, authorities, trust_in
 from littoral.client.admin import Admin
 from littoral.domain.errors import LittoralError
 
@@ -47,7 +47,7 @@ def status(*, reach: Reach = HERE) -> int:
         told = {"url": None, "ready": False, "version": None, "data_dir": settings.data_dir}
         shown.json({**told, "processes": [], "deployments": []})
         return 1
-    ready = answers(here.url, "/readyz") == 200
+    ready = answers(here.url, "/readyz", trusted=trust_in(here.certificate)) == 200
     processes = [_process(role, pid) for role, pid in _everyone(here)]
     deployments, trouble = _deployments(reach)
     shown.json(
@@ -131,7 +131,7 @@ def _afar(shown: Screen, reach: Reach) -> int:
     with admin(reach) as control:
         overview = control.status()
         deployments = rows_of(control)
-    ready = answers(str(reach.url), "/readyz") == 200
+    ready = answers(str(reach.url), "/readyz", trusted=authorities(reach)) == 200
     shown.json(
         {
             "url": reach.url,

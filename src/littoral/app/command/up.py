@@ -30,6 +30,8 @@ class Start:
         engine: What runs the model.
         host: IP address to listen on; by default 127.0.0.1.
         port: TCP port to listen on; by default 8080.
+        tls_certificate: PEM file of the certificate to serve TLS with.
+        tls_key: PEM file of its private key.
     """
 
     detach: Annotated[bool, Parameter(name=["--detach", "-d"])] = False
@@ -37,6 +39,8 @@ class Start:
     engine: EngineKind = "llama_cpp"
     host: str | None = None
     port: int | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
 
 
 START = Start()
@@ -72,7 +76,13 @@ def up(*, start: Start = START, inner: Inner = INNER, reach: Reach = HERE) -> No
             "littoral up starts an instance on this machine: leave out --url and LITTORAL_URL"
         )
     shown = screen(as_json=reach.json)
-    settings = settings_of(reach, host=start.host, port=start.port)
+    settings = settings_of(
+        reach,
+        host=start.host,
+        port=start.port,
+        tls_certificate=_absolute(start.tls_certificate),
+        tls_key=_absolute(start.tls_key),
+    )
     here = running(settings)
     if here is None and inner.announcing is None and not start.detach:
         shown.note("up.starting")
@@ -103,6 +113,10 @@ def up(*, start: Start = START, inner: Inner = INNER, reach: Reach = HERE) -> No
         announce(shown, plan(first=first, started=background(settings)))
 
 
+def _absolute(file: Path | None) -> str | None:
+    return None if file is None else str(file.expanduser().absolute())
+
+
 def _is_first(settings: Settings) -> bool:
     return not settings.path("admin.key").exists()
 
@@ -111,6 +125,8 @@ def _announcer(settings: Settings, start: Start, reach: Reach, *, first: bool) -
     words = [sys.executable, "-m", "littoral", "up", "--announcing", str(os.getpid())]
     words += ["--data-dir", settings.data_dir, "--engine", start.engine]
     words += ["--model", start.model] if start.model else []
+    if settings.tls_certificate:
+        words += ["--tls-certificate", settings.tls_certificate, "--tls-key", settings.tls_key]
     words += ["--first"] if first else []
     words += ["--json"] if reach.json else []
     return words

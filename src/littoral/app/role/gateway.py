@@ -5,9 +5,11 @@ import socket
 from littoral.app.codec import pack, unpack
 from littoral.app.flight_file import flight_file
 from littoral.app.handed import Handed, failed, handed
+from littoral.app.settings import Settings
 from littoral.app.system import SystemClock, SystemEntropy, SystemFailpoints
-from littoral.domain.errors import LittoralError
+from littoral.domain.errors import InvalidInput, LittoralError
 from littoral.gateway.wire.loop import run
+from littoral.gateway.wire.tls import Certificate
 
 
 def main() -> int:
@@ -33,5 +35,19 @@ def _serve(given: Handed) -> int:
             clock=SystemClock(),
             entropy=SystemEntropy(),
             drain_s=settings.drain_s,
+            certificate=_certificate(settings),
             failpoints=failpoints,
         )
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    if not settings.tls_certificate:
+        return None
+    files = (settings.tls_certificate, settings.tls_key)
+    try:
+        return Certificate(*files, least=settings.tls_least)
+    except OSError as error:
+        raise InvalidInput(
+            f"tls_certificate and tls_key cannot be served: {error.strerror or error}",
+            param="tls_certificate",
+        ) from error

@@ -10,16 +10,20 @@ from typing import Final
 import uvloop
 
 from littoral.domain.errors import Unavailable
+from littoral.domain.node import Level
 from littoral.domain.ports import Clock, Entropy, Failpoints
-from littoral.domain.session import Frame
+from littoral.domain.session import Frame, Said
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.settlement import Flights
 from littoral.gateway.wire.exchange import Exchange
 from littoral.gateway.wire.link import Link
 from littoral.gateway.wire.server import Client
+from littoral.gateway.wire.tls import HANDSHAKE_S, Certificate
 from littoral.gateway.wire.worker import TICK_S, Worker
 
 PULSE_TICKS: Final = 3
+CERTIFICATE_TICKS: Final = 20
+"""Files of the certificate are looked at each two seconds."""
 STOPPED: Final = 0
 NODE_GONE: Final = 3
 _STOPPING: Final = refuse(Unavailable, "this gateway is stopping", retry_after_s=1.0, close=True)
@@ -39,6 +43,7 @@ def run(  # noqa: PLR0913  the inheritance of one process
     clock: Clock,
     entropy: Entropy,
     drain_s: float,
+    certificate: Certificate | None = None,
     failpoints: Failpoints | None = None,
 ) -> int:
     """Serve until told to stop.
@@ -54,6 +59,7 @@ def run(  # noqa: PLR0913  the inheritance of one process
         clock: Time.
         entropy: For request ids.
         drain_s: How long open requests may take to end at a stop.
+        certificate: What the listener shows; None where it serves without TLS.
         failpoints: None unless a test armed some.
 
     Returns:
@@ -70,9 +76,8 @@ def run(  # noqa: PLR0913  the inheritance of one process
             control_socket=control_socket,
             failpoints=failpoints,
         )
-        return loop.run_until_complete(
-            Gateway(worker, pack, unpack, drain_s=drain_s).serve(listener, link)
-        )
+        gateway = Gateway(worker, pack, unpack, drain_s=drain_s, certificate=certificate)
+        return loop.run_until_complete(gateway.serve(listener, link))
     finally:
         loop.close()
 
@@ -85,6 +90,7 @@ class Gateway:
         pack: Frame to bytes.
         unpack: Bytes to frame.
         drain_s: How long open requests may take to end at a stop.
+        certificate: What the listener shows; None where it serves without TLS.
     """
 
     def __init__(
@@ -94,8 +100,10 @@ class Gateway:
         unpack: Callable[[bytes], Frame],
         *,
         drain_s: float,
+        certificate: Certificate | None = None,
     ) -> None:
         self._drain_s = drain_s
+        self._certificate = certificate
         self._worker = worker
         self._loop = worker.loop
         self._over: asyncio.Future[int] = worker.loop.create_future()
@@ -110,7 +118,14 @@ class Gateway:
         """Listen, tick, and return the exit status."""
         loop, worker = self._loop, self._worker
         await loop.create_connection(lambda: self._link, sock=link)
-        self._server = await loop.create_server(lambda: Client(worker), sock=listener, backlog=4096)
+        shown = self._certificate
+        self._server = await loop.create_server(
+            lambda: Client(worker),
+            sock=listener,
+            backlog=4096,
+            ssl=None if shown is None else shown.context,
+            ssl_handshake_timeout=None if shown is None else HANDSHAKE_S,
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         self._tick()
@@ -145,6 +160,8 @@ class Gateway:
         worker = self._worker
         worker.tick()
         self._ticks += 1
+        if self._certificate is not None and self._ticks % CERTIFICATE_TICKS == 0:
+            self._renew(self._certificate)
         if self._ticks % PULSE_TICKS == 0:
             self._link.pulse()
         if worker.draining:
@@ -176,6 +193,17 @@ class Gateway:
             self._server.close()
         self._cut_all(_ORPHANED)
         self._loop.call_later(TICK_S, self._end, NODE_GONE)
+
+    def _renew(self, certificate: Certificate) -> None:
+        """Look for a new certificate; say so, also where it cannot be served."""
+        wrong = certificate.renew()
+        if wrong:
+            self._say("error", "certificate_refused", wrong)
+        elif wrong is not None:
+            self._say("info", "certificate_renewed", "new connections get the new certificate")
+
+    def _say(self, level: Level, code: str, message: str) -> None:
+        self._link.send(Said(level=level, code=code, message=message))
 
     def _keys_changed(self) -> None:
         """End what revoked keys have under way; keep the collector off what will live long."""

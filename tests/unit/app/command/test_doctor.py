@@ -3,6 +3,7 @@ import socket
 
 import pytest
 
+from certificates import write_pair
 from littoral.app.command.checkup import Finding, examine
 from littoral.app.command.doctor import report
 from littoral.app.settings import load
@@ -33,6 +34,13 @@ def test_a_taken_port_is_bad_and_says_what_to_do(tmp_path, taken):
     found = findings(tmp_path, port=taken)["port"]
     assert found.level == "bad"
     assert "--port" in found.advice
+
+
+def test_a_certificate_is_looked_at_with_its_key(tmp_path):
+    good = str(write_pair(tmp_path))
+    key = str(tmp_path / "key.pem")
+    assert findings(tmp_path, tls_certificate=good, tls_key=key)["certificate"].level == "ok"
+    assert findings(tmp_path, tls_certificate=key, tls_key=key)["certificate"].level == "bad"
 
 
 def test_a_folder_that_others_may_read_is_bad(tmp_path):

@@ -69,3 +69,8 @@ def test_the_curl_line_reads_the_key_from_its_file(tmp_path):
     assert f"$(cat '{tmp_path}/a b')" in line
     assert line.startswith("curl http://127.0.0.1:1/v1/chat/completions ")
     assert '"temperature": 0' in line
+
+
+def test_the_curl_line_trusts_the_certificate_that_is_shown(tmp_path):
+    line = curl("https://127.0.0.1:1", tmp_path / "key", "m", certificate="/etc/a b.pem")
+    assert line.startswith("curl --cacert '/etc/a b.pem' https://127.0.0.1:1/")

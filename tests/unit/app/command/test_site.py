@@ -1,7 +1,10 @@
+import ssl
+
 import pytest
 
+from certificates import write_pair
 from littoral.app.command.reach import Reach
-from littoral.app.command.site import target
+from littoral.app.command.site import target, trust_in
 from littoral.domain.errors import InvalidInput, Unavailable
 
 
@@ -56,3 +59,19 @@ def test_a_key_must_be_one_line_of_ascii_and_is_not_repeated(key):
 def test_nothing_running_says_how_to_start(tmp_path):
     with pytest.raises(Unavailable, match="littoral up"):
         target(Reach(data_dir=tmp_path))
+
+
+def test_only_the_shown_certificate_is_trusted_here(tmp_path):
+    context = trust_in(str(write_pair(tmp_path)))
+    assert context.cert_store_stats()["x509"] == 1
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert trust_in("") is True
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        trust_in(str(tmp_path / "none.pem"))
+
+
+def test_an_authority_of_ones_own_must_be_readable(tmp_path):
+    found = target(Reach(url="https://far.example", key="k", authority=write_pair(tmp_path)))
+    assert found.trusted is not True
+    with pytest.raises(InvalidInput, match="--authority"):
+        target(Reach(url="https://far.example", key="k", authority=tmp_path / "none.pem"))
