@@ -47,12 +47,11 @@ class Site:
         certificate: Path | None = None,
     ) -> None:
         self._wrap = list(wrap)
-        self._trusted: ssl.SSLContext | None = None
+        self._certificate = certificate
         self.data_dir = data_dir
         self.port = free_port()
         self._environ = dict(environ or {})
         if certificate is not None:
-            self._trusted = ssl.create_default_context(cafile=str(certificate))
             self._environ["LITTORAL_TLS_CERTIFICATE"] = str(certificate)
             self._environ["LITTORAL_TLS_KEY"] = str(certificate.with_name("key.pem"))
         self._load_id = ""
@@ -144,11 +143,11 @@ class Site:
         finally:
             connection.close()
 
-    def connect(self, trusted: ssl.SSLContext | None = None) -> HTTPConnection:
+    def connect(self) -> HTTPConnection:
         """A connection of one's own to the public port."""
-        trusted = trusted or self._trusted
-        if trusted is None:
+        if self._certificate is None:
             return HTTPConnection("127.0.0.1", self.port, timeout=60)
+        trusted = ssl.create_default_context(cafile=str(self._certificate))
         return HTTPSConnection("127.0.0.1", self.port, timeout=60, context=trusted)
 
     def _key_or_nothing(self) -> str:
