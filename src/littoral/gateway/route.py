@@ -13,6 +13,8 @@ from littoral.gateway.dialect.anthropic.say import TRANSLATION as MESSAGES
 from littoral.gateway.dialect.anthropic.voice import ANTHROPIC
 from littoral.gateway.dialect.openai import OPENAI
 from littoral.gateway.dialect.rerank import COHERE, JINA
+from littoral.gateway.dialect.responses import ask as responses
+from littoral.gateway.dialect.responses.answer import Responses, ResponsesVoice
 from littoral.gateway.operation import OPERATIONS
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.tally import Whole, whole
@@ -67,6 +69,14 @@ CHAT: Final = Route(OPERATIONS.index("chat"), request.read_chat, request.encode,
 COMPLETION: Final = Route(
     OPERATIONS.index("completions"), request.read_completion, request.encode, OPENAI, TEXT_FLOW
 )
+RESPONSES: Final = Route(
+    OPERATIONS.index("chat"),
+    responses.read,
+    request.encode,
+    ResponsesVoice(),
+    CHAT_FLOW,
+    Responses(),
+)
 EMBEDDING: Final = Route(
     OPERATIONS.index("embeddings"),
     embedding.read_embedding,
@@ -110,6 +120,7 @@ MESSAGE: Final = Route(
 ROUTES: Final = {
     b"/v1/chat/completions": CHAT,
     b"/v1/completions": COMPLETION,
+    b"/v1/responses": RESPONSES,
     b"/v1/embeddings": EMBEDDING,
     b"/v1/rerank": RERANK,
     b"/v2/rerank": replace(RERANK, translator=COHERE),

@@ -1,6 +1,6 @@
 """Voice and Translator: how a dialect says what is to be said."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from littoral.gateway.asked import Asked
 from littoral.gateway.refusal import Refusal
@@ -41,6 +41,15 @@ class Stream(Protocol):
         Raises:
             ValueError: What the engine said has no end in this dialect.
         """
+        ...
+
+
+@runtime_checkable
+class Failing(Protocol):
+    """A stream whose errors are part of what it says; others end with the voice's error event."""
+
+    def fail(self, refusal: Refusal) -> bytes:
+        """Say that it failed, and why; nothing comes after it."""
         ...
 
 

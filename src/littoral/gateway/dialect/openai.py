@@ -12,7 +12,8 @@ _TYPES = {403: "permission_error", 429: "rate_limit_error"}
 _ENCODE = msgspec.json.Encoder().encode
 
 
-def _type_of(status: int) -> str:
+def type_of(status: int) -> str:
+    """The type of an error of this status."""
     return _TYPES.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
 
 
@@ -22,7 +23,7 @@ def error_body(refusal: Refusal, request: str) -> bytes:
         {
             "error": {
                 "message": refusal.message,
-                "type": _type_of(refusal.status),
+                "type": type_of(refusal.status),
                 "param": refusal.param,
                 "code": refusal.code,
                 "request_id": request,

@@ -5,7 +5,7 @@ from typing import Protocol
 from littoral.gateway import reply
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.settlement import FAILED
-from littoral.gateway.voice import Stream
+from littoral.gateway.voice import Failing, Stream
 from littoral.gateway.wire.account import Account
 from littoral.gateway.wire.relay import Events
 from littoral.gateway.wire.upstream import Engine
@@ -84,8 +84,7 @@ class Answer(Account):
     def _break(self, refusal: Refusal) -> None:
         """A stream that has begun ends with an error event, no [DONE] and no last chunk."""
         self.settle(FAILED, None, self._events.tokens if self._events is not None else 0)
-        event = self.route.voice.error_event(refusal, self.rid.decode())
-        self._client.write(self._framed(event))
+        self._client.write(self._framed(self._error_event(refusal)))
         self._client.finished(close=True)
 
     def throttle(self, *, stop: bool) -> None:
@@ -97,3 +96,8 @@ class Answer(Account):
             transport.pause_reading()
         else:
             transport.resume_reading()
+
+    def _error_event(self, refusal: Refusal) -> bytes:
+        if isinstance(self._stream, Failing):
+            return self._stream.fail(refusal)
+        return self.route.voice.error_event(refusal, self.rid.decode())

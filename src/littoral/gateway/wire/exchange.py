@@ -201,7 +201,7 @@ class Exchange(Answer):
         head = b"" if self._begun else self._stream_head()
         self.settle(OK if good else FAILED, usage, events.tokens)
         if not good and (self._stream is not None or not events.failed):
-            out += self.route.voice.error_event(_EARLY, self.rid.decode())
+            out += self._error_event(_EARLY)
         self._finish(head, out, good=good)
 
     def _answered(self, engine: Engine) -> None:

@@ -1,0 +1,243 @@
+"""Answer: an engine's chat completion, whole or as a stream, as a response."""
+
+from typing import Final, TypeVar, cast, final
+
+import msgspec
+from msgspec import Struct
+
+from littoral.gateway import reply
+from littoral.gateway.asked import Asked
+from littoral.gateway.dialect.openai import error_body, type_of
+from littoral.gateway.dialect.responses.events import DONE
+from littoral.gateway.dialect.responses.output import REFUSAL, SUMMARY, TEXT, THOUGHT, Output
+from littoral.gateway.dialect.responses.resource import (
+    ENCODE,
+    Fault,
+    Logprob,
+    Reason,
+    Resource,
+    UsageOut,
+    name_of,
+    resource_of,
+    summary_of,
+    usage_of,
+)
+from littoral.gateway.dialect.responses.wish import Wish
+from littoral.gateway.refusal import Refusal
+from littoral.gateway.tally import Usage
+
+CUT_SHORT: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Reasons of an engine to end that leave a response incomplete, and how that is said."""
+_CODES: Final = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
+T = TypeVar("T")
+
+
+class _Function(Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Called(Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Spoken(Struct):
+    """A message, or a piece of one."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_Called] | None = None
+
+
+class _Logprobs(Struct):
+    content: list[Logprob] | None = None
+
+
+class _Choice(Struct):
+    message: _Spoken | None = None
+    delta: _Spoken | None = None
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _InDetails(Struct):
+    cached_tokens: int | None = None
+
+
+class _OutDetails(Struct):
+    reasoning_tokens: int | None = None
+
+
+class _Used(Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _InDetails | None = None
+    completion_tokens_details: _OutDetails | None = None
+
+
+class _Completion(Struct):
+    choices: list[_Choice] = []
+    usage: _Used | None = None
+
+
+_DECODE = msgspec.json.Decoder(_Completion).decode
+
+
+@final
+class ResponsesVoice:
+    """Errors as OpenAI says them; a stream that has begun says them itself, see ``Speech.fail``."""
+
+    streams = reply.STREAM
+    error_body = staticmethod(error_body)
+
+    @staticmethod
+    def error_event(refusal: Refusal, request: str) -> bytes:
+        """Encode an error as an event of its own name."""
+        return b"event: error\ndata: %b\n\n" % error_body(refusal, request)
+
+
+@final
+class Responses:
+    """The translator of this dialect."""
+
+    @staticmethod
+    def whole(asked: Asked, data: bytes, request: str) -> bytes:
+        """Translate an engine's whole reply."""
+        completion = _read(data)
+        if not completion.choices:
+            raise ValueError("it has no choice")
+        speech = Speech(asked, request)
+        speech.hear(completion)
+        speech.close()
+        return ENCODE(speech.resource)
+
+    @staticmethod
+    def stream(asked: Asked, request: str) -> "Speech":
+        """Begin to translate a stream."""
+        return Speech(asked, request)
+
+
+class Speech:
+    """One response under way.
+
+    Args:
+        asked: The request; its origin is a ``Wish``.
+        request: Its id.
+    """
+
+    def __init__(self, asked: Asked, request: str) -> None:
+        wish = wish_of(asked)
+        self.resource: Resource = resource_of(wish, request, asked.began_s)
+        custom = {tool.name or "" for tool in wish.tools or () if tool.type == "custom"}
+        thought = THOUGHT if summary_of(wish) is None else SUMMARY
+        self._asked = asked
+        self._output = Output(name_of(request), custom=custom, thought=thought)
+        self._finish: str | None = None
+        self._used: UsageOut | None = None
+        self._begun = False
+
+    def take(self, events: bytes) -> bytes:
+        """Translate whole events of the engine."""
+        out = [self._begin()]
+        for line in events.split(b"\n"):
+            if line.startswith(b"data:"):
+                data = line[5:].strip()
+                if data != b"[DONE]":
+                    out.append(self.hear(_read(data)))
+        return b"".join(out)
+
+    def end(self, usage: Usage | None) -> bytes:
+        """Say that it is complete, or incomplete."""
+        if self._used is None and usage is not None:
+            self._used = usage_of(
+                usage.tokens_in, usage.tokens_out, cached=usage.cached, reasoned=0
+            )
+        out = self._begin() + self.close()
+        return out + self._output.events.whole(self.resource.status, self.resource) + DONE
+
+    def fail(self, refusal: Refusal) -> bytes:
+        """Say that it failed, and why: an ``error`` for clients to raise, then the response."""
+        out, resource, events = self._begin(), self.resource, self._output.events
+        self._output.close("incomplete")
+        code = _CODES.get(refusal.status, "server_error")
+        resource.status, resource.error = "failed", Fault(code, refusal.message)
+        resource.output = self._output.items
+        out += events.error(refusal.code, refusal.message, type_of(refusal.status))
+        return out + events.whole("failed", resource)
+
+    def hear(self, completion: _Completion) -> bytes:
+        """Take a completion, or a chunk of one; returns its events."""
+        if completion.usage is not None:
+            self._used = _usage(completion.usage)
+        if not completion.choices:
+            return b""
+        choice = completion.choices[0]
+        if choice.finish_reason is not None:
+            self._finish = choice.finish_reason
+        spoken = choice.delta or choice.message
+        return self._say(spoken, choice.logprobs) if spoken is not None else b""
+
+    def close(self) -> bytes:
+        """Close every item and complete the resource."""
+        resource, why = self.resource, CUT_SHORT.get(self._finish or "")
+        resource.status = "completed" if why is None else "incomplete"
+        out = self._output.close(resource.status)
+        resource.output = self._output.items
+        resource.usage = self._used
+        if why is None:
+            asked = self._asked
+            resource.completed_at = asked.began_s + asked.total_us // 1_000_000
+        else:
+            resource.incomplete_details = Reason(why)
+        return out
+
+    def _begin(self) -> bytes:
+        if self._begun:
+            return b""
+        self._begun = True
+        events, resource = self._output.events, self.resource
+        return events.whole("created", resource) + events.whole("in_progress", resource)
+
+    def _say(self, spoken: _Spoken, logprobs: _Logprobs | None) -> bytes:
+        output, out = self._output, b""
+        thought = spoken.reasoning_content or spoken.reasoning
+        if thought:
+            out += output.say(output.thought, thought)
+        if spoken.content:
+            likely = (logprobs.content or ()) if logprobs is not None else ()
+            out += output.say(TEXT, spoken.content, likely)
+        if spoken.refusal:
+            out += output.say(REFUSAL, spoken.refusal)
+        for at, call in enumerate(spoken.tool_calls or ()):
+            function = call.function or _Function()
+            number = at if call.index is None else call.index
+            out += output.call(
+                number, call_id=call.id, name=function.name, arguments=function.arguments or ""
+            )
+        return out
+
+
+def wish_of(asked: Asked) -> Wish:
+    """What a request of this dialect was asked as."""
+    return cast("Wish", asked.origin)
+
+
+def _read(data: bytes) -> _Completion:
+    try:
+        return _DECODE(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _usage(used: _Used) -> UsageOut:
+    given, made = used.prompt_tokens_details, used.completion_tokens_details
+    return usage_of(
+        used.prompt_tokens,
+        used.completion_tokens,
+        cached=(given.cached_tokens or 0) if given is not None else 0,
+        reasoned=(made.reasoning_tokens or 0) if made is not None else 0,
+    )

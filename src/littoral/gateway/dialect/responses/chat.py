@@ -1,0 +1,262 @@
+"""Chat: a wish and what was said before it, as the chat that an engine is asked for."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from littoral.domain.errors import InvalidInput
+from littoral.gateway.dialect.responses.wish import (
+    LOGPROBS,
+    NULL,
+    Choice,
+    Content,
+    Format,
+    Item,
+    Part,
+    Tool,
+    Wish,
+)
+from littoral.gateway.refusal import Refusal, refuse
+from littoral.gateway.request import Chat, Message, ResponseFormat
+
+FREE_TEXT: Final = (
+    b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],'
+    b'"additionalProperties":false}'
+)
+"""Parameters of a custom tool, as a function: the one text it takes."""
+_ENCODE = msgspec.json.Encoder().encode
+_TEXTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
+
+
+def chat(wish: Wish, before: Sequence[Item]) -> Chat | Refusal:
+    """Make the chat of a wish.
+
+    Args:
+        wish: As read.
+        before: Items of the responses that it continues, oldest first.
+    """
+    try:
+        messages = _messages(wish, before)
+        tools, choice = _tools(wish)
+        response_format = _format(wish.text.format if wish.text is not None else None)
+    except InvalidInput as error:
+        return refuse(InvalidInput, error.message, param=error.param)
+    if not any(message.role != "system" for message in messages):
+        return refuse(InvalidInput, "the input has no message", param="input")
+    logprobs = LOGPROBS in (wish.include or ())
+    reasoning = wish.reasoning
+    return Chat(
+        model=wish.model,
+        messages=messages,
+        stream=wish.stream,
+        max_tokens=wish.max_output_tokens,
+        temperature=wish.temperature,
+        top_p=wish.top_p,
+        presence_penalty=wish.presence_penalty,
+        frequency_penalty=wish.frequency_penalty,
+        response_format=response_format,
+        logprobs=logprobs or None,
+        top_logprobs=wish.top_logprobs if logprobs else None,
+        tools=tools or None,
+        tool_choice=choice,
+        parallel_tool_calls=wish.parallel_tool_calls if tools else None,
+        reasoning_effort=reasoning.effort if reasoning is not None else None,
+    )
+
+
+# items
+
+
+def _messages(wish: Wish, before: Sequence[Item]) -> list[Message]:
+    messages: list[Message] = []
+    if wish.instructions:
+        messages.append(Message("system", Raw(_ENCODE(wish.instructions))))
+    for item in before:
+        _add(messages, item, "previous_response_id")
+    given = wish.input
+    if isinstance(given, str):
+        messages.append(Message("user", Raw(_ENCODE(given))))
+    else:
+        for at, item in enumerate(given or ()):
+            _add(messages, item, f"input[{at}]")
+    return messages
+
+
+def _add(messages: list[Message], item: Item, at: str) -> None:
+    """Append an item; what one assistant's turn consists of becomes one message."""
+    match item.type or ("message" if item.role is not None else "item_reference"):
+        case "message":
+            _add_message(messages, item, at)
+        case "reasoning":
+            text = _text(item.content) or _text(item.summary)
+            if text:
+                turn = _turn(messages, fresh=True)
+                turn.reasoning_content = (turn.reasoning_content or "") + text
+        case "function_call":
+            _add_call(messages, item, at)
+        case "custom_tool_call":
+            written = _ENCODE({"input": item.input or ""}).decode()
+            _add_call(messages, msgspec.structs.replace(item, arguments=written), at)
+        case "function_call_output" | "custom_tool_call_output":
+            _need(item.call_id, f"{at}.call_id")
+            content = _content(item.output if item.output is not None else "", f"{at}.output")
+            messages.append(Message("tool", content, tool_call_id=item.call_id))
+        case "item_reference":
+            message = "items cannot be referred to; send the item, or use previous_response_id"
+            raise InvalidInput(message, param=f"{at}.id")
+        case other:
+            raise InvalidInput(
+                f"items of type {other!r} are not served here; served are message, reasoning, "
+                "function_call, function_call_output, custom_tool_call, custom_tool_call_output",
+                param=f"{at}.type",
+            )
+
+
+def _add_message(messages: list[Message], item: Item, at: str) -> None:
+    role = item.role or "user"
+    content = _content(item.content if item.content is not None else "", f"{at}.content")
+    last = messages[-1] if messages else None
+    reasoned = last is not None and last.role == "assistant" and last.reasoning_content is not None
+    if role == "assistant" and last is not None and reasoned and last.content == NULL:
+        last.content = content
+    else:
+        messages.append(Message(role, content))
+
+
+def _add_call(messages: list[Message], item: Item, at: str) -> None:
+    _need(item.call_id, f"{at}.call_id")
+    _need(item.name, f"{at}.name")
+    function = {"name": item.name, "arguments": item.arguments or "{}"}
+    call = {"id": item.call_id, "type": "function", "function": function}
+    turn = _turn(messages, fresh=False)
+    turn.tool_calls = [
+        *(turn.tool_calls or ()),
+        {name: Raw(_ENCODE(value)) for name, value in call.items()},
+    ]
+
+
+def _turn(messages: list[Message], *, fresh: bool) -> Message:
+    """The assistant's message under way, or a new one; ``fresh`` one has said nothing yet."""
+    last = messages[-1] if messages else None
+    if last is not None and last.role == "assistant":
+        silent = last.content == NULL and last.tool_calls is None
+        if silent or not fresh:
+            return last
+    messages.append(Message("assistant", NULL))
+    return messages[-1]
+
+
+def _need(value: str | None, param: str) -> None:
+    if not value:
+        raise InvalidInput(f"{param} is missing", param=param)
+
+
+def _text(content: Content | None) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part.text or "" for part in content or ())
+
+
+def _content(content: Content, at: str) -> Raw:
+    if isinstance(content, str):
+        return Raw(_ENCODE(content))
+    if len(content) == 1 and content[0].type in _TEXTS:
+        return Raw(_ENCODE(content[0].text or ""))
+    return Raw(_ENCODE([_part(part, f"{at}[{n}]") for n, part in enumerate(content)]))
+
+
+def _part(part: Part, at: str) -> dict[str, object]:
+    if part.type in _TEXTS:
+        return {"type": "text", "text": part.text or ""}
+    if part.type == "refusal":
+        return {"type": "text", "text": part.refusal or ""}
+    if part.type == "input_image":
+        if not part.image_url:
+            message = "files are not kept here: give image_url, such as a data: URL"
+            raise InvalidInput(message, param=at)
+        image = {"url": part.image_url}
+        if part.detail is not None and part.detail != "auto":
+            image["detail"] = part.detail
+        return {"type": "image_url", "image_url": image}
+    raise InvalidInput(
+        f"content of type {part.type!r} is not served here; served are input_text, input_image, "
+        "output_text and refusal",
+        param=f"{at}.type",
+    )
+
+
+# tools
+
+
+def _tools(wish: Wish) -> tuple[list[Raw], Raw]:
+    given = wish.tools or []
+    tools = [_tool(tool, f"tools[{at}]") for at, tool in enumerate(given)]
+    choice = wish.tool_choice
+    if choice is None or not tools:
+        return tools, Raw()
+    if isinstance(choice, str):
+        return tools, Raw(_ENCODE(choice))
+    if choice.type == "allowed_tools":
+        return _allowed(given, tools, choice)
+    if choice.type not in {"function", "custom"}:
+        raise InvalidInput(
+            f"tool_choice of type {choice.type!r} is not served here; served are 'none', 'auto', "
+            "'required', and types function, custom and allowed_tools",
+            param="tool_choice.type",
+        )
+    if all(tool.name != choice.name for tool in given):
+        names = ", ".join(repr(tool.name) for tool in given)
+        message = f"no tool is named {choice.name!r}; there are {names}"
+        raise InvalidInput(message, param="tool_choice.name")
+    return tools, Raw(_ENCODE({"type": "function", "function": {"name": choice.name}}))
+
+
+def _allowed(given: Sequence[Tool], tools: list[Raw], choice: Choice) -> tuple[list[Raw], Raw]:
+    names = {tool.name for tool in choice.tools or ()}
+    kept = [raw for tool, raw in zip(given, tools, strict=True) if tool.name in names]
+    return kept, Raw(_ENCODE(choice.mode)) if kept else Raw()
+
+
+def _tool(tool: Tool, at: str) -> Raw:
+    if tool.type not in {"function", "custom"}:
+        raise InvalidInput(
+            f"{tool.type!r} is run by its provider and not served here; served are tools of type "
+            "function and custom, which the caller runs",
+            param=f"{at}.type",
+        )
+    _need(tool.name, f"{at}.name")
+    function: dict[str, object] = {"name": tool.name}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.type == "custom":
+        function["parameters"] = Raw(FREE_TEXT)
+    elif tool.parameters != NULL:
+        function["parameters"] = tool.parameters
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return Raw(_ENCODE({"type": "function", "function": function}))
+
+
+def free_text(arguments: str) -> str:
+    """The text that a custom tool was called with; arguments of another shape are it themselves."""
+    try:
+        return msgspec.json.decode(arguments, type=dict[str, str])["input"]
+    except (msgspec.MsgspecError, KeyError):
+        return arguments
+
+
+def _format(wanted: Format | None) -> ResponseFormat | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return ResponseFormat("json_object")
+    if wanted.schema == NULL:
+        raise InvalidInput("text.format.schema is missing", param="text.format.schema")
+    schema: dict[str, object] = {"name": wanted.name or "answer", "schema": wanted.schema}
+    if wanted.description is not None:
+        schema["description"] = wanted.description
+    if wanted.strict is not None:
+        schema["strict"] = wanted.strict
+    return ResponseFormat("json_schema", Raw(_ENCODE(schema)))
