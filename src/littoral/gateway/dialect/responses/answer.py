@@ -22,6 +22,7 @@ from littoral.gateway.dialect.responses.resource import (
     summary_of,
     usage_of,
 )
+from littoral.gateway.dialect.responses.tools import targets_of
 from littoral.gateway.dialect.responses.wish import Wish
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.tally import Usage
@@ -132,10 +133,9 @@ class Speech:
     def __init__(self, asked: Asked, request: str) -> None:
         wish = wish_of(asked)
         self.resource: Resource = resource_of(wish, request, asked.began_s)
-        custom = {tool.name or "" for tool in wish.tools or () if tool.type == "custom"}
         thought = THOUGHT if summary_of(wish) is None else SUMMARY
         self._asked = asked
-        self._output = Output(name_of(request), custom=custom, thought=thought)
+        self._output = Output(name_of(request), targets=targets_of(wish), thought=thought)
         self._finish: str | None = None
         self._used: UsageOut | None = None
         self._begun = False

@@ -6,6 +6,7 @@ from littoral.gateway import request
 from littoral.gateway.asked import Asked
 from littoral.gateway.dialect.responses import wish as wishes
 from littoral.gateway.dialect.responses.chat import chat
+from littoral.gateway.dialect.responses.tools import left_out
 from littoral.gateway.dialect.responses.wish import Item, Wish
 from littoral.gateway.refusal import Refusal
 
@@ -27,6 +28,6 @@ def asked_of(wish: Wish, ignored: Sequence[str], before: Sequence[Item] = ()) ->
     body = chat(wish, before)
     if isinstance(body, Refusal):
         return body
-    asked = request.chat_asked(body, ignored)
+    asked = request.chat_asked(body, [*ignored, *left_out(wish.tools or ())])
     asked.origin = wish
     return asked

@@ -1,31 +1,24 @@
 """Chat: a wish and what was said before it, as the chat that an engine is asked for."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 from msgspec import Raw
 
 from littoral.domain.errors import InvalidInput
+from littoral.gateway.dialect.responses.tools import full_name, need, tools_of
 from littoral.gateway.dialect.responses.wish import (
     LOGPROBS,
     NULL,
-    Choice,
     Content,
     Format,
     Item,
     Part,
-    Tool,
     Wish,
 )
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.request import Chat, Message, ResponseFormat
 
-FREE_TEXT: Final = (
-    b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],'
-    b'"additionalProperties":false}'
-)
-"""Parameters of a custom tool, as a function: the one text it takes."""
 _ENCODE = msgspec.json.Encoder().encode
 _TEXTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
 
@@ -39,7 +32,7 @@ def chat(wish: Wish, before: Sequence[Item]) -> Chat | Refusal:
     """
     try:
         messages = _messages(wish, before)
-        tools, choice = _tools(wish)
+        tools, choice = tools_of(wish)
         response_format = _format(wish.text.format if wish.text is not None else None)
     except InvalidInput as error:
         return refuse(InvalidInput, error.message, param=error.param)
@@ -47,7 +40,7 @@ def chat(wish: Wish, before: Sequence[Item]) -> Chat | Refusal:
         return refuse(InvalidInput, "the input has no message", param="input")
     logprobs = LOGPROBS in (wish.include or ())
     reasoning = wish.reasoning
-    return Chat(
+    body = Chat(
         model=wish.model,
         messages=messages,
         stream=wish.stream,
@@ -60,10 +53,12 @@ def chat(wish: Wish, before: Sequence[Item]) -> Chat | Refusal:
         logprobs=logprobs or None,
         top_logprobs=wish.top_logprobs if logprobs else None,
         tools=tools or None,
-        tool_choice=choice,
         parallel_tool_calls=wish.parallel_tool_calls if tools else None,
         reasoning_effort=reasoning.effort if reasoning is not None else None,
     )
+    if choice is not None:
+        body.tool_choice = choice
+    return body
 
 
 # items
@@ -100,7 +95,7 @@ def _add(messages: list[Message], item: Item, at: str) -> None:
             written = _ENCODE({"input": item.input or ""}).decode()
             _add_call(messages, msgspec.structs.replace(item, arguments=written), at)
         case "function_call_output" | "custom_tool_call_output":
-            _need(item.call_id, f"{at}.call_id")
+            need(item.call_id, f"{at}.call_id")
             content = _content(item.output if item.output is not None else "", f"{at}.output")
             messages.append(Message("tool", content, tool_call_id=item.call_id))
         case "item_reference":
@@ -126,9 +121,12 @@ def _add_message(messages: list[Message], item: Item, at: str) -> None:
 
 
 def _add_call(messages: list[Message], item: Item, at: str) -> None:
-    _need(item.call_id, f"{at}.call_id")
-    _need(item.name, f"{at}.name")
-    function = {"name": item.name, "arguments": item.arguments or "{}"}
+    need(item.call_id, f"{at}.call_id")
+    need(item.name, f"{at}.name")
+    function = {
+        "name": full_name(item.namespace, item.name or ""),
+        "arguments": item.arguments or "{}",
+    }
     call = {"id": item.call_id, "type": "function", "function": function}
     turn = _turn(messages, fresh=False)
     turn.tool_calls = [
@@ -146,11 +144,6 @@ def _turn(messages: list[Message], *, fresh: bool) -> Message:
             return last
     messages.append(Message("assistant", NULL))
     return messages[-1]
-
-
-def _need(value: str | None, param: str) -> None:
-    if not value:
-        raise InvalidInput(f"{param} is missing", param=param)
 
 
 def _text(content: Content | None) -> str:
@@ -185,66 +178,6 @@ def _part(part: Part, at: str) -> dict[str, object]:
         "output_text and refusal",
         param=f"{at}.type",
     )
-
-
-# tools
-
-
-def _tools(wish: Wish) -> tuple[list[Raw], Raw]:
-    given = wish.tools or []
-    tools = [_tool(tool, f"tools[{at}]") for at, tool in enumerate(given)]
-    choice = wish.tool_choice
-    if choice is None or not tools:
-        return tools, Raw()
-    if isinstance(choice, str):
-        return tools, Raw(_ENCODE(choice))
-    if choice.type == "allowed_tools":
-        return _allowed(given, tools, choice)
-    if choice.type not in {"function", "custom"}:
-        raise InvalidInput(
-            f"tool_choice of type {choice.type!r} is not served here; served are 'none', 'auto', "
-            "'required', and types function, custom and allowed_tools",
-            param="tool_choice.type",
-        )
-    if all(tool.name != choice.name for tool in given):
-        names = ", ".join(repr(tool.name) for tool in given)
-        message = f"no tool is named {choice.name!r}; there are {names}"
-        raise InvalidInput(message, param="tool_choice.name")
-    return tools, Raw(_ENCODE({"type": "function", "function": {"name": choice.name}}))
-
-
-def _allowed(given: Sequence[Tool], tools: list[Raw], choice: Choice) -> tuple[list[Raw], Raw]:
-    names = {tool.name for tool in choice.tools or ()}
-    kept = [raw for tool, raw in zip(given, tools, strict=True) if tool.name in names]
-    return kept, Raw(_ENCODE(choice.mode)) if kept else Raw()
-
-
-def _tool(tool: Tool, at: str) -> Raw:
-    if tool.type not in {"function", "custom"}:
-        raise InvalidInput(
-            f"{tool.type!r} is run by its provider and not served here; served are tools of type "
-            "function and custom, which the caller runs",
-            param=f"{at}.type",
-        )
-    _need(tool.name, f"{at}.name")
-    function: dict[str, object] = {"name": tool.name}
-    if tool.description is not None:
-        function["description"] = tool.description
-    if tool.type == "custom":
-        function["parameters"] = Raw(FREE_TEXT)
-    elif tool.parameters != NULL:
-        function["parameters"] = tool.parameters
-    if tool.strict is not None:
-        function["strict"] = tool.strict
-    return Raw(_ENCODE({"type": "function", "function": function}))
-
-
-def free_text(arguments: str) -> str:
-    """The text that a custom tool was called with; arguments of another shape are it themselves."""
-    try:
-        return msgspec.json.decode(arguments, type=dict[str, str])["input"]
-    except (msgspec.MsgspecError, KeyError):
-        return arguments
 
 
 def _format(wanted: Format | None) -> ResponseFormat | None:

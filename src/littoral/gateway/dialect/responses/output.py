@@ -1,11 +1,11 @@
 """Output: what an engine says, thinks and calls, as items that open, grow and close."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
-from littoral.gateway.dialect.responses.chat import free_text
 from littoral.gateway.dialect.responses.events import Events, Spot
 from littoral.gateway.dialect.responses.resource import (
     ENCODE,
@@ -19,6 +19,7 @@ from littoral.gateway.dialect.responses.resource import (
     TextOut,
     Thought,
 )
+from littoral.gateway.dialect.responses.tools import Target, free_text
 
 TEXT: Final = "output_text"
 REFUSAL: Final = "refusal"
@@ -39,10 +40,8 @@ class _Growing(Struct):
 class _Call(Struct):
     """A call under way."""
 
-    id: str
     call_id: str
-    name: str
-    index: int
+    target: Target
     spot: Spot
     pieces: list[str]
 
@@ -55,15 +54,15 @@ class Output:
 
     Args:
         name: What the ids of items contain.
-        custom: Names of tools that take free text.
+        targets: What the engine's names of functions stand for, where they are not themselves.
         thought: How reasoning is told: ``THOUGHT`` or ``SUMMARY``.
     """
 
-    def __init__(self, name: str, *, custom: Collection[str], thought: str) -> None:
+    def __init__(self, name: str, *, targets: Mapping[str, Target], thought: str) -> None:
         self.events = Events()
         self.thought = thought
         self._name = name
-        self._custom = custom
+        self._targets = targets
         self._items: list[ItemOut | None] = []
         self._growing: _Growing | None = None
         self._calls: dict[int, _Call] = {}
@@ -97,9 +96,9 @@ class Output:
         if call is None:
             before = self._close_text("completed")
             call = self._calls[number] = self._new_call(number, call_id, name or "")
-            before += self.events.item("added", call.index, self._made(call, "", "in_progress"))
+            before += self.events.item("added", call.spot.index, _made(call, "", "in_progress"))
         call.pieces.append(arguments)
-        if not arguments or call.name in self._custom:
+        if not arguments or call.target.custom:
             return before
         return before + self.events.delta(call.spot, arguments)
 
@@ -134,30 +133,31 @@ class Output:
         )
 
     def _new_call(self, number: int, call_id: str | None, name: str) -> _Call:
-        index = len(self._items)
+        target, index = self._targets.get(name) or Target(name), len(self._items)
         self._items.append(None)
-        kind = "custom_tool_call_input" if name in self._custom else "function_call_arguments"
-        prefix = "ctc" if name in self._custom else "fc"
-        spot = Spot(kind, f"{prefix}_{self._name}_{index}", index)
-        called = call_id or f"call_{self._name}_{number}"
-        return _Call(spot.item, called, name, index, spot, [])
+        kind = "custom_tool_call_input" if target.custom else "function_call_arguments"
+        spot = Spot(kind, f"{'ctc' if target.custom else 'fc'}_{self._name}_{index}", index)
+        return _Call(call_id or f"call_{self._name}_{number}", target, spot, [])
 
     def _close_call(self, call: _Call, status: str) -> bytes:
         text, events, before = "".join(call.pieces), self.events, b""
-        if call.name in self._custom:
+        if call.target.custom:
             text = free_text(text)
             before = events.delta(call.spot, text)
-        item = self._items[call.index] = self._made(call, text, status)
-        return before + events.done(call.spot, text) + events.item("done", call.index, item)
+        item = self._items[call.spot.index] = _made(call, text, status)
+        return before + events.done(call.spot, text) + events.item("done", call.spot.index, item)
 
-    def _made(self, call: _Call, text: str, status: str) -> CallOut | CustomCallOut:
-        if call.name in self._custom:
-            return CustomCallOut(
-                id=call.id, status=status, call_id=call.call_id, name=call.name, input=text
-            )
-        return CallOut(
-            id=call.id, status=status, call_id=call.call_id, name=call.name, arguments=text
+
+def _made(call: _Call, text: str, status: str) -> CallOut | CustomCallOut:
+    target, item, called = call.target, call.spot.item, call.call_id
+    space = target.namespace or msgspec.UNSET
+    if target.custom:
+        return CustomCallOut(
+            id=item, status=status, call_id=called, name=target.name, namespace=space, input=text
         )
+    return CallOut(
+        id=item, status=status, call_id=called, name=target.name, namespace=space, arguments=text
+    )
 
 
 def _item(growing: _Growing, status: str, *, empty: bool) -> ItemOut:

@@ -1,8 +1,9 @@
 """Resource: a response as clients see it, every key present, and the items of its output."""
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
+from littoral.gateway.dialect.responses.tools import SERVED
 from littoral.gateway.dialect.responses.wish import NULL, Choice, Format, Pairs, Tool, Wish
 
 ENCODE = msgspec.json.Encoder().encode
@@ -77,6 +78,7 @@ class CallOut(Struct, kw_only=True):
     status: str = "completed"
     call_id: str
     name: str
+    namespace: str | UnsetType = UNSET
     arguments: str
 
 
@@ -88,6 +90,7 @@ class CustomCallOut(Struct, kw_only=True):
     status: str = "completed"
     call_id: str
     name: str
+    namespace: str | UnsetType = UNSET
     input: str
 
 
@@ -174,6 +177,16 @@ class _CustomOut(Struct, kw_only=True, omit_defaults=True):
     format: Raw = NULL
 
 
+class _SpaceOut(Struct, kw_only=True):
+    type: str = "namespace"
+    name: str | None
+    description: str | None
+    tools: "list[ToolOut]"
+
+
+ToolOut = _FunctionOut | _CustomOut | _SpaceOut
+
+
 class Resource(Struct, kw_only=True):
     """A response. Null is a value here, so nothing is left out."""
 
@@ -200,7 +213,7 @@ class Resource(Struct, kw_only=True):
     temperature: float
     text: _TextConfig
     tool_choice: str | Choice
-    tools: list[_FunctionOut | _CustomOut]
+    tools: list[ToolOut]
     top_logprobs: int
     top_p: float
     presence_penalty: float
@@ -243,7 +256,7 @@ def resource_of(wish: Wish, request: str, created_s: int) -> Resource:
         temperature=1.0 if wish.temperature is None else wish.temperature,
         text=_text(wish),
         tool_choice=wish.tool_choice or "auto",
-        tools=[_tool(tool) for tool in wish.tools or ()],
+        tools=[_tool(tool) for tool in wish.tools or () if tool.type in SERVED],
         top_logprobs=wish.top_logprobs or 0,
         top_p=1.0 if wish.top_p is None else wish.top_p,
         presence_penalty=wish.presence_penalty or 0.0,
@@ -277,7 +290,10 @@ def _text(wish: Wish) -> _TextConfig:
     return _TextConfig(shape, verbosity)
 
 
-def _tool(tool: Tool) -> _FunctionOut | _CustomOut:
+def _tool(tool: Tool) -> ToolOut:
+    if tool.type == "namespace":
+        inner = [_tool(each) for each in tool.tools or ()]
+        return _SpaceOut(name=tool.name, description=tool.description, tools=inner)
     if tool.type == "custom":
         return _CustomOut(
             type=tool.type, name=tool.name, description=tool.description, format=_flat(tool.format)

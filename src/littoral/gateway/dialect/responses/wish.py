@@ -48,6 +48,7 @@ class Item(Struct, omit_defaults=True, kw_only=True):
     status: str | None = None
     call_id: str | None = None
     name: str | None = None
+    namespace: str | None = None
     arguments: str | None = None
     input: str | None = None
     output: Content | None = None
@@ -56,7 +57,7 @@ class Item(Struct, omit_defaults=True, kw_only=True):
 
 
 class Tool(Struct, omit_defaults=True, kw_only=True):
-    """One tool, of any type."""
+    """One tool, of any type; a namespace has tools inside."""
 
     type: str
     name: _Name | None = None
@@ -64,6 +65,7 @@ class Tool(Struct, omit_defaults=True, kw_only=True):
     parameters: Raw = NULL
     strict: bool | None = None
     format: Raw = NULL
+    tools: "list[Tool] | None" = None
 
 
 class Named(Struct, omit_defaults=True):
