@@ -41,6 +41,29 @@ class Speech(Struct, gc=False):
         return self.reasoning_content or self.reasoning or ""
 
 
+class Likely(Struct):
+    """A token that was likely at a place."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+
+class Logprob(Struct):
+    """How likely the token of a place was, and others in its place."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+    top_logprobs: list[Likely] = []
+
+
+class Logprobs(Struct):
+    """Log probabilities of a choice, token by token."""
+
+    content: list[Logprob] | None = None
+
+
 class Choice(Struct, gc=False):
     """One choice; ``stop_reason`` is the text that ended it, from engines that say so."""
 
@@ -49,6 +72,7 @@ class Choice(Struct, gc=False):
     delta: Speech | None = None
     finish_reason: str | None = None
     stop_reason: str | int | None = None
+    logprobs: Logprobs | None = None
 
 
 class InDetails(Struct, gc=False):

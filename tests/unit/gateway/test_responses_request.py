@@ -10,6 +10,7 @@ from littoral.gateway.asked import Asked
 from littoral.gateway.dialect.responses import ask
 from littoral.gateway.dialect.responses.answer import Responses
 from littoral.gateway.refusal import Refusal
+from littoral.gateway.request import encode
 
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
 PICTURE = "data:image/png;base64,AAAA"
@@ -22,7 +23,7 @@ def read(**fields):
 def sent(**fields):
     asked = read(**fields)
     assert isinstance(asked, Asked), asked
-    return json.loads(ask.encode(asked, "inner", 99))
+    return json.loads(encode(asked, "inner", 99))
 
 
 def refused(**fields):
@@ -223,7 +224,7 @@ SPACE = {"type": "namespace", "name": "agents", "description": "d", "tools": [WE
 
 def test_a_tool_of_a_namespace_is_called_by_both_names_and_comes_back_apart():
     asked = read(tools=[SPACE, WEATHER])
-    body = json.loads(ask.encode(asked, "inner", 99))
+    body = json.loads(encode(asked, "inner", 99))
     names = [tool["function"]["name"] for tool in body["tools"]]
     assert names == ["agents__weather", "weather"]
     call = {"id": "c", "function": {"name": "agents__weather", "arguments": "{}"}}
@@ -240,5 +241,5 @@ def test_a_tool_of_a_namespace_is_called_by_both_names_and_comes_back_apart():
 def test_a_search_that_agents_offer_unasked_is_left_out_and_named():
     asked = read(tools=[WEATHER, {"type": "web_search"}])
     assert asked.ignored == ["tools[1].web_search"]
-    assert len(json.loads(ask.encode(asked, "inner", 99))["tools"]) == 1
+    assert len(json.loads(encode(asked, "inner", 99))["tools"]) == 1
     assert refused(tools=[WEATHER, {"type": "file_search"}]).param == "tools[1].type"

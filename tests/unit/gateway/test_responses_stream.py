@@ -24,7 +24,7 @@ BROKE = refuse(UpstreamFailed, "the engine failed")
 
 def asked(**fields):
     found = ask.read(json.dumps({"model": "m", "input": "hi", **fields}).encode())
-    found.began_s, found.ended_s = 5, 7
+    found.began_s, found.total_us = 5, 2_000_000
     return found
 
 

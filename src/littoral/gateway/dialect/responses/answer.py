@@ -1,9 +1,6 @@
 """Answer: an engine's chat completion, whole or as a stream, as a response."""
 
-from typing import Final, TypeVar, cast, final
-
-import msgspec
-from msgspec import Struct
+from typing import Final, cast, final
 
 from littoral.gateway import reply
 from littoral.gateway.asked import Asked
@@ -13,7 +10,6 @@ from littoral.gateway.dialect.responses.output import REFUSAL, SUMMARY, TEXT, TH
 from littoral.gateway.dialect.responses.resource import (
     ENCODE,
     Fault,
-    Logprob,
     Reason,
     Resource,
     UsageOut,
@@ -25,72 +21,17 @@ from littoral.gateway.dialect.responses.resource import (
 from littoral.gateway.dialect.responses.tools import targets_of
 from littoral.gateway.dialect.responses.wish import Wish
 from littoral.gateway.refusal import Refusal
+from littoral.gateway.said import Function, Logprobs, Said, Speech, Used, hear, listen
 from littoral.gateway.tally import Usage
 
 CUT_SHORT: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Reasons of an engine to end that leave a response incomplete, and how that is said."""
 _CODES: Final = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
-T = TypeVar("T")
-
-
-class _Function(Struct):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _Called(Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Spoken(Struct):
-    """A message, or a piece of one."""
-
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    refusal: str | None = None
-    tool_calls: list[_Called] | None = None
-
-
-class _Logprobs(Struct):
-    content: list[Logprob] | None = None
-
-
-class _Choice(Struct):
-    message: _Spoken | None = None
-    delta: _Spoken | None = None
-    finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _InDetails(Struct):
-    cached_tokens: int | None = None
-
-
-class _OutDetails(Struct):
-    reasoning_tokens: int | None = None
-
-
-class _Used(Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _InDetails | None = None
-    completion_tokens_details: _OutDetails | None = None
-
-
-class _Completion(Struct):
-    choices: list[_Choice] = []
-    usage: _Used | None = None
-
-
-_DECODE = msgspec.json.Decoder(_Completion).decode
 
 
 @final
 class ResponsesVoice:
-    """Errors as OpenAI says them; a stream that has begun says them itself, see ``Speech.fail``."""
+    """Errors as OpenAI says them; a stream that has begun says them itself, see ``Telling.fail``."""
 
     streams = reply.STREAM
     error_body = staticmethod(error_body)
@@ -108,21 +49,21 @@ class Responses:
     @staticmethod
     def whole(asked: Asked, data: bytes, request: str) -> bytes:
         """Translate an engine's whole reply."""
-        completion = _read(data)
-        if not completion.choices:
+        said = hear(data)
+        if not said.choices:
             raise ValueError("it has no choice")
-        speech = Speech(asked, request)
-        speech.hear(completion)
-        speech.close()
-        return ENCODE(speech.resource)
+        telling = Telling(asked, request)
+        telling.tell(said)
+        telling.close()
+        return ENCODE(telling.resource)
 
     @staticmethod
-    def stream(asked: Asked, request: str) -> "Speech":
+    def stream(asked: Asked, request: str) -> "Telling":
         """Begin to translate a stream."""
-        return Speech(asked, request)
+        return Telling(asked, request)
 
 
-class Speech:
+class Telling:
     """One response under way.
 
     Args:
@@ -143,11 +84,7 @@ class Speech:
     def take(self, events: bytes) -> bytes:
         """Translate whole events of the engine."""
         out = [self._begin()]
-        for line in events.split(b"\n"):
-            if line.startswith(b"data:"):
-                data = line[5:].strip()
-                if data != b"[DONE]":
-                    out.append(self.hear(_read(data)))
+        out += [self.tell(said) for said in listen(events)]
         return b"".join(out)
 
     def end(self, usage: Usage | None) -> bytes:
@@ -169,17 +106,17 @@ class Speech:
         out += events.error(refusal.code, refusal.message, type_of(refusal.status))
         return out + events.whole("failed", resource)
 
-    def hear(self, completion: _Completion) -> bytes:
+    def tell(self, said: Said) -> bytes:
         """Take a completion, or a chunk of one; returns its events."""
-        if completion.usage is not None:
-            self._used = _usage(completion.usage)
-        if not completion.choices:
+        if said.usage is not None:
+            self._used = _usage(said.usage)
+        if not said.choices:
             return b""
-        choice = completion.choices[0]
+        choice = said.choices[0]
         if choice.finish_reason is not None:
             self._finish = choice.finish_reason
-        spoken = choice.delta or choice.message
-        return self._say(spoken, choice.logprobs) if spoken is not None else b""
+        speech = choice.delta or choice.message
+        return self._say(speech, choice.logprobs) if speech is not None else b""
 
     def close(self) -> bytes:
         """Close every item and complete the resource."""
@@ -202,18 +139,17 @@ class Speech:
         events, resource = self._output.events, self.resource
         return events.whole("created", resource) + events.whole("in_progress", resource)
 
-    def _say(self, spoken: _Spoken, logprobs: _Logprobs | None) -> bytes:
+    def _say(self, spoken: Speech, logprobs: Logprobs | None) -> bytes:
         output, out = self._output, b""
-        thought = spoken.reasoning_content or spoken.reasoning
-        if thought:
-            out += output.say(output.thought, thought)
+        if spoken.thought:
+            out += output.say(output.thought, spoken.thought)
         if spoken.content:
             likely = (logprobs.content or ()) if logprobs is not None else ()
             out += output.say(TEXT, spoken.content, likely)
         if spoken.refusal:
             out += output.say(REFUSAL, spoken.refusal)
         for at, call in enumerate(spoken.tool_calls or ()):
-            function = call.function or _Function()
+            function = call.function or Function()
             number = at if call.index is None else call.index
             out += output.call(
                 number, call_id=call.id, name=function.name, arguments=function.arguments or ""
@@ -226,18 +162,10 @@ def wish_of(asked: Asked) -> Wish:
     return cast("Wish", asked.origin)
 
 
-def _read(data: bytes) -> _Completion:
-    try:
-        return _DECODE(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from error
-
-
-def _usage(used: _Used) -> UsageOut:
-    given, made = used.prompt_tokens_details, used.completion_tokens_details
+def _usage(used: Used) -> UsageOut:
     return usage_of(
         used.prompt_tokens,
         used.completion_tokens,
-        cached=(given.cached_tokens or 0) if given is not None else 0,
-        reasoned=(made.reasoning_tokens or 0) if made is not None else 0,
+        cached=used.cached,
+        reasoned=used.thought or 0,
     )

@@ -12,7 +12,6 @@ from littoral.gateway.dialect.responses.resource import (
     CallOut,
     CustomCallOut,
     ItemOut,
-    Logprob,
     MessageOut,
     ReasoningOut,
     RefusalOut,
@@ -20,6 +19,7 @@ from littoral.gateway.dialect.responses.resource import (
     Thought,
 )
 from littoral.gateway.dialect.responses.tools import Target, free_text
+from littoral.gateway.said import Logprob
 
 TEXT: Final = "output_text"
 REFUSAL: Final = "refusal"

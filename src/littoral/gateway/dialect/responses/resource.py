@@ -5,26 +5,10 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from littoral.gateway.dialect.responses.tools import SERVED
 from littoral.gateway.dialect.responses.wish import NULL, Choice, Format, Pairs, Tool, Wish
+from littoral.gateway.said import Logprob
 
 ENCODE = msgspec.json.Encoder().encode
 """Every key of a struct is written, unless the struct says otherwise."""
-
-
-class Likely(Struct):
-    """A token that was likely at a place."""
-
-    token: str
-    logprob: float
-    bytes: list[int] | None = None
-
-
-class Logprob(Struct):
-    """How likely a token was, and others in its place."""
-
-    token: str
-    logprob: float
-    bytes: list[int] | None = None
-    top_logprobs: list[Likely] = []
 
 
 class TextOut(Struct, kw_only=True):
@@ -144,16 +128,8 @@ class _Type(Struct):
     type: str
 
 
-class _FormatOut(Struct, kw_only=True):
-    type: str
-    name: str
-    description: str | None
-    schema: Raw
-    strict: bool
-
-
 class _TextConfig(Struct, omit_defaults=True):
-    format: _FormatOut | _Type
+    format: dict[str, object] | _Type
     verbosity: str | None = None
 
 
@@ -280,13 +256,13 @@ def _text(wish: Wish) -> _TextConfig:
     verbosity = text.verbosity if text is not None else None
     if wanted is None or wanted.type != "json_schema":
         return _TextConfig(_Type(wanted.type if wanted is not None else "text"), verbosity)
-    shape = _FormatOut(
-        type=wanted.type,
-        name=wanted.name or "answer",
-        description=wanted.description,
-        schema=_flat(wanted.schema),
-        strict=bool(wanted.strict),
-    )
+    shape: dict[str, object] = {
+        "type": wanted.type,
+        "name": wanted.name or "answer",
+        "description": wanted.description,
+        "schema": _flat(wanted.schema),
+        "strict": bool(wanted.strict),
+    }
     return _TextConfig(shape, verbosity)
 
 
