@@ -31,7 +31,7 @@ _CODES: Final = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 
 @final
 class ResponsesVoice:
-    """Errors as OpenAI says them; a stream that has begun says them itself, see ``Telling.fail``."""
+    """Errors as OpenAI says them; a stream says its own, see ``Telling.fail``."""
 
     streams = reply.STREAM
     error_body = staticmethod(error_body)
