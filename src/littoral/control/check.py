@@ -4,15 +4,22 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from littoral.domain.deployment import DeploymentSpec, UpstreamSpec
+from littoral.domain.deployment import FORMATS, DeploymentSpec, UpstreamSpec
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import NAME
-from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
+from littoral.domain.model import (
+    WEIGHTS,
+    FileSpec,
+    ModelSpec,
+    VersionSpec,
+    VersionStatus,
+)
 from littoral.domain.project import ProjectSpec
 from littoral.domain.resource import Kind, Resource, Spec
 
 MOST_SLOTS = 64
 LEAST_CONTEXT = 128
+MOST_FILES = 64
 MOST_TOKENS = 16_777_216
 SERVES = re.compile(r"[A-Za-z0-9._\-/:]{1,96}")
 _URL = re.compile(
@@ -20,6 +27,7 @@ _URL = re.compile(
     r"(?P<path>/[A-Za-z0-9._~/-]*)?"
 )
 _SOURCE = re.compile(r"(?:pypi:|file:/|https://|hf:|modelscope:)\S+")
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Specs = Mapping[tuple[Kind, str], Spec]
@@ -56,8 +64,8 @@ def users_of(kind: Kind, name: str, specs: Specs) -> list[str]:
 
 
 def needs_model(spec: DeploymentSpec) -> bool:
-    """Whether ``model`` names a Model resource: only llama_cpp loads weights."""
-    return spec.engine == "llama_cpp"
+    """Whether ``model`` names a Model resource: not every engine loads weights."""
+    return spec.engine in FORMATS
 
 
 def check_spec(spec: Spec, specs: Specs, statuses: Statuses) -> None:
@@ -116,23 +124,34 @@ def _check_model(spec: ModelSpec) -> None:
         _matches(f"{at}.name", version.name, pattern=NAME, allowed=allowed)
         if names.index(version.name) != index:
             raise _refuse(f"{at}.name", f"{version.name!r} is there twice")
-        _matches(
-            f"{at}.source",
-            version.source,
-            pattern=_SOURCE,
-            allowed="a source begins with pypi:, file:/, https://, hf: or modelscope:",
-        )
-        for field, value in (
-            ("sha256", version.sha256),
-            ("container_sha256", version.container_sha256),
-        ):
-            _matches(
-                f"{at}.{field}",
-                value,
-                pattern=_SHA256,
-                allowed="64 lower-case hexadecimal digits",
-            )
-        _within(f"{at}.size", version.size, (1, 2**50))
+        _check_file(at, version)
+        _check_beside(at, version)
+
+
+def _check_file(at: str, file: FileSpec) -> None:
+    allowed = "a source begins with pypi:, file:/, https://, hf: or modelscope:"
+    _matches(f"{at}.source", file.source, pattern=_SOURCE, allowed=allowed)
+    for field, value in (("sha256", file.sha256), ("container_sha256", file.container_sha256)):
+        allowed = "64 lower-case hexadecimal digits"
+        _matches(f"{at}.{field}", value, pattern=_SHA256, allowed=allowed)
+    _within(f"{at}.size", file.size, (1, 2**50))
+
+
+def _check_beside(at: str, version: VersionSpec) -> None:
+    """Files that go with weights are pinned, as are weights in parts."""
+    _within(f"{at}.files", len(version.files), (0, MOST_FILES))
+    names = [file.name for file in version.files]
+    for index, file in enumerate(version.files):
+        path = f"{at}.files[{index}]"
+        allowed = "1 to 64 of letters, digits, . _ -, beginning with a letter or digit"
+        _matches(f"{path}.name", file.name, pattern=_FILE, allowed=allowed)
+        if file.name != WEIGHTS and names.index(file.name) != index:
+            raise _refuse(f"{path}.name", f"{file.name!r} is there twice")
+        _check_file(path, file)
+        if file.sha256 is None:
+            raise _refuse(f"{path}.sha256", "a file that goes with weights must be pinned")
+    if WEIGHTS in names and version.sha256 is None:
+        raise _refuse(f"{at}.sha256", "weights in parts must be pinned, the first part too")
 
 
 def _check_upstream(spec: UpstreamSpec) -> None:
@@ -187,7 +206,12 @@ def _check_local_engine(spec: DeploymentSpec, specs: Specs, statuses: Statuses) 
         raise _refuse("spec.model", f"{spec.model!r}: no such version; known: {known}")
     status = statuses.get((name, version.name))
     if status is not None and status.artefact is not None:
-        _within("spec.context", spec.context, (LEAST_CONTEXT, status.artefact.facts.context))
+        facts = status.artefact.facts
+        fitting = [engine for engine, form in FORMATS.items() if form == facts.format]
+        if spec.engine not in fitting:
+            what = f"engine {spec.engine!r} cannot run {facts.format} weights"
+            raise _refuse("spec.engine", f"{what}; {' or '.join(fitting)} can")
+        _within("spec.context", spec.context, (LEAST_CONTEXT, facts.context or MOST_TOKENS))
 
 
 def _check_fake_engine(spec: DeploymentSpec, specs: Specs, statuses: Statuses) -> None:
@@ -202,7 +226,7 @@ def _refuse_upstream(spec: DeploymentSpec) -> None:
 
 _CHECKS: Mapping[str, Callable[[DeploymentSpec, Specs, Statuses], None]] = {
     "openai": _check_upstream_engine,
-    "llama_cpp": _check_local_engine,
+    **dict.fromkeys(FORMATS, _check_local_engine),
     "fake": _check_fake_engine,
 }
 

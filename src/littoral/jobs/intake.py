@@ -1,30 +1,42 @@
 """Intake: a stream of pieces becomes a verified blob, or nothing at all."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.to_thread
 
-from littoral.domain.errors import InvalidInput
+from littoral.domain.errors import InvalidInput, TooLarge
 from littoral.domain.ids import Digest
-from littoral.domain.model import Artefact, VersionSpec
-from littoral.domain.ports import Blobs
+from littoral.domain.model import (
+    WEIGHTS,
+    Artefact,
+    Facts,
+    SideFile,
+    SideFileSpec,
+    VersionSpec,
+)
+from littoral.domain.ports import Blobs, BlobWriter
 from littoral.domain.units import Bytes
-from littoral.trust.artefact import HEADER_MAX, TEMPLATE_MAX, read_gguf, refuse_disguised
+from littoral.trust.artefact import TEMPLATE_MAX, refuse_disguised
+from littoral.trust.weights import read_weights
 
 PREFIX_BYTES = 512
+SIDE_BYTES = 64 * 1024 * 1024
+"""Most bytes of a file that goes with weights: a tokenizer, a vocabulary, a configuration."""
 
 
 async def take_in(pieces: AsyncIterator[bytes], version: VersionSpec, *, blobs: Blobs) -> Artefact:
-    """Write pieces to a new blob, check the header of what came, and make it visible.
+    """Write the pieces of weights to a new blob, check what came, and make it visible.
 
-    The header is checked before the commit, on a worker thread, within the caps of
-    ``trust.artefact``: no other parser sees a byte of a file that was not checked.
+    It is checked before the commit, on a worker thread, within the caps of ``trust``: no other
+    parser sees a byte of a file that was not checked.
 
     Raises:
-        InvalidInput: Not GGUF weights, or a chat template that is too long.
-        TooLarge: The header is over a cap.
-        Damaged: The header contradicts itself, or the digest is not the pinned one.
+        InvalidInput: Weights of no format that is accepted, or of one that must be pinned and are
+            not, or a chat template that is too long.
+        TooLarge: The file is over a cap.
+        Damaged: The file contradicts itself, or the digest is not the pinned one.
         StorageFull: No room.
     """
     template = version.chat_template
@@ -32,21 +44,62 @@ async def take_in(pieces: AsyncIterator[bytes], version: VersionSpec, *, blobs: 
         raise InvalidInput(
             f"the chat template has more than {TEMPLATE_MAX} bytes", param="spec.chat_template"
         )
-    writer = await anyio.to_thread.run_sync(blobs.writer)
-    try:
-        header, size = bytearray(), 0
+    is_whole = all(file.name != WEIGHTS for file in version.files)
+    expected = version.sha256 if is_whole else None
+    async with _begun(blobs) as writer:
+        size = 0
         async for piece in pieces:
-            if len(header) < PREFIX_BYTES <= len(header) + len(piece):
-                refuse_disguised(bytes(header + piece)[:PREFIX_BYTES])
-            if len(header) < HEADER_MAX:
-                header += piece[: HEADER_MAX - len(header)]
             size += len(piece)
             await anyio.to_thread.run_sync(writer.write, piece)
-        with memoryview(header) as view:
-            facts = await anyio.to_thread.run_sync(lambda: read_gguf(view, size=size))
-        expected = None if version.sha256 is None else Digest(f"sha256:{version.sha256}")
-        digest = await anyio.to_thread.run_sync(writer.commit, expected)
+        facts = await anyio.to_thread.run_sync(_facts, writer)
+        if facts.format != "gguf" and version.sha256 is None:
+            raise InvalidInput(
+                f"{facts.format} weights are accepted only where they are pinned: give sha256",
+                param="spec.sha256",
+            )
+        digest = await _committed(writer, expected)
+    return Artefact(digest=digest, size=Bytes(size), facts=facts, chat_template=template)
+
+
+async def take_beside(
+    pieces: AsyncIterator[bytes], file: SideFileSpec, *, blobs: Blobs
+) -> SideFile:
+    """Write the pieces of a file that goes with weights to a new blob, and make it visible.
+
+    Raises:
+        InvalidInput: An archive or a pickle.
+        TooLarge: It has more bytes than such a file may have.
+        Damaged: Its digest is not the pinned one.
+        StorageFull: No room.
+    """
+    async with _begun(blobs) as writer:
+        prefix, size = b"", 0
+        async for piece in pieces:
+            size += len(piece)
+            if size > SIDE_BYTES:
+                raise TooLarge(f"the file {file.name!r} has more than {SIDE_BYTES} bytes")
+            prefix = (prefix + piece)[:PREFIX_BYTES]
+            await anyio.to_thread.run_sync(writer.write, piece)
+        refuse_disguised(prefix)
+        digest = await _committed(writer, file.sha256)
+    return SideFile(name=file.name, digest=digest)
+
+
+@asynccontextmanager
+async def _begun(blobs: Blobs) -> AsyncGenerator[BlobWriter]:
+    writer = await anyio.to_thread.run_sync(blobs.writer)
+    try:
+        yield writer
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(writer.abort)
-    return Artefact(digest=digest, size=Bytes(size), facts=facts, chat_template=template)
+
+
+async def _committed(writer: BlobWriter, sha256: str | None) -> Digest:
+    expected = None if sha256 is None else Digest(f"sha256:{sha256}")
+    return await anyio.to_thread.run_sync(writer.commit, expected)
+
+
+def _facts(writer: BlobWriter) -> Facts:
+    with writer.view() as view:
+        return read_weights(view)

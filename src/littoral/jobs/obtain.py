@@ -2,7 +2,8 @@
 
 import errno
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias, final
@@ -13,11 +14,19 @@ import msgspec
 
 from littoral.domain.errors import Damaged, LittoralError, StorageFull
 from littoral.domain.ids import checked_name
-from littoral.domain.model import Artefact, Phase, VersionSpec, VersionStatus
+from littoral.domain.model import (
+    WEIGHTS,
+    Artefact,
+    FileSpec,
+    Phase,
+    SideFile,
+    VersionSpec,
+    VersionStatus,
+)
 from littoral.domain.node import Event
 from littoral.domain.ports import Blobs, Clock, Sink, Source, State
 from littoral.domain.units import Bytes
-from littoral.jobs.intake import take_in
+from littoral.jobs.intake import take_beside, take_in
 
 Name: TypeAlias = tuple[str, str]
 
@@ -129,7 +138,9 @@ class Obtaining:
                 status = entry.status
                 if status.phase in UNDER_WAY:
                     status = replace(status, phase="pending")
-                elif status.artefact is not None and status.artefact.digest not in present:
+                elif status.artefact is not None and not present.issuperset(
+                    status.artefact.digests
+                ):
                     error = "its weights are gone from this disk; pull it again"
                     status = replace(status, phase="failed", artefact=None, error=error)
                 self._entries[status.model, status.version] = replace(entry, status=status)
@@ -138,7 +149,7 @@ class Obtaining:
     def _is_settled(self, entry: Entry) -> bool:
         """Whether it is under way, or present."""
         artefact = entry.status.artefact
-        present = artefact is not None and artefact.digest in self._world.blobs.list()
+        present = artefact is not None and set(artefact.digests) <= set(self._world.blobs.list())
         return entry.status.phase in UNDER_WAY or present
 
     def _put(self, name: Name, entry: Entry) -> None:
@@ -198,19 +209,37 @@ class Obtaining:
         spec, blobs, folder = step.spec, self._world.blobs, self._folder(step.name)
         await anyio.Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         step.move("fetching")
-        step.check_room(spec.size, blobs)
+        step.check_room(step.size, blobs)
+        parts = [spec, *(file for file in spec.files if file.name == WEIGHTS)]
+        async with aclosing(self._pieces(step, parts)) as pieces:
+            artefact = await take_in(pieces, spec, blobs=blobs)
+        beside: list[SideFile] = []
+        for file in spec.files:
+            if file.name != WEIGHTS:
+                async with aclosing(self._pieces(step, [file])) as pieces:
+                    beside.append(await take_beside(pieces, file, blobs=blobs))
+        await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+        step.finish(replace(artefact, files=tuple(beside)))
+
+    async def _pieces(self, step: "Step", files: Sequence[FileSpec]) -> AsyncGenerator[bytes]:
+        """Fetch files one after the other, and give them as one stream."""
+        blobs = self._world.blobs
 
         def progress(done: int, total: int | None) -> None:
             if total is not None and step.status.total is None:
                 step.check_room(total, blobs)
             step.advance(done, total)
 
-        source = self._world.source(spec.source.partition(":")[0])
-        async with source.fetch(spec, scratch=str(folder), progress=progress) as pieces:
-            step.move("checking")
-            artefact = await take_in(pieces, spec, blobs=blobs)
-        await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
-        step.finish(artefact)
+        for file in files:
+            folder = self._folder(step.name) / step.place_of(file)
+            await anyio.Path(folder).mkdir(mode=0o700, exist_ok=True)
+            step.move("fetching")
+            source = self._world.source(file.source.partition(":")[0])
+            async with source.fetch(file, scratch=str(folder), progress=progress) as pieces:
+                step.move("checking")
+                async for piece in pieces:
+                    yield piece
+            step.has(file)
 
     def _tell(self, step: "Step", code: str, text: str) -> None:
         model, version = step.name
@@ -243,12 +272,25 @@ class Step:
         spec = entry.spec
         self.name = name
         self.asked = spec
-        self.spec = replace(spec, sha256=spec.sha256 or entry.pin)
+        self.spec = spec if spec.files else replace(spec, sha256=spec.sha256 or entry.pin)
+        sizes = [file.size for file in (spec, *spec.files)]
+        known = [size for size in sizes if size is not None]
+        self.size = Bytes(sum(known)) if len(known) == len(sizes) else None
         self.scope = scope
         self._report = report
+        self._before = 0
         self.status = VersionStatus(
-            model=name[0], version=name[1], phase="pending", total=spec.size
+            model=name[0], version=name[1], phase="pending", total=self.size
         )
+
+    def place_of(self, file: FileSpec) -> str:
+        """The folder of a file within the version's: files from one source share one."""
+        place = [each.source for each in (self.spec, *self.spec.files)].index(file.source)
+        return str(place) if place else "."
+
+    def has(self, file: FileSpec) -> None:
+        """A file is there, and the next one begins."""
+        self._before += file.size or 0
 
     def move(self, phase: Phase, *, error: str | None = None) -> None:
         """Enter a phase."""
@@ -256,20 +298,22 @@ class Step:
 
     def advance(self, done: int, total: int | None) -> None:
         """Take the bytes fetched so far, of how many where that is known."""
-        known = self.spec.size or total
-        shown = done if known is None else min(done, known)
+        known = self.size or (None if self.spec.files else total)
+        shown = self._before + done
+        shown = shown if known is None else min(shown, known)
         total = None if known is None else Bytes(known)
         self._set(replace(self.status, done=Bytes(shown), total=total), durable=False)
 
     def finish(self, artefact: Artefact) -> None:
         """It is there."""
-        size = artefact.size
+        size = self.size or artefact.size
         ready = replace(self.status, phase="ready", done=size, total=size, artefact=artefact)
         self._set(ready, durable=True)
 
     def check_room(self, size: int | None, blobs: Blobs) -> None:
         """Raise ``StorageFull`` where the disk has no room for scratch and blob together."""
-        copies = 1 if self.spec.source.startswith("file:") else 2
+        files = (self.spec, *self.spec.files)
+        copies = 1 if all(file.source.startswith("file:") for file in files) else 2
         free = blobs.free()
         if size is not None and copies * size > free:
             raise StorageFull(

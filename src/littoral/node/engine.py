@@ -132,6 +132,7 @@ class Supervised:
         assignment, parts = self.assignment, self._parts
         machine = parts.promises.free(parts.machine())
         path: str | None = None
+        files: dict[str, str] = {}
         if assignment.artefact is not None:
             artefact = assignment.artefact
             self._publish("starting", f"loading {assignment.model} ({_mega(artefact.size)} MB)")
@@ -142,16 +143,26 @@ class Supervised:
                     f"{assignment.model} needs {_mega(needed)} MB of memory and "
                     f"{_mega(found.available)} MB are free: {found.advice}"
                 )
-            path = await parts.locate(artefact.digest)
-            if path is None:
-                raise UnknownName(f"the weights {artefact.digest} are not on this node (any more)")
+            path = await self._located(artefact.digest)
+            for file in artefact.files:
+                files[file.name] = await self._located(file.digest)
             parts.promises.load(self.id, needed)
             assignment = replace(assignment, slots=found.slots, context=Tokens(found.context))
         else:
             self._publish("starting", f"starting {assignment.engine}")
         return EngineSpec(
-            assignment=assignment, artefact_path=path, machine=machine, threads=machine.cores
+            assignment=assignment,
+            artefact_path=path,
+            files=files,
+            machine=machine,
+            threads=machine.cores,
         )
+
+    async def _located(self, digest: Digest) -> str:
+        path = await self._parts.locate(digest)
+        if path is None:
+            raise UnknownName(f"the weights {digest} are not on this node (any more)")
+        return path
 
     def _is_ready(self, instance: Instance, *, took: Seconds) -> None:
         parts, name = self._parts, self.assignment.name

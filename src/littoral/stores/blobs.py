@@ -2,10 +2,11 @@
 
 import contextlib
 import hashlib
+import mmap
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -166,6 +167,20 @@ class _Writer:
             self.abort()
             raise
         self._hash.update(data)
+
+    @contextlib.contextmanager
+    def view(self) -> Generator[memoryview]:
+        """Read what was written so far, mapped into memory."""
+        self._file.flush()
+        if not self._path.stat().st_size:
+            yield memoryview(b"")
+            return
+        with (
+            self._path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as view,
+        ):
+            yield view
 
     def commit(self, expected: Digest | None = None) -> Digest:
         """Sync, name by content, make visible."""

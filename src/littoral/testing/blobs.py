@@ -1,7 +1,8 @@
 """Blobs in memory."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from littoral.domain.errors import Damaged, InvalidInput, StorageFull
 from littoral.domain.ids import DIGEST, Digest
@@ -64,6 +65,11 @@ class _Writer:
             self._data = None
             raise StorageFull("no room for a blob")
         self._data = grown
+
+    @contextmanager
+    def view(self) -> Generator[memoryview]:
+        """Read what was written so far."""
+        yield memoryview(self._data or b"")
 
     def commit(self, expected: Digest | None = None) -> Digest:
         """Name by content, make visible."""

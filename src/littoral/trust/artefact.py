@@ -79,7 +79,9 @@ def refuse_disguised(prefix: bytes) -> None:
     """
     for at, magic, name in _DISGUISES:
         if prefix[at : at + len(magic)] == magic:
-            raise InvalidInput(f"this is a {name} file; only GGUF weights are accepted")
+            raise InvalidInput(
+                f"this is a {name} file; accepted are GGUF, ONNX and CTranslate2 weights"
+            )
 
 
 def read_gguf(view: memoryview, *, size: int) -> Facts:

@@ -244,8 +244,8 @@ async def test_progress_is_told_while_it_fetches(desk):
     [
         (b"PK\x03\x04" + bytes(600), "zip"),
         (b"\x80\x04\x95" + bytes(600), "pickle"),
-        (b"hello", "not a GGUF"),
-        (b"", "not a GGUF"),
+        (b"hello", "no weights"),
+        (b"", "no weights"),
         (b"GGUF" + b"\xff" * 2000, "version"),
         (b"GGUF\x03\0\0\0" + b"\xff" * 2000, "declares"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 
 from littoral.domain.errors import InvalidInput, UpstreamFailed
-from littoral.domain.model import VersionSpec
+from littoral.domain.model import FileSpec
 from littoral.jobs.source.piece import checked, file_pieces
 
 
@@ -17,7 +17,7 @@ class FileSource:
 
     @asynccontextmanager
     async def fetch(
-        self, version: VersionSpec, *, scratch: str, progress: Callable[[int, int | None], None]
+        self, file: FileSpec, *, scratch: str, progress: Callable[[int, int | None], None]
     ) -> AsyncGenerator[AsyncIterator[bytes]]:
         """Open the file as a stream of pieces.
 
@@ -26,10 +26,10 @@ class FileSource:
             UpstreamFailed: There is no such regular file, or it is not what was pinned.
         """
         del scratch
-        path = Path(version.source.removeprefix("file:"))
+        path = Path(file.source.removeprefix("file:"))
         if not path.is_absolute():
             raise InvalidInput(
-                f"{version.source!r}: the path after 'file:' must be absolute", param="spec.source"
+                f"{file.source!r}: the path after 'file:' must be absolute", param="spec.source"
             )
         try:
             found = await anyio.Path(path).stat()
@@ -38,5 +38,5 @@ class FileSource:
         if not stat.S_ISREG(found.st_mode):
             raise UpstreamFailed(f"{str(path)!r} is not a regular file")
         progress(found.st_size, found.st_size)
-        async with aclosing(file_pieces(path)) as raw, aclosing(checked(raw, version)) as pieces:
+        async with aclosing(file_pieces(path)) as raw, aclosing(checked(raw, file)) as pieces:
             yield pieces

@@ -10,7 +10,7 @@ import anyio
 import httpx2
 
 from littoral.domain.errors import UpstreamFailed
-from littoral.domain.model import VersionSpec
+from littoral.domain.model import FileSpec
 from littoral.domain.units import Seconds
 from littoral.jobs.source.dial import Ask, Dialler
 from littoral.jobs.source.piece import checked, file_pieces
@@ -73,7 +73,7 @@ class HttpsSource:
 
     @asynccontextmanager
     async def fetch(
-        self, version: VersionSpec, *, scratch: str, progress: Progress
+        self, file: FileSpec, *, scratch: str, progress: Progress
     ) -> AsyncGenerator[AsyncIterator[bytes]]:
         """Fetch the file, then open it as a stream of pieces.
 
@@ -81,16 +81,14 @@ class HttpsSource:
             InvalidInput: The URL is malformed.
             UpstreamFailed: It cannot be reached, or gave something else than was pinned.
         """
-        async with self.fetch_url(
-            version.source, version, scratch=scratch, progress=progress
-        ) as it:
+        async with self.fetch_url(file.source, file, scratch=scratch, progress=progress) as it:
             yield it
 
     @asynccontextmanager
     async def fetch_url(
         self,
         url: str,
-        version: VersionSpec,
+        file: FileSpec,
         *,
         scratch: str,
         progress: Progress,
@@ -98,13 +96,13 @@ class HttpsSource:
     ) -> AsyncGenerator[AsyncIterator[bytes]]:
         """Fetch another URL than the version's source, as ``fetch`` does."""
         folder = Path(scratch)
-        part = Part(path=folder / PART, mark=folder / MARK, progress=progress, limit=version.size)
-        part.resume(keep=version.sha256 is not None)
+        part = Part(path=folder / PART, mark=folder / MARK, progress=progress, limit=file.size)
+        part.resume(keep=file.sha256 is not None)
         await self._download(part, url, token=token)
         try:
             async with (
                 aclosing(file_pieces(part.path)) as raw,
-                aclosing(checked(raw, version)) as pieces,
+                aclosing(checked(raw, file)) as pieces,
             ):
                 yield pieces
         except UpstreamFailed:

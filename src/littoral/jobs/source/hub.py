@@ -8,7 +8,7 @@ from typing import final
 from urllib.parse import quote
 
 from littoral.domain.errors import InvalidInput
-from littoral.domain.model import VersionSpec
+from littoral.domain.model import FileSpec
 from littoral.jobs.source.https import HttpsSource
 
 NAMED = re.compile(
@@ -38,7 +38,7 @@ class HubSource:
 
     @asynccontextmanager
     async def fetch(
-        self, version: VersionSpec, *, scratch: str, progress: Callable[[int, int | None], None]
+        self, file: FileSpec, *, scratch: str, progress: Callable[[int, int | None], None]
     ) -> AsyncGenerator[AsyncIterator[bytes]]:
         """Fetch the file, then open it as a stream of pieces.
 
@@ -47,8 +47,8 @@ class HubSource:
             UpstreamFailed: It cannot be reached, or gave something else than was pinned.
         """
         async with self._https.fetch_url(
-            self.url(version.source),
-            version,
+            self.url(file.source),
+            file,
             scratch=scratch,
             progress=progress,
             token=self._token(),

