@@ -1,48 +1,15 @@
-"""What every Engine does and serves; add a driver to ``DRIVERS`` to run the suite on it."""
+"""What every Engine does and serves; a driver in ``contract.driven`` is run through it."""
 
-import importlib.util
 import json
 import os
 import signal
-import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-import httpx2
 import pytest
 
-from littoral.app.spawner import Children
-from littoral.app.system import environment
-from littoral.domain.deployment import Assignment, UpstreamGrant
-from littoral.domain.endpoint import Endpoint, EngineSpec, Machine
+from contract.driven import HELLO, client_of, events_of, llama_cpp, openai
 from littoral.domain.errors import InvalidInput, UpstreamFailed
-from littoral.domain.ids import DeploymentName, Digest, UpstreamName
-from littoral.domain.model import Artefact, Facts
-from littoral.domain.ports import Engine, Instance
-from littoral.domain.units import Bytes, Tokens
-from littoral.engines.fake import Fake
-from littoral.engines.llama_cpp import LlamaCpp
-from littoral.engines.openai import OpenAICompatible
-from littoral.testing import gguf
-from littoral.testing.entropy import SeededEntropy
-from littoral.trust.address import verdict
 
-CHILD = (
-    "import importlib, sys;"
-    "importlib.import_module('littoral.engines.child.' + sys.argv[1])"
-    ".main(sys.stdin.buffer.readline())"
-)
-PROGRAM = (sys.executable, "-c", CHILD)
-PASSED = {name: value for name, value in environment().items() if name.startswith("COVERAGE_")}
-MACHINE = Machine(cores=2, memory=Bytes(8 << 30), memory_free=Bytes(4 << 30))
-HELLO: Mapping[str, Any] = {
-    "messages": [{"role": "user", "content": "hello"}],
-    "max_tokens": 3,
-    "temperature": 0,
-}
 LONG = HELLO | {
     "messages": [{"role": "user", "content": "[[len=400]] [[slow=1000]]"}],
     "max_tokens": 400,
@@ -56,132 +23,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Driven:
-    """A driver, a spec it can launch, and bad options of it."""
-
-    engine: Engine
-    spec: EngineSpec
-    bad: Mapping[str, Any]
-    process: Callable[[Instance], int]
-    ended: Callable[[Instance], Awaitable[str]]
-
-
-@asynccontextmanager
-async def fake(folder: Path) -> AsyncGenerator[Driven]:
-    engine = Fake(
-        spawner=Children(),
-        entropy=SeededEntropy(1),
-        logs=str(folder),
-        environment=PASSED,
-        program=PROGRAM,
-    )
-    spec = spec_of("fake", options={"tpot_ms": 1, "directives": True})
-    bad = {"tpot_ms": "slow", "directives": 3, "nonsense": 1, "ttft_ms": -1}
-    yield Driven(engine=engine, spec=spec, bad=bad, process=own_process, ended=own_end)
-
-
-@asynccontextmanager
-async def llama_cpp(folder: Path) -> AsyncGenerator[Driven]:
-    if importlib.util.find_spec("xllamacpp") is None:
-        pytest.skip("the real engine is not installed: counted as not run")
-    engine = LlamaCpp(
-        spawner=Children(),
-        entropy=SeededEntropy(1),
-        logs=str(folder),
-        environment=PASSED,
-        program=PROGRAM,
-    )
-    facts = Facts(
-        architecture="llama",
-        parameters=115_264,
-        context=gguf.CONTEXT,
-        layers=gguf.LAYERS,
-        kv_bytes_per_token=Bytes(1024),
-        quantisation="F32",
-        has_chat_template=True,
-    )
-    artefact = Artefact(digest=Digest(f"sha256:{gguf.SHA256}"), size=Bytes(gguf.BYTES), facts=facts)
-    spec = spec_of("llama_cpp", artefact=artefact)
-    spec = replace(spec, artefact_path=str(gguf.write(folder / "tiny.gguf")))
-    bad = {
-        "batch": 1,
-        "flash_attention": "maybe",
-        "cache_prompt": 1,
-        "nonsense": 1,
-        "threads": True,
-    }
-    yield Driven(engine=engine, spec=spec, bad=bad, process=own_process, ended=own_end)
-
-
-@asynccontextmanager
-async def openai(folder: Path) -> AsyncGenerator[Driven]:
-    async with fake(folder) as behind, behind.engine.launch(behind.spec) as upstream:
-        address = upstream.endpoint.address
-        assert address is not None
-        grant = UpstreamGrant(
-            name=UpstreamName("far"),
-            url=f"http://{address.host}:{address.port}/v1",
-            credential=upstream.endpoint.credential,
-        )
-        spec = spec_of("openai", upstream=grant)
-        bad = {"without": "tools,wings", "nonsense": 1}
-        engine = OpenAICompatible(verdict=verdict)
-        yield Driven(
-            engine=engine,
-            spec=spec,
-            bad=bad,
-            process=lambda _: upstream.pid or 0,
-            ended=lambda _: upstream.wait(),
-        )
-
-
-DRIVERS = {"fake": fake, "llama_cpp": llama_cpp, "openai": openai}
-
-
-def own_process(instance: Instance) -> int:
-    assert instance.pid is not None
-    return instance.pid
-
-
-async def own_end(instance: Instance) -> str:
-    return await instance.wait()
-
-
-def spec_of(engine: Any, **more: Any) -> EngineSpec:
-    assignment = Assignment(
-        name=DeploymentName("demo"),
-        revision=1,
-        serves="demo",
-        engine=engine,
-        model="demo",
-        slots=1,
-        context=Tokens(512),
-        **more,
-    )
-    return EngineSpec(assignment=assignment, artefact_path=None, machine=MACHINE, threads=1)
-
-
-@pytest.fixture(params=sorted(DRIVERS))
-async def driven(request: pytest.FixtureRequest, tmp_path) -> AsyncGenerator[Driven]:
-    async with DRIVERS[request.param](tmp_path) as driven:
-        yield driven
-
-
-def client_of(endpoint: Endpoint, *, key: str | None = None) -> httpx2.AsyncClient:
-    address = endpoint.address
-    assert address is not None
-    headers = {"authorization": f"Bearer {endpoint.credential if key is None else key}"}
-    url = f"http://{address.host}:{address.port}{address.base}"
-    return httpx2.AsyncClient(base_url=url, headers=headers, timeout=30, trust_env=False)
-
-
-def events_of(text: str) -> list[dict[str, Any]]:
-    frames = [line.removeprefix("data: ") for line in text.splitlines() if line]
-    assert frames[-1] == "[DONE]"
-    return [json.loads(frame) for frame in frames[:-1]]
 
 
 async def test_a_bad_option_is_refused_with_what_is_allowed(driven):
@@ -211,9 +52,9 @@ async def test_a_launched_engine_is_healthy_and_lists_its_model(driven):
     assert [model["id"] for model in listed["data"]] == [instance.endpoint.engine_model]
 
 
-async def test_a_chat_is_answered_whole_with_usage(driven):
+async def test_a_chat_is_answered_whole_with_usage(chatting):
     async with (
-        driven.engine.launch(driven.spec) as instance,
+        chatting.engine.launch(chatting.spec) as instance,
         client_of(instance.endpoint) as client,
     ):
         answer = await client.post("/chat/completions", json=HELLO)
@@ -225,10 +66,10 @@ async def test_a_chat_is_answered_whole_with_usage(driven):
     assert body["usage"]["prompt_tokens"] > 0
 
 
-async def test_a_stream_ends_with_usage_in_an_event_of_its_own(driven):
+async def test_a_stream_ends_with_usage_in_an_event_of_its_own(chatting):
     asked = HELLO | {"stream": True, "stream_options": {"include_usage": True}}
     async with (
-        driven.engine.launch(driven.spec) as instance,
+        chatting.engine.launch(chatting.spec) as instance,
         client_of(instance.endpoint) as client,
     ):
         events = events_of((await client.post("/chat/completions", json=asked)).text)
@@ -238,10 +79,10 @@ async def test_a_stream_ends_with_usage_in_an_event_of_its_own(driven):
     assert 0 < events[-1]["usage"]["completion_tokens"] <= 3
 
 
-async def test_a_completion_is_answered_whole_and_as_a_stream(driven):
+async def test_a_completion_is_answered_whole_and_as_a_stream(chatting):
     asked = {"prompt": "hello", "max_tokens": 3}
     async with (
-        driven.engine.launch(driven.spec) as instance,
+        chatting.engine.launch(chatting.spec) as instance,
         client_of(instance.endpoint) as client,
     ):
         whole = (await client.post("/completions", json=asked)).json()
@@ -251,8 +92,8 @@ async def test_a_completion_is_answered_whole_and_as_a_stream(driven):
     assert events[-1]["choices"][0]["finish_reason"] in {"stop", "length"}
 
 
-async def test_a_client_that_leaves_gives_its_slot_back(driven):
-    async with driven.engine.launch(driven.spec) as instance:
+async def test_a_client_that_leaves_gives_its_slot_back(chatting):
+    async with chatting.engine.launch(chatting.spec) as instance:
         async with (
             client_of(instance.endpoint) as leaver,
             leaver.stream("POST", "/chat/completions", json=LONG) as answer,
@@ -269,7 +110,8 @@ async def test_nothing_but_health_answers_without_the_key(driven):
         client_of(instance.endpoint, key="wrong") as client,
     ):
         assert (await client.get("/models")).status_code == 401
-        assert (await client.post("/chat/completions", json=HELLO)).status_code == 401
+        for path in ("/chat/completions", "/embeddings", "/nothing"):
+            assert (await client.post(path, json=HELLO)).status_code == 401
 
 
 async def test_a_killed_engine_says_so_and_can_be_launched_again(driven):
@@ -285,14 +127,14 @@ async def test_a_killed_engine_says_so_and_can_be_launched_again(driven):
         assert await again.healthy()
 
 
-async def test_capabilities_are_those_a_probe_finds(driven):
+async def test_capabilities_are_those_a_probe_finds(chatting):
     schema = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]}
     shaped = HELLO | {
         "max_tokens": 60,
         "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}},
     }
     async with (
-        driven.engine.launch(driven.spec) as instance,
+        chatting.engine.launch(chatting.spec) as instance,
         client_of(instance.endpoint) as client,
     ):
         offered = set(instance.endpoint.capabilities)

@@ -12,18 +12,25 @@ from littoral.domain.ports import Engine, Entropy, Source
 Sources: TypeAlias = Mapping[str, Callable[[], Source]]
 
 ENGINES: Mapping[str, str] = {
+    "embed": "littoral.engines.embed:Embed",
     "fake": "littoral.engines.fake:Fake",
     "llama_cpp": "littoral.engines.llama_cpp:LlamaCpp",
     "openai": "littoral.engines.openai:OpenAICompatible",
 }
 CHILDREN: Mapping[str, str] = {
+    "embed": "littoral.engines.child.embed:main",
     "fake": "littoral.engines.child.fake:main",
     "llama_cpp": "littoral.engines.child.llama_cpp:main",
 }
 """What ``littoral engine KIND`` runs, for the kinds that have a process."""
 SOURCES: Mapping[str, str] = {"sources": "littoral.app.sources:sources"}
 """What makes the table of model sources, with its HTTP client: only who obtains models loads it."""
-EXTRAS: Mapping[str, str] = {"xllamacpp": "llama"}
+EXTRAS: Mapping[str, str] = {
+    "numpy": "embed",
+    "onnxruntime": "embed",
+    "tokenizers": "embed",
+    "xllamacpp": "llama",
+}
 """Which extra of the package brings a library."""
 
 

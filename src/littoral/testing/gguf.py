@@ -6,10 +6,12 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+from littoral.testing.symbols import SYMBOLS, byte_symbols
+
 BYTES = 466_848
 SHA256 = "4794944ba1c751018544a7e131bae5c79d55909e40cc303d405bbf017cd4965a"
 """Made with gguf 0.19 and numpy 2.4: a change of either that changes the file is noticed."""
-WIDTH, LAYERS, HEADS, FORWARD, CONTEXT, SYMBOLS = 64, 2, 4, 128, 512, 256
+WIDTH, LAYERS, HEADS, FORWARD, CONTEXT = 64, 2, 4, 128, 512
 SPREAD = 0.05
 TEMPLATE = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' "
@@ -46,20 +48,13 @@ def write(path: str | Path) -> Path:
 def _add_tokenizer(writer: gguf.GGUFWriter) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("default")
-    writer.add_token_list([*_symbols(), "<|im_start|>", "<|im_end|>"])
+    writer.add_token_list([*byte_symbols(), "<|im_start|>", "<|im_end|>"])
     writer.add_token_types([1] * SYMBOLS + [3] * 2)
     writer.add_token_merges(["t h"])
     writer.add_bos_token_id(SYMBOLS)
     writer.add_eos_token_id(SYMBOLS + 1)
     writer.add_add_bos_token(value=False)
     writer.add_chat_template(TEMPLATE)
-
-
-def _symbols() -> list[str]:
-    """GPT-2's 256 byte symbols: printable bytes stand for themselves, the others for U+0100 on."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [byte for byte in range(SYMBOLS) if byte not in plain]
-    return [chr(byte) for byte in plain] + [chr(SYMBOLS + place) for place in range(len(hidden))]
 
 
 def _add_tensors(writer: gguf.GGUFWriter) -> None:

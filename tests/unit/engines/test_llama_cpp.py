@@ -11,7 +11,8 @@ from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import DeploymentName, Digest
 from littoral.domain.model import Artefact, Facts
 from littoral.domain.units import Bytes, Tokens
-from littoral.engines.llama_cpp import LlamaCpp, context_of, thread_environment
+from littoral.engines.llama_cpp import LlamaCpp, context_of
+from littoral.engines.process import thread_environment
 from littoral.testing.entropy import SeededEntropy
 from littoral.testing.spawner import MemorySpawner
 
@@ -44,8 +45,12 @@ def spec(*, free: int = 1 << 40, spin: bool = False, **more) -> EngineSpec:
 
 
 def test_threads_sleep_at_barriers_unless_they_may_spin():
-    passive = thread_environment(spec())
-    assert passive == {"OMP_NUM_THREADS": "3", "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+    assert thread_environment(spec()) == {
+        "OMP_NUM_THREADS": "3",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "GOMP_SPINCOUNT": "0",
+        "KMP_BLOCKTIME": "0",
+    }
     assert thread_environment(spec(spin=True)) == {"OMP_NUM_THREADS": "3"}
     assert thread_environment(spec(options={"threads": 2}))["OMP_NUM_THREADS"] == "2"
 
