@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from littoral.app.command import deploy, hints, obtain
 from littoral.app.command.chat import visible
+from littoral.app.command.choice import engine_for
 from littoral.app.command.conversation import Answer, Conversation, Wish
 from littoral.app.command.figures import span
 from littoral.app.command.launch import Started
@@ -15,9 +16,10 @@ from littoral.app.command.site import admin, target
 from littoral.app.settings import Settings
 from littoral.app.system import SystemClock, environment
 from littoral.client.admin import Admin
-from littoral.domain.deployment import EngineKind
+from littoral.domain.deployment import FORMATS, EngineKind
 from littoral.domain.errors import LittoralError
 from littoral.domain.units import Seconds
+from littoral.domain.view import DeploymentView
 
 LOAD_S = Seconds(300.0)
 FIRST_TOKENS = 64
@@ -36,7 +38,7 @@ class Plan:
     first: bool
     detached: bool
     model: str | None = None
-    engine: EngineKind = "llama_cpp"
+    engine: EngineKind | None = None
 
 
 def announce(shown: Screen, plan: Plan) -> None:
@@ -51,18 +53,21 @@ def announce(shown: Screen, plan: Plan) -> None:
     told: dict[str, object] = {"url": url, "ready": True, "data_dir": settings.data_dir}
     if plan.first:
         show_key(shown, settings)
-    served = plan.model
+    served, chats = plan.model, True
     try:
         if plan.model is not None:
             with admin(plan.reach) as control:
-                served = serve(shown, control, model=plan.model, engine=plan.engine)
-            answer = first_answer(shown, plan.reach, served)
-            told |= {"model": served, "answer": answer.text, "tokens_out": answer.tokens_out}
+                view = serve(shown, control, model=plan.model, engine=plan.engine)
+            served, chats = view.serves, can_chat(view)
+            told |= {"model": served}
+            if chats:
+                answer = first_answer(shown, plan.reach, served)
+                told |= {"answer": answer.text, "tokens_out": answer.tokens_out}
     except LittoralError:
         shown.note("up.trouble")
         show_hints(shown, plan, url=url, model=None)
         raise
-    show_hints(shown, plan, url=url, model=served)
+    show_hints(shown, plan, url=url, model=served if chats else None)
     shown.json(told)
 
 
@@ -79,16 +84,24 @@ def _ready(shown: Screen, plan: Plan) -> str:
     return url
 
 
-def serve(shown: Screen, control: Admin, *, model: str, engine: EngineKind) -> str:
-    """Fetch and deploy a model unless it is deployed; returns the name it is served under."""
+def serve(
+    shown: Screen, control: Admin, *, model: str, engine: EngineKind | None
+) -> DeploymentView:
+    """Fetch and deploy a model unless it is deployed, and wait until it is served."""
     name = obtain.name_from(model) if obtain.is_source(model) else deploy.name_of(model)
     if name not in {view.name for view in control.deployments()}:
         wanted = model
-        if engine == "llama_cpp":
+        if engine is None or engine in FORMATS:
             wanted = obtain.request(control, model, name=None, sha256=None)
             obtain.say_arrived(shown, obtain.follow(control, wanted, shown=shown))
-        control.apply([deploy.document(wanted, name, deploy.Wanted(engine=engine))])
-    return wait_ready(control, name, shown=shown, timeout_s=LOAD_S).serves
+        chosen = engine_for(shown, control, wanted, asked=engine, fetch=True)
+        control.apply([deploy.document(wanted, name, deploy.Wanted(engine=chosen))])
+    return wait_ready(control, name, shown=shown, timeout_s=LOAD_S)
+
+
+def can_chat(view: DeploymentView) -> bool:
+    """Whether what serves a deployment answers in a conversation."""
+    return any("chat" in placed.endpoint.capabilities for placed in view.endpoints)
 
 
 def first_answer(shown: Screen, reach: Reach, model: str) -> Answer:

@@ -22,7 +22,12 @@ from littoral.app.system import SystemClock
 from littoral.app.version import VERSION
 
 Level: TypeAlias = Literal["ok", "warn", "bad"]
-ENGINES = {"llama_cpp": ("xllamacpp", "pip install 'littoral[llama]'")}
+ENGINES = {
+    "llama_cpp": ("xllamacpp", "pip install 'littoral[llama]'"),
+    "embed": ("onnxruntime", "pip install 'littoral[embed]'"),
+    "whisper": ("faster_whisper", "pip install 'littoral[speech]'"),
+    "openvino": ("openvino_genai", "pip install 'littoral[openvino]'"),
+}
 FILES_WANTED = 4096
 FILES_LEAST = 256
 DISK_WANTED = 2_000_000_000

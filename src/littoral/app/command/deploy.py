@@ -1,21 +1,20 @@
 """``littoral deploy``: serve a model under a name."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from littoral.app.command import parsing
 from littoral.app.command.changes import show_changes
+from littoral.app.command.choice import engine_for
 from littoral.app.command.encoding import plain
 from littoral.app.command.reach import HERE, Reach
 from littoral.app.command.readiness import wait_ready
 from littoral.app.command.screen import screen
 from littoral.app.command.site import admin
-from littoral.client.admin import Admin
 from littoral.domain.deployment import EngineKind
-from littoral.domain.errors import UnknownModel
 from littoral.domain.units import Seconds
 
 NOT_NAME = re.compile(r"[^a-z0-9._-]+")
@@ -28,7 +27,7 @@ class Wanted:
 
     Args:
         name: Name of the deployment; by default made from the model's.
-        engine: What runs it.
+        engine: What runs it; by default what runs the model's weights.
         serves: The model name that clients ask for; by default the deployment's name.
         slots: Requests at one time; by default from the host's memory.
         context: Tokens a request may hold, prompt and answer.
@@ -38,7 +37,7 @@ class Wanted:
     """
 
     name: str | None = None
-    engine: EngineKind = "llama_cpp"
+    engine: EngineKind | None = None
     serves: str | None = None
     slots: int | None = None
     context: int | None = None
@@ -72,7 +71,7 @@ GOING = Going()
 def deploy(
     model: str, /, *, wanted: Wanted = WANTED, going: Going = GOING, reach: Reach = HERE
 ) -> None:
-    """Create or change a deployment and wait until it serves.
+    """Create or change a deployment and wait until it serves; a catalogue's model is fetched.
 
     Args:
         model: The model, or name@version; for engine openai the upstream's own model name.
@@ -83,9 +82,10 @@ def deploy(
     shown = screen(as_json=reach.json)
     name = wanted.name or name_of(model)
     with admin(reach) as control:
-        if wanted.engine == "llama_cpp":
-            _check_present(control, model)
-        changes = control.apply([document(model, name, wanted)], dry_run=going.dry_run)
+        fetch = going.wait and not going.dry_run
+        engine = engine_for(shown, control, model, asked=wanted.engine, fetch=fetch)
+        declared = document(model, name, replace(wanted, engine=engine))
+        changes = control.apply([declared], dry_run=going.dry_run)
         show_changes(shown, changes)
         if going.dry_run:
             shown.note("deploy.dry")
@@ -97,16 +97,6 @@ def deploy(
             return
         view = wait_ready(control, name, shown=shown, timeout_s=Seconds(going.timeout))
         shown.json({"changes": plain(changes), "deployment": plain(view)})
-
-
-def _check_present(control: Admin, model: str) -> None:
-    known = [view.name for view in control.models()]
-    wanted = model.partition("@")[0]
-    if wanted not in known:
-        raise UnknownModel(
-            f"no model {wanted!r} here; known: {', '.join(known) or 'none'}. "
-            f"Fetch it first: littoral models pull {wanted}"
-        )
 
 
 def name_of(model: str) -> str:

@@ -12,7 +12,7 @@ from littoral.app.system import SystemClock
 from littoral.client.admin import Admin
 from littoral.domain.endpoint import Fit
 from littoral.domain.errors import InvalidInput, UnknownName, UpstreamFailed
-from littoral.domain.model import VersionSpec
+from littoral.domain.model import Artefact, VersionSpec
 from littoral.domain.view import ModelView, PullRequest, VersionView
 
 SCHEMES = ("pypi:", "file:", "https:", "hf:", "modelscope:")
@@ -84,15 +84,17 @@ def declare(control: Admin, name: str, *, source: str, sha256: str | None) -> No
 
 def _document(name: str, specs: list[VersionSpec], present: list[ModelView]) -> dict[str, object]:
     told = cast("list[dict[str, object]]", plain(specs))
-    versions = [{key: value for key, value in each.items() if value is not None} for each in told]
+    versions = [
+        {key: value for key, value in each.items() if value not in (None, ())} for each in told
+    ]
     spec: dict[str, object] = {"versions": versions}
     if present and present[0].description:
         spec["description"] = present[0].description
     return {"kind": "Model", "metadata": {"name": name}, "spec": spec}
 
 
-def follow(control: Admin, name: str, *, shown: Screen) -> VersionView:
-    """Show progress until the model's default version is here.
+def follow(control: Admin, name: str, *, shown: Screen, version: str | None = None) -> VersionView:
+    """Show progress until a version of the model is here, by default the default one.
 
     Raises:
         UpstreamFailed: Fetching failed; the message says why.
@@ -103,7 +105,8 @@ def follow(control: Admin, name: str, *, shown: Screen) -> VersionView:
     fetched = False
     try:
         while True:
-            view = control.model(name).versions[-1]
+            views = control.model(name).versions
+            view = next((each for each in views if each.spec.name == version), views[-1])
             status = view.status
             if status is not None and status.phase == "ready":
                 break
@@ -119,7 +122,7 @@ def follow(control: Admin, name: str, *, shown: Screen) -> VersionView:
             pause(EVERY_S)
     finally:
         progress.end()
-    weights = status.artefact.size if status.artefact else status.done
+    weights = status.done or (status.artefact.size if status.artefact else status.done)
     if fetched:
         shown.note("pull.done", model=name, size=size(weights), time=span(clock.now() - began))
     else:
@@ -130,9 +133,13 @@ def follow(control: Admin, name: str, *, shown: Screen) -> VersionView:
 def say_arrived(shown: Screen, view: VersionView) -> None:
     """Say what to know of weights that are here: no chat template, and whether they fit."""
     artefact = view.status.artefact if view.status else None
-    if artefact and not artefact.facts.has_chat_template and artefact.chat_template is None:
+    if artefact and artefact.facts.format == "gguf" and _is_bare(artefact):
         shown.note("pull.bare")
     _say_fit(shown, view.fit)
+
+
+def _is_bare(artefact: Artefact) -> bool:
+    return not artefact.facts.has_chat_template and artefact.chat_template is None
 
 
 def _say_fit(shown: Screen, fit: Fit | None) -> None:

@@ -27,7 +27,7 @@ class Start:
     Args:
         detach: Run in the background; else this terminal stays with it until Ctrl-C.
         model: Also fetch this model (a catalogue name or a source), deploy and try it.
-        engine: What runs the model.
+        engine: What runs the model; by default what runs its weights.
         host: IP address to listen on; by default 127.0.0.1.
         port: TCP port to listen on; by default 8080.
         tls_certificate: PEM file of the certificate to serve TLS with.
@@ -36,7 +36,7 @@ class Start:
 
     detach: Annotated[bool, Parameter(name=["--detach", "-d"])] = False
     model: str | None = None
-    engine: EngineKind = "llama_cpp"
+    engine: EngineKind | None = None
     host: str | None = None
     port: int | None = None
     tls_certificate: Path | None = None
@@ -123,7 +123,8 @@ def _is_first(settings: Settings) -> bool:
 
 def _announcer(settings: Settings, start: Start, reach: Reach, *, first: bool) -> list[str]:
     words = [sys.executable, "-m", "littoral", "up", "--announcing", str(os.getpid())]
-    words += ["--data-dir", settings.data_dir, "--engine", start.engine]
+    words += ["--data-dir", settings.data_dir]
+    words += ["--engine", start.engine] if start.engine else []
     words += ["--model", start.model] if start.model else []
     if settings.tls_certificate:
         words += ["--tls-certificate", settings.tls_certificate, "--tls-key", settings.tls_key]

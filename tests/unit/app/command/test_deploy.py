@@ -11,10 +11,18 @@ from littoral.app.command.waiting import Patience
 from littoral.domain.deployment import Assignment, DeploymentSpec
 from littoral.domain.endpoint import Endpoint
 from littoral.domain.errors import DeadlinePassed, UnknownName
+from littoral.domain.model import Artefact, Facts, ModelSpec, VersionSpec, VersionStatus
 from littoral.domain.node import Node
 from littoral.domain.resource import Change
 from littoral.domain.snapshot import Snapshot
-from littoral.domain.view import Changes, DeploymentView, ModelView, PlacedEndpoint
+from littoral.domain.view import (
+    CatalogueEntry,
+    Changes,
+    DeploymentView,
+    ModelView,
+    PlacedEndpoint,
+    VersionView,
+)
 from littoral.testing.clock import SettableClock
 
 CREATED = Changes(changes=(Change(kind="Deployment", name="small", action="create"),))
@@ -183,6 +191,7 @@ def test_a_deployment_that_is_gone_is_told():
 
 
 def test_a_model_that_is_not_here_is_to_be_fetched_first(call, stand_in):
+    stand_in.on("GET /api/v1/catalogue", listed())
     said = call("deploy", "large")
     assert said.status == 2
     assert "littoral models pull large" in said.err
@@ -194,3 +203,49 @@ def test_an_upstream_s_model_need_not_be_here(call, stand_in):
     upstream = ["--engine", "openai", "--upstream", "office"]
     said = call("deploy", "large", *upstream, "--no-wait")
     assert said.status == 0
+
+
+def here(form):
+    """A model whose weights have arrived."""
+    facts = Facts(
+        format=form,
+        architecture="a",
+        parameters=1,
+        context=512,
+        layers=1,
+        kv_bytes_per_token=0,
+        quantisation="I8",
+        has_chat_template=False,
+    )
+    artefact = Artefact(digest="sha256:" + "0" * 64, size=1, facts=facts)
+    status = VersionStatus(model="m", version="v", phase="ready", artefact=artefact)
+    spec = VersionSpec(name="v", source="file:/m")
+    return ModelView(
+        name="m", description="", versions=(VersionView(spec=spec, status=status, fit=None),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "engine"), [("gguf", "llama_cpp"), ("onnx", "embed"), ("ctranslate2", "whisper")]
+)
+def test_weights_choose_their_engine(call, stand_in, form, engine):
+    stand_in.on("GET /api/v1/models", listed(here(form)))
+    stand_in.on("POST /api/v1/apply", CREATED)
+    assert call("deploy", "m@v", "--no-wait").status == 0
+    spec = stand_in.bodies("POST /api/v1/apply")[0]["documents"][0]["spec"]
+    assert spec["engine"] == engine
+
+
+def test_a_model_of_the_catalogue_is_fetched_and_deployed_in_one_command(call, stand_in):
+    entry = CatalogueEntry(name="m", spec=ModelSpec(versions=()), present=False)
+    stand_in.on("GET /api/v1/models", listed())
+    stand_in.on("GET /api/v1/catalogue", listed(entry))
+    begun = VersionStatus(model="m", version="v", phase="pending")
+    stand_in.on("POST /api/v1/models/m/pull", begun)
+    stand_in.on("GET /api/v1/models/m", here("onnx"))
+    stand_in.on("POST /api/v1/apply", CREATED)
+    stand_in.on("GET /api/v1/deployments", listed(replace(view("ready"), name="m")))
+    said = call("deploy", "m", "--timeout", "0.1")
+    assert stand_in.bodies("POST /api/v1/models/m/pull")[0]["catalogue"] == "m"
+    spec = stand_in.bodies("POST /api/v1/apply")[0]["documents"][0]["spec"]
+    assert spec["engine"] == "embed", said.err
