@@ -67,7 +67,7 @@ wheel: dev      ## build dist/*.whl
 
 lock: dev       ## resolve requirements/*.txt anew, from the public index
 	@$(BIN)/$(COMPILE) pyproject.toml requirements/base.in --extra llama -o requirements/base.txt
-	@$(BIN)/$(COMPILE) pyproject.toml requirements/base.txt requirements/dev.in --extra llama --extra testing -o requirements/dev.txt
+	@$(BIN)/$(COMPILE) pyproject.toml requirements/base.txt requirements/dev.in --extra embed --extra llama --extra testing -o requirements/dev.txt
 
 clean:          ## remove everything the recipes made here
 	rm -rf .venv dist docs/_build bench/out .clients .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis .import_linter_cache

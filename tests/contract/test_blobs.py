@@ -86,6 +86,17 @@ def test_what_is_under_way_is_invisible_until_committed(blobs: Blobs):
     assert blobs.list() == [digest_of(b"x")]
 
 
+def test_what_was_written_so_far_can_be_read(blobs: Blobs):
+    writer = blobs.writer()
+    with writer.view() as view:
+        assert bytes(view) == b""
+    for piece in (b"hello ", b"world"):
+        writer.write(piece)
+    with writer.view() as view:
+        assert bytes(view) == b"hello world"
+    assert writer.commit() == digest_of(b"hello world")
+
+
 def test_an_aborted_blob_leaves_nothing(blobs: Blobs):
     writer = blobs.writer()
     writer.write(b"x")

@@ -210,14 +210,14 @@ class Obtaining:
         await anyio.Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         step.move("fetching")
         step.check_room(step.size, blobs)
-        parts = [spec, *(file for file in spec.files if file.name == WEIGHTS)]
-        async with aclosing(self._pieces(step, parts)) as pieces:
-            artefact = await take_in(pieces, spec, blobs=blobs)
         beside: list[SideFile] = []
         for file in spec.files:
             if file.name != WEIGHTS:
                 async with aclosing(self._pieces(step, [file])) as pieces:
                     beside.append(await take_beside(pieces, file, blobs=blobs))
+        parts = [spec, *(file for file in spec.files if file.name == WEIGHTS)]
+        async with aclosing(self._pieces(step, parts)) as pieces:
+            artefact = await take_in(pieces, spec, blobs=blobs)
         await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
         step.finish(replace(artefact, files=tuple(beside)))
 

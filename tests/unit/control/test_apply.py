@@ -48,6 +48,15 @@ def test_what_get_answers_may_be_applied_again(site, given):
             assert set(actions(site.apply(item)).values()) == {"unchanged"}
 
 
+PIN = "0" * 64
+
+
+def beside(*files):
+    """A model whose version has files beside its weights."""
+    listed = [{"source": "hf:a", **file} for file in files]
+    return {"versions": [{"name": "1", "source": "hf:a", "files": listed}]}
+
+
 @pytest.mark.parametrize("place", ["top", "metadata"])
 def test_a_stale_version_is_a_conflict_and_writes_nothing(site, given, place):
     site.apply(given.MODEL, given.LOCAL)
@@ -126,6 +135,14 @@ def test_a_wrong_deployment_is_refused_with_its_path(site, given, spec, param, s
             {"versions": [{"name": "1", "source": "hf:a", "size": 0}]},
             "spec.versions[0].size",
         ),
+        ("Model", beside({"name": "a/b", "sha256": PIN}), "spec.versions[0].files[0].name"),
+        ("Model", beside({"name": "a"}), "spec.versions[0].files[0].sha256"),
+        (
+            "Model",
+            beside({"name": "a", "sha256": PIN}, {"name": "a", "sha256": PIN}),
+            "spec.versions[0].files[1].name",
+        ),
+        ("Model", beside({"name": "weights", "sha256": PIN}), "spec.versions[0].sha256"),
         ("Upstream", {"url": "ftp://x"}, "spec.url"),
         ("Upstream", {"url": "https://user:pw@host/v1"}, "spec.url"),
         ("Upstream", {"url": "http://h\\@evil/v1"}, "spec.url"),

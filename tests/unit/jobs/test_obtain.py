@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from littoral.domain.errors import InvalidInput, UnknownName, UpstreamFailed
-from littoral.domain.model import VersionSpec, VersionStatus
+from littoral.domain.model import FileSpec, VersionSpec, VersionStatus
 from littoral.domain.units import Bytes
 from littoral.jobs.obtain import Obtaining, World
 from littoral.testing import gguf
@@ -41,9 +41,9 @@ class Given:
 
     @asynccontextmanager
     async def fetch(
-        self, version: VersionSpec, *, scratch: str, progress: Callable[[int, int | None], None]
+        self, file: FileSpec, *, scratch: str, progress: Callable[[int, int | None], None]
     ) -> AsyncGenerator[AsyncIterator[bytes]]:
-        del version
+        del file
         self.fetched += 1
         kept = Path(scratch) / "kept"
         kept.write_bytes(b"some")
