@@ -1,4 +1,4 @@
-"""What every Engine does and serves; a driver in ``contract.driven`` is run through it."""
+"""What every Engine and each Instance of it does; ``contract.driven`` lists the drivers."""
 
 import json
 import os

@@ -1,9 +1,8 @@
 """Embed: sentence encoders in ONNX, for embeddings and reranking, in a process of their own."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, final
+from typing import final
 
-from littoral.domain.deployment import EngineKind
 from littoral.domain.endpoint import Capability, EngineSpec
 from littoral.domain.errors import InvalidInput
 from littoral.domain.units import Tokens
@@ -15,20 +14,22 @@ CONTEXT = 512
 TOKENIZER = "tokenizer.json"
 CAPABILITIES: Sequence[Capability] = ("embeddings", "rerank", "score", "tokenize")
 
+OPTIONS: Mapping[str, Allowed] = {
+    "threads": (1, 512),
+    "pooling": ("mean", "cls"),
+    "normalise": bool,
+    "matryoshka": bool,
+}
+
 
 @final
 class Embed(ProcessDriver):
     """The driver of engine ``embed``."""
 
-    kind: ClassVar[EngineKind] = "embed"
-    libraries: ClassVar[Sequence[str]] = ("onnxruntime", "tokenizers")
-    extra: ClassVar[str] = "embed"
-    options: ClassVar[Mapping[str, Allowed]] = {
-        "threads": (1, 512),
-        "pooling": ("mean", "cls"),
-        "normalise": bool,
-        "matryoshka": bool,
-    }
+    kind = "embed"
+    libraries = ("onnxruntime", "tokenizers")
+    extra = "embed"
+    options = OPTIONS
 
     def check(self, spec: EngineSpec) -> None:
         """Raise ``InvalidInput`` where a field or option is wrong, naming what is allowed."""

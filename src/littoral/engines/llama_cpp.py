@@ -1,9 +1,8 @@
 """LlamaCpp: GGUF models on the CPU, by llama.cpp in a process of its own."""
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, final
+from collections.abc import Mapping
+from typing import final
 
-from littoral.domain.deployment import EngineKind
 from littoral.domain.endpoint import Capability, EngineSpec
 from littoral.domain.errors import InvalidInput
 from littoral.domain.units import Tokens
@@ -14,23 +13,25 @@ CONTEXT_MIN, CONTEXT_AIM, CONTEXT_MAX = 64, 2048, 8192
 CACHE_SHARE = 0.1
 """Part of the free memory that the key-value cache may take where no context is given."""
 
+OPTIONS: Mapping[str, Allowed] = {
+    "threads": (1, 512),
+    "batch": (32, 8192),
+    "micro_batch": (32, 8192),
+    "cache_ram_mib": (0, 65_536),
+    "flash_attention": ("auto", "on", "off"),
+    "cache_prompt": bool,
+    "warmup": bool,
+}
+
 
 @final
 class LlamaCpp(ProcessDriver):
     """The driver of engine ``llama_cpp``."""
 
-    kind: ClassVar[EngineKind] = "llama_cpp"
-    libraries: ClassVar[Sequence[str]] = ("xllamacpp",)
-    extra: ClassVar[str] = "llama"
-    options: ClassVar[Mapping[str, Allowed]] = {
-        "threads": (1, 512),
-        "batch": (32, 8192),
-        "micro_batch": (32, 8192),
-        "cache_ram_mib": (0, 65_536),
-        "flash_attention": ("auto", "on", "off"),
-        "cache_prompt": bool,
-        "warmup": bool,
-    }
+    kind = "llama_cpp"
+    libraries = ("xllamacpp",)
+    extra = "llama"
+    options = OPTIONS
 
     def check(self, spec: EngineSpec) -> None:
         """Raise ``InvalidInput`` where a field or option is wrong, naming what is allowed."""

@@ -25,8 +25,6 @@ Level: TypeAlias = Literal["ok", "warn", "bad"]
 ENGINES = {
     "llama_cpp": ("xllamacpp", "pip install 'littoral[llama]'"),
     "embed": ("onnxruntime", "pip install 'littoral[embed]'"),
-    "whisper": ("faster_whisper", "pip install 'littoral[speech]'"),
-    "openvino": ("openvino_genai", "pip install 'littoral[openvino]'"),
 }
 FILES_WANTED = 4096
 FILES_LEAST = 256
