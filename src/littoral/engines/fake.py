@@ -35,6 +35,9 @@ CAPABILITIES: tuple[Capability, ...] = (
     "rerank",
     "score",
     "moderations",
+    "transcriptions",
+    "translations",
+    "speech",
     "tokenize",
 )
 OPTIONS: Mapping[str, tuple[type[int | float | bool], float, float]] = {

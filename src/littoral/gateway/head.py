@@ -93,9 +93,7 @@ def length_of(known: Known) -> int:
 
 
 def check_body(known: Known) -> Refusal | None:
-    """Refuse a JSON body that is announced too large, or encoded, or expects the unknown."""
-    if b"content-length" in known and int(known[b"content-length"]) > MAX_BODY:
-        return too_large()
+    """Refuse a body that is encoded, or expects the unknown."""
     if b"content-encoding" in known and known[b"content-encoding"].lower() != b"identity":
         return refuse(UnsupportedMedia, "content-encoding is not served on requests", close=True)
     if b"expect" in known and known[b"expect"].lower() != b"100-continue":
@@ -103,9 +101,9 @@ def check_body(known: Known) -> Refusal | None:
     return None
 
 
-def too_large() -> Refusal:
-    """The refusal of a body over its limit."""
-    return refuse(TooLarge, f"the body is over {MAX_BODY} bytes", close=True)
+def too_large(most: int) -> Refusal:
+    """The refusal of a body over its limit, bytes."""
+    return refuse(TooLarge, f"the body is over {most} bytes", close=True)
 
 
 def credential(known: Known) -> bytes | Refusal:

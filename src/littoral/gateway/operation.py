@@ -3,6 +3,7 @@
 from typing import Final
 
 from littoral.domain.endpoint import Address, Endpoint
+from littoral.trust.form import SEPARATOR
 
 PATHS: Final = {
     "completions": "/completions",
@@ -22,6 +23,9 @@ PATHS: Final = {
 
 OPERATIONS: Final = tuple(PATHS)
 JSON: Final = "application/json"
+FORM: Final = f"multipart/form-data; boundary={SEPARATOR.decode()}"
+FORMS: Final = frozenset({"transcriptions", "translations"})
+"""What is asked with a form instead of JSON."""
 
 
 def heads_of(endpoint: Endpoint) -> tuple[bytes, ...]:
@@ -29,17 +33,21 @@ def heads_of(endpoint: Endpoint) -> tuple[bytes, ...]:
     address = endpoint.address
     if address is None:
         return ()
-    paths = [
-        endpoint.paths.get(operation) or f"{address.base}{path}"
+    return tuple(
+        _head(
+            address,
+            endpoint.paths.get(operation) or f"{address.base}{path}",
+            credential=endpoint.credential,
+            media=FORM if operation in FORMS else JSON,
+        )
         for operation, path in PATHS.items()
-    ]
-    return tuple(_head(address, path, endpoint.credential) for path in paths)
+    )
 
 
-def _head(address: Address, path: str, credential: str | None) -> bytes:
+def _head(address: Address, path: str, *, credential: str | None, media: str) -> bytes:
     host = address.tls or (f"[{address.host}]" if ":" in address.host else address.host)
     lines = [f"POST {path} HTTP/1.1", f"host: {host}:{address.port}"]
     if credential:
         lines.append(f"authorization: Bearer {credential}")
-    lines += [f"content-type: {JSON}", "accept-encoding: identity", "content-length: "]
+    lines += [f"content-type: {media}", "accept-encoding: identity", "content-length: "]
     return "\r\n".join(lines).encode()

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from littoral.gateway import embedding, named, ranking, request, tokenization
+from littoral.gateway import embedding, named, ranking, request, speech, tokenization
 from littoral.gateway.asked import Asked
 from littoral.gateway.dialect.anthropic import ask as messages
 from littoral.gateway.dialect.anthropic.say import TRANSLATION as MESSAGES
@@ -15,6 +15,8 @@ from littoral.gateway.dialect.openai import OPENAI
 from littoral.gateway.dialect.rerank import COHERE, JINA
 from littoral.gateway.dialect.responses import ask as responses
 from littoral.gateway.dialect.responses.answer import Responses, ResponsesVoice
+from littoral.gateway.dialect.transcript import TRANSCRIPT, heard
+from littoral.gateway.head import MAX_BODY
 from littoral.gateway.operation import OPERATIONS
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.tally import Whole, whole
@@ -48,6 +50,7 @@ class Route(Struct, frozen=True, gc=False):
         weigh: What an engine's whole reply says was used; None where it is no such reply.
         writes: Whether an engine's reply is text that it wrote: its size says how many tokens.
         longest_reply: Most bytes of an engine's whole reply.
+        longest_body: Most bytes of a request's body.
     """
 
     operation: int
@@ -59,10 +62,13 @@ class Route(Struct, frozen=True, gc=False):
     weigh: Callable[[bytes], Whole | None] = whole
     writes: bool = True
     longest_reply: int = 8 * 1024 * 1024
+    longest_body: int = MAX_BODY
 
 
 CHAT_FLOW: Final = Flow(b'"content":"')
 TEXT_FLOW: Final = Flow(b'"text":"')
+HEARD_FLOW: Final = Flow(b'"delta":"', b'"type":"transcript.text.done"')
+SPOKEN_FLOW: Final = Flow(b'"audio":"', b'"type":"speech.audio.done"')
 NO_FLOW: Final = Flow(b"")
 """Of what never streams."""
 CHAT: Final = Route(OPERATIONS.index("chat"), request.read_chat, request.encode, OPENAI, CHAT_FLOW)
@@ -117,6 +123,29 @@ DETOKENIZE: Final = Route(
 MESSAGE: Final = Route(
     CHAT.operation, messages.read, request.encode, ANTHROPIC, CHAT_FLOW, MESSAGES
 )
+TRANSCRIPTION: Final = Route(
+    OPERATIONS.index("transcriptions"),
+    speech.read_transcription,
+    speech.encode_recording,
+    OPENAI,
+    HEARD_FLOW,
+    TRANSCRIPT,
+    weigh=heard,
+    longest_body=speech.MOST_SOUND,
+)
+TRANSLATION: Final = replace(
+    TRANSCRIPTION, operation=OPERATIONS.index("translations"), read=speech.read_translation
+)
+SPEECH: Final = Route(
+    OPERATIONS.index("speech"),
+    speech.read_speech,
+    named.encode,
+    OPENAI,
+    SPOKEN_FLOW,
+    weigh=speech.spoken,
+    writes=False,
+    longest_reply=32 * 1024 * 1024,
+)
 ROUTES: Final = {
     b"/v1/chat/completions": CHAT,
     b"/v1/completions": COMPLETION,
@@ -125,6 +154,9 @@ ROUTES: Final = {
     b"/v1/rerank": RERANK,
     b"/v2/rerank": replace(RERANK, translator=COHERE),
     b"/v1/score": SCORE,
+    b"/v1/audio/transcriptions": TRANSCRIPTION,
+    b"/v1/audio/translations": TRANSLATION,
+    b"/v1/audio/speech": SPEECH,
     b"/tokenize": TOKENIZE,
     b"/v1/tokenize": TOKENIZE,
     b"/detokenize": DETOKENIZE,

@@ -71,7 +71,7 @@ def read_detokenize(data: bytes) -> Asked | Refusal:
 
 
 def _asked(body: Named, ignored: Sequence[str]) -> Asked:
-    return Asked(body.model, body, ignored, TOKENIZE, cap=NOTHING_WRITTEN, longest=1)
+    return Asked(body.model, body, ignored, TOKENIZE, cap=NOTHING_WRITTEN, weight=1)
 
 
 def unbilled(data: bytes) -> Whole | None:

@@ -9,7 +9,8 @@ from typing import Final, TypeAlias, TypeVar, cast, final
 import anyio
 import msgspec
 
-from littoral.engines.child import retrieval
+from littoral.domain.errors import LittoralError
+from littoral.engines.child import retrieval, sound
 from littoral.engines.child.completion import Work, failed
 from littoral.engines.child.http import Call, Responder, serve
 from littoral.engines.child.lifeline import tie
@@ -94,6 +95,10 @@ class FakeServer:
                 await responder.send(200, self._models())
             case "POST", "/v1/chat/completions" | "/v1/completions" as path:
                 await self._complete(call, responder, chat=path.endswith("chat/completions"))
+            case "POST", "/v1/audio/transcriptions" | "/v1/audio/translations" as path:
+                await self._hear(call, responder, translate=path.endswith("translations"))
+            case "POST", "/v1/audio/speech":
+                await self._speak(call, responder)
             case "POST", path if path in ANSWERERS:
                 await self._answer(call, responder, ANSWERERS[path])
             case _:
@@ -125,6 +130,44 @@ class FakeServer:
         async with self._slots:
             await anyio.sleep(self._start.ttft_ms / 1000)
             await responder.send(200, msgspec.json.encode(said))
+
+    async def _hear(self, call: Call, responder: Responder, *, translate: bool) -> None:
+        try:
+            heard = sound.hear(bytes(call.body), translate=translate)
+        except (LittoralError, ValueError) as fault:
+            await responder.send(400, error(str(fault), "invalid_request"))
+            return
+        async with self._slots:
+            await anyio.sleep(self._start.ttft_ms / 1000)
+            if not heard.streamed:
+                await responder.send(200, msgspec.json.encode(sound.told(heard)))
+                return
+            for piece in sound.pieces_of(heard):
+                event = {"type": "transcript.text.delta", "delta": piece}
+                await responder.event(msgspec.json.encode(event))
+                await anyio.sleep(self._start.tpot_ms / 1000)
+            done = {"type": "transcript.text.done", "text": heard.text, "usage": heard.usage}
+            await responder.event(msgspec.json.encode(done))
+            await responder.event(b"[DONE]")
+            await responder.end()
+
+    async def _speak(self, call: Call, responder: Responder) -> None:
+        try:
+            ask = msgspec.json.decode(bytes(call.body), type=sound.Speech)
+            samples = sound.samples_of(ask)
+            said = sound.spoken(ask, samples)
+        except (msgspec.DecodeError, ValueError) as fault:
+            await responder.send(400, error(str(fault), "invalid_request"))
+            return
+        async with self._slots:
+            await anyio.sleep(self._start.ttft_ms / 1000)
+            if ask.stream_format == "audio":
+                media = {"Content-Type": sound.FORMATS[ask.response_format]}
+                await responder.send(200, said, headers=media)
+                return
+            for event in sound.events_of(ask, said):
+                await responder.event(msgspec.json.encode(event))
+            await responder.end()
 
     async def _complete(self, call: Call, responder: Responder, *, chat: bool) -> None:
         try:

@@ -11,7 +11,7 @@ import httptools
 from anyio.abc import SocketAttribute, SocketStream, TaskStatus
 from anyio.streams.memory import MemoryObjectSendStream
 
-BODY_BYTES = 16 * 1024 * 1024
+BODY_BYTES = 32 * 1024 * 1024
 HEADER_BYTES = 64 * 1024
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"}
 
@@ -41,7 +41,7 @@ class Responder:
     async def send(
         self, status: int, body: bytes, *, headers: Mapping[str, str] | None = None
     ) -> None:
-        """Answer at once with a JSON body."""
+        """Answer at once; the body is JSON unless ``headers`` give it another ``Content-Type``."""
         fields = {"Content-Type": "application/json", "Content-Length": str(len(body))}
         await self._stream.send(_head(status, {**fields, **(headers or {})}) + body)
 

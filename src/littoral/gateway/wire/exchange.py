@@ -76,7 +76,7 @@ class Exchange(Answer):
         self.asked, self.model, self.route, self.total_s = asked, model, route, total_s
         if route.translator is not None:
             asked.began_s = worker.wall_us // 1_000_000
-        self._tokens_in = size // 4 or 1
+        self._tokens_in = asked.weight or size // 4 or 1
         refusal = self.choose(now, 0)
         if refusal is not None:
             return refusal
@@ -155,7 +155,7 @@ class Exchange(Answer):
 
     def _lost(self, engine: Engine, reason: str) -> None:
         events = self._events
-        if events is None and engine.status == 200 and self.route.weigh(data := engine.take()):
+        if events is None and engine.status == 200 and whole(data := engine.take()):
             self._whole(data)
         elif events is not None and events.done:
             self._end_stream(events, b"")

@@ -12,10 +12,13 @@ from msgspec import Struct
 from littoral.gateway import head
 from littoral.gateway.head import KEYS, Headers, Known
 from littoral.gateway.refusal import Refusal, malformed
+from littoral.gateway.route import ROUTES
 
 _UPGRADE: Final = malformed("upgrades are not served", status=501, code="not_implemented")
 _LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,7})(?=\r\n)")
 MAX_MISSES: Final = 8
+SLOWEST: Final = 128 * 1024
+"""Bytes a second that a long body must come with, beyond the time that each body has."""
 _BAD: Final = malformed("these bytes are not a request in HTTP/1.1")
 PASSAGE: Final = b"/api/"
 """Paths whose bodies stream through to control."""
@@ -43,6 +46,7 @@ class Message(Struct, gc=False):
     keep: bool
     refusal: Refusal | None = None
     sink: Sink | None = None
+    held: int = 0
 
 
 class _Memo(Struct, gc=False):
@@ -55,6 +59,7 @@ class _Memo(Struct, gc=False):
 
 
 Opener = Callable[[tuple[bytes, bytes], Headers, int], Sink]
+Room = Callable[[Known, int], Refusal | None]
 
 
 class Intake:
@@ -64,6 +69,8 @@ class Intake:
         opener: Called with (method, target), headers and length (-1: chunked) of a message
             under ``/api/``; returns who takes its body. It joins ``ready`` at once, body unread.
         proceed: Called where the client waits for leave to send its body.
+        room: Asked with the headers before a body of so many bytes is taken, where that is more
+            than most bodies may have; the message's ``held`` is then that number.
     """
 
     __slots__ = (
@@ -71,23 +78,29 @@ class Intake:
         "_known",
         "_memo",
         "_misses",
+        "_most",
         "_opener",
         "_parser",
         "_pieces",
         "_proceed",
+        "_room",
         "_size",
         "_url",
         "deaf",
         "fed",
         "head_done",
+        "patience_s",
         "ready",
         "sink",
     )
 
-    def __init__(self, opener: Opener, proceed: Callable[[], None]) -> None:
+    def __init__(self, opener: Opener, proceed: Callable[[], None], room: Room) -> None:
         self._parser = httptools.HttpRequestParser(self)
         self._opener = opener
         self._proceed = proceed
+        self._room = room
+        self._most = head.MAX_BODY
+        self.patience_s = 0.0
         self._headers: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
         self._known: Known = {}
@@ -166,6 +179,8 @@ class Intake:
         self._pieces = []
         self._url = b""
         self._size = 0
+        self._most = head.MAX_BODY
+        self.patience_s = 0.0
         self.head_done = False
 
     def on_url(self, url: bytes) -> None:
@@ -193,11 +208,26 @@ class Intake:
         elif self._url.startswith(PASSAGE):
             self._pass(head.length_of(known))
         else:
+            length = head.length_of(known)
             refusal = head.check_body(known)
+            if refusal is None and not 0 <= length <= head.MAX_BODY:
+                refusal = self._expect_much(known, length)
             if refusal is not None:
                 self.give_up(refusal)
-            elif b"expect" in known and head.length_of(known) and not self.ready:
+            elif b"expect" in known and length and not self.ready:
                 self._proceed()
+
+    def _expect_much(self, known: Known, length: int) -> Refusal | None:
+        """Take a long body, or one of unknown length, where its path allows and there is room."""
+        route = ROUTES.get(self._url.partition(b"?")[0])
+        most = head.MAX_BODY if route is None else route.longest_body
+        if length > most:
+            return head.too_large(most)
+        if most == head.MAX_BODY:
+            return None
+        self._most = most
+        self.patience_s = (most if length < 0 else length) / SLOWEST
+        return self._room(known, most)
 
     def _pass(self, length: int) -> None:
         method = self._parser.get_method()
@@ -216,8 +246,8 @@ class Intake:
             self.sink.body(data)
             return
         self._size += len(data)
-        if self._size > head.MAX_BODY:
-            self.give_up(head.too_large())
+        if self._size > self._most:
+            self.give_up(head.too_large(self._most))
             return
         self._pieces.append(data)
 
@@ -238,7 +268,9 @@ class Intake:
                 self._known,
                 pieces[0] if len(pieces) == 1 else b"".join(pieces),
                 parser.should_keep_alive(),
+                held=self._most if self._most > head.MAX_BODY else 0,
             )
         )
         self._headers = []
+        self._pieces = []
         self._known = {}

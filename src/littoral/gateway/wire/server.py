@@ -3,11 +3,12 @@
 import asyncio
 from typing import Final, cast
 
+from littoral.domain.errors import Overloaded
 from littoral.gateway import desk, head, reply
 from littoral.gateway.admission import KeyMemo
 from littoral.gateway.dialect.openai import OPENAI
 from littoral.gateway.head import Headers, Known
-from littoral.gateway.refusal import Refusal, malformed
+from littoral.gateway.refusal import Refusal, malformed, refuse
 from littoral.gateway.route import ROUTES, Route
 from littoral.gateway.table import KeyRow
 from littoral.gateway.voice import Voice
@@ -29,6 +30,11 @@ _HEALTH: Final = frozenset({b"/healthz", b"/readyz"})
 _SLOW: Final = malformed("the request did not arrive in time", status=408, code="timeout")
 
 
+_CROWDED: Final = refuse(
+    Overloaded, "too many long bodies are on their way", retry_after_s=1.0, close=True
+)
+
+
 class Client(asyncio.Protocol):
     """One connection.
 
@@ -42,7 +48,7 @@ class Client(asyncio.Protocol):
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._transport = cast("asyncio.Transport", None)
-        self._intake = Intake(self._open_passage, self._proceed)
+        self._intake = Intake(self._open_passage, self._proceed, self._make_room)
         self._pending = b""
         self._keep = True
         self._busy = False
@@ -50,6 +56,7 @@ class Client(asyncio.Protocol):
         self.answering: Exchange | Passage | None = None
         self._memo = KeyMemo()
         self._spoke = -1
+        self._held = self._holding = 0
         self.due = 0.0
 
     @property
@@ -83,7 +90,7 @@ class Client(asyncio.Protocol):
             if len(self._pending) > MAX_PENDING:
                 self._transport.pause_reading()
             return
-        waiting, memo = not intake.fed, self._memo
+        waiting, memo, in_head = not intake.fed, self._memo, not intake.head_done
         if not self._busy and not intake.ready and memo.number == self._worker.source.tables.number:
             message = intake.recall(data)
             if message is not None:
@@ -96,8 +103,9 @@ class Client(asyncio.Protocol):
             self._turn()
             good = only is not None and memo.known is only.known
             memo.known = intake.remember(data, only) if good and only is not None else None
-        elif not self._busy and waiting:
-            self.due = self._worker.now + (BODY_S if intake.head_done else HEAD_S)
+        elif not self._busy and (waiting or (in_head and intake.head_done)):
+            patience_s = BODY_S + intake.patience_s if intake.head_done else HEAD_S
+            self.due = self._worker.now + patience_s
 
     def eof_received(self) -> None:
         """Half-closed clients are not served: the connection closes."""
@@ -107,6 +115,8 @@ class Client(asyncio.Protocol):
         del exc
         worker = self._worker
         self._intake.deaf = True
+        worker.room += self._held
+        self._held = self._holding = 0
         worker.clients.discard(self)
         worker.wheel.discard(self, self._spoke)
         answering, self.answering = self.answering, None
@@ -158,6 +168,7 @@ class Client(asyncio.Protocol):
     def _answer_to(self, message: Message) -> None:
         self._keep = message.keep
         self._busy = True
+        self._holding = message.held
         self._voice = OPENAI
         if message.refusal is not None:
             self._worker.counters["malformed"] += 1
@@ -250,6 +261,8 @@ class Client(asyncio.Protocol):
         """The answer is out: go on with what waits, or close."""
         passing = self._intake.sink is not None and self._intake.sink is self.answering
         self.answering = None
+        if self._holding:
+            self._give_back()
         if close or passing:
             self._intake.deaf = True
             self._close()
@@ -280,6 +293,22 @@ class Client(asyncio.Protocol):
         passage = Passage(self._worker, self, self._worker.request_id())
         passage.ask(line, headers, length=length)
         return passage
+
+    def _make_room(self, known: Known, size: int) -> Refusal | None:
+        """Let a long body come from whoever has a key, while the worker holds few of them."""
+        worker, key = self._worker, self._key_of(known)
+        if isinstance(key, Refusal):
+            return key._replace(close=True)
+        if worker.room < size:
+            return _CROWDED
+        worker.room -= size
+        self._held += size
+        return None
+
+    def _give_back(self) -> None:
+        self._worker.room += self._holding
+        self._held -= self._holding
+        self._holding = 0
 
     def hold(self, *, stop: bool) -> None:
         """Read the client no faster than its body can go on."""

@@ -20,6 +20,8 @@ TICK_S: Final = 0.1
 REPORT_S: Final = 0.005
 """Settled slots wait at most this long for company on their way to the node."""
 
+ROOM: Final = 256 * 1024 * 1024
+
 
 class Cuttable(Protocol):
     """A request that no connection asks."""
@@ -68,6 +70,8 @@ class Worker:
         self.inners: set[Cuttable] = set()
         self.counters: Counter[str] = Counter()
         self.in_flight = 0
+        self.room = ROOM
+        """Bytes of long bodies that may still be taken."""
         self.draining = False
         self.linked = True
         self.report: Callable[[], object] = flights.report
