@@ -53,3 +53,68 @@ def test_an_input_that_is_too_long_is_a_400_and_names_why(client):
     with pytest.raises((openai.BadRequestError, openai.UnprocessableEntityError), match="context"):
         client.embeddings.create(model="echo", input="word " * 20_000)
     assert client.embeddings.create(model="echo", input=["word " * 2_000] * 20).data
+
+
+SOUND = ("sound.mp3", b"x" * 16_000)
+
+
+def test_sound_is_written_down_in_every_format(client):
+    """JSON with usage, words with times, text and both kinds of subtitles."""
+    told = client.audio.transcriptions.create(model="echo", file=SOUND)
+    assert told.text.startswith("heard 1.00 seconds of sound")
+    assert (told.usage.type, told.usage.input_tokens) == ("tokens", 10)
+    verbose = client.audio.transcriptions.create(
+        model="echo",
+        file=SOUND,
+        response_format="verbose_json",
+        timestamp_granularities=["word", "segment"],
+    )
+    assert (verbose.duration, len(verbose.segments)) == (1.0, 2)
+    assert verbose.words[-1].end == 1.0
+    formats = {
+        each: client.audio.transcriptions.create(model="echo", file=SOUND, response_format=each)
+        for each in ("text", "srt", "vtt")
+    }
+    assert formats["text"] == told.text + "\n"
+    assert formats["srt"].startswith("1\n00:00:00,000 --> 00:00:00,667\nheard 1.00 seconds of\n\n")
+    assert formats["vtt"].startswith("WEBVTT\n\n")
+    with pytest.deprecated_call():
+        translated = client.audio.translations.create(model="echo", file=SOUND)
+    assert translated.text.startswith("translated")
+
+
+def test_a_transcript_streams(client):
+    """Deltas, then the whole with what was used."""
+    events = list(client.audio.transcriptions.create(model="echo", file=SOUND, stream=True))
+    assert "".join(each.delta for each in events[:-1]) == events[-1].text
+    assert events[-1].usage.output_tokens == 9
+
+
+def test_text_is_spoken_and_heard_again(client):
+    """A real WAV comes out; what the engine has not is refused with what it has."""
+    with client.audio.speech.with_streaming_response.create(
+        model="echo", voice="alloy", input="x" * 80, response_format="wav"
+    ) as said:
+        assert said.headers["content-type"] == "audio/wav"
+        data = said.read()
+    told = client.audio.transcriptions.create(model="echo", file=("a.wav", data))
+    assert told.text.startswith("heard 1.00 seconds")
+    with pytest.raises(openai.BadRequestError, match="wav, pcm"):
+        client.audio.speech.create(model="echo", voice="alloy", input="hi")
+    with client.audio.speech.with_streaming_response.create(
+        model="echo", voice="alloy", input="hi", response_format="pcm", stream_format="sse"
+    ) as said:
+        lines = [line for line in said.iter_lines() if line]
+    assert "speech.audio.done" in lines[-2]
+    assert lines[-1] == "data: [DONE]"
+
+
+def test_a_file_of_25_mebibytes_is_taken_and_one_over_is_not(client):
+    """The limit is this route's own."""
+    size = 25 * 1024 * 1024
+    told = client.audio.transcriptions.create(model="echo", file=("a.mp3", bytes(size)))
+    assert told.text.startswith("heard 1638.40 seconds")
+    with pytest.raises((openai.APIStatusError, openai.APIConnectionError)) as refused:
+        client.audio.transcriptions.create(model="echo", file=("a.mp3", bytes(size + 70_000)))
+    if isinstance(refused.value, openai.APIStatusError):
+        assert refused.value.status_code == 413

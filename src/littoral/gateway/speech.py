@@ -57,7 +57,7 @@ class Transcription(Sound, omit_defaults=True, kw_only=True):
     """``POST /v1/audio/transcriptions``."""
 
     language: Annotated[str, Meta(pattern=r"^[A-Za-z-]{2,32}$")] | None = None
-    timestamp_granularities: list[_Granularity] = []
+    timestamp_granularities: list[_Granularity] | None = None
     stream: bool | None = None
 
 
@@ -166,9 +166,9 @@ def _more(fields: Transcription) -> Sequence[Part]:
         parts.append(Part(name="language", data=fields.language.encode()))
     if fields.stream:
         parts.append(Part(name="stream", data=b"true"))
-    for each in fields.timestamp_granularities:
-        parts.append(Part(name="timestamp_granularities[]", data=each.encode()))
-    return parts
+    name = "timestamp_granularities[]"
+    given = fields.timestamp_granularities or ()
+    return [*parts, *(Part(name=name, data=each.encode()) for each in given)]
 
 
 def _read_form(data: bytes, kind: type[Sound]) -> tuple[Asked, Recording] | Refusal:
@@ -184,6 +184,7 @@ def _read_form(data: bytes, kind: type[Sound]) -> tuple[Asked, Recording] | Refu
         return refusal_of(error)
     media = _MEDIA.get(fields.response_format or "", b"")
     asked = Asked(fields.model, recording, ignored, 0, wants_usage=True, media=media)
+    asked.longest = 1  # engines cut sound to what they can take
     asked.weight = len(file.data) // BYTES_A_TOKEN + 1
     return asked, recording
 

@@ -79,7 +79,7 @@ class Account:
             return refusal
         tables = self._worker.source.tables
         names = able(tables.models, usable(tables, self.key), needs=self.asked.needs)
-        if not names:
+        if not names or self.model.name in names:
             return refusal
         known = ", ".join(names[:20])
         return refusal._replace(message=f"{refusal.message}; models that can: {known}")
