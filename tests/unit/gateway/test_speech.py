@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from littoral.gateway import speech
 from littoral.gateway.dialect.transcript import TRANSCRIPT, heard
 from littoral.gateway.refusal import Refusal
-from littoral.gateway.wire.server import BODY_S
+from littoral.gateway.wire.intake import BODY_S
 from littoral.trust.form import SEPARATOR, Part, build, parse
 
 SOUND = b"RIFF\x00sound"

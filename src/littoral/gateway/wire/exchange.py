@@ -53,10 +53,14 @@ class Exchange(Answer):
             body: As it came.
             total_s: The caller's deadline, seconds from now; ``inf`` for none.
         """
-        asked = route.read(body)
-        if isinstance(asked, Refusal):
-            return asked
-        return self.enter(route, asked, size=len(body), total_s=total_s)
+        try:
+            asked = route.read(body)
+            if isinstance(asked, Refusal):
+                return asked
+            return self.enter(route, asked, size=len(body), total_s=total_s)
+        except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
+            self._worker.fault(error)
+            return INTERNAL
 
     def enter(self, route: Route, asked: Asked, *, size: int, total_s: float) -> Refusal | None:
         """Do what ``admit`` does with a body that is already read; ``size`` is its bytes."""

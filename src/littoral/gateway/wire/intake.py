@@ -17,6 +17,7 @@ from littoral.gateway.route import ROUTES
 _UPGRADE: Final = malformed("upgrades are not served", status=501, code="not_implemented")
 _LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,7})(?=\r\n)")
 MAX_MISSES: Final = 8
+BODY_S: Final = 30.0
 SLOWEST: Final = 128 * 1024
 """Bytes a second that a long body must come with, beyond the time that each body has."""
 _BAD: Final = malformed("these bytes are not a request in HTTP/1.1")
@@ -100,7 +101,7 @@ class Intake:
         self._proceed = proceed
         self._room = room
         self._most = head.MAX_BODY
-        self.patience_s = 0.0
+        self.patience_s = BODY_S
         self._headers: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
         self._known: Known = {}
@@ -180,7 +181,7 @@ class Intake:
         self._url = b""
         self._size = 0
         self._most = head.MAX_BODY
-        self.patience_s = 0.0
+        self.patience_s = BODY_S
         self.head_done = False
 
     def on_url(self, url: bytes) -> None:
@@ -226,7 +227,7 @@ class Intake:
         if most == head.MAX_BODY:
             return None
         self._most = most
-        self.patience_s = (most if length < 0 else length) / SLOWEST
+        self.patience_s = BODY_S + (most if length < 0 else length) / SLOWEST
         return self._room(known, most)
 
     def _pass(self, length: int) -> None:

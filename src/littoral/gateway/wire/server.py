@@ -3,22 +3,21 @@
 import asyncio
 from typing import Final, cast
 
-from littoral.domain.errors import Overloaded
 from littoral.gateway import desk, head, reply
 from littoral.gateway.admission import KeyMemo
 from littoral.gateway.dialect.openai import OPENAI
 from littoral.gateway.head import Headers, Known
-from littoral.gateway.refusal import Refusal, malformed, refuse
+from littoral.gateway.refusal import Refusal, malformed
 from littoral.gateway.route import ROUTES, Route
 from littoral.gateway.table import KeyRow
 from littoral.gateway.voice import Voice
-from littoral.gateway.wire.exchange import INTERNAL, Exchange
+from littoral.gateway.wire.exchange import Exchange
 from littoral.gateway.wire.intake import Intake, Message, Sink
 from littoral.gateway.wire.proxy import Passage
+from littoral.gateway.wire.share import Share
 from littoral.gateway.wire.worker import Worker
 
 HEAD_S: Final = 10.0
-BODY_S: Final = 30.0
 IDLE_S: Final = 75.0
 SLOW_READER_S: Final = 30.0
 MAX_PENDING: Final = 64 * 1024
@@ -28,11 +27,6 @@ LOW: Final = 256 * 1024
 
 _HEALTH: Final = frozenset({b"/healthz", b"/readyz"})
 _SLOW: Final = malformed("the request did not arrive in time", status=408, code="timeout")
-
-
-_CROWDED: Final = refuse(
-    Overloaded, "too many long bodies are on their way", retry_after_s=1.0, close=True
-)
 
 
 class Client(asyncio.Protocol):
@@ -56,7 +50,7 @@ class Client(asyncio.Protocol):
         self.answering: Exchange | Passage | None = None
         self._memo = KeyMemo()
         self._spoke = -1
-        self._held = self._holding = 0
+        self._share = Share(worker)
         self.due = 0.0
 
     @property
@@ -104,8 +98,7 @@ class Client(asyncio.Protocol):
             good = only is not None and memo.known is only.known
             memo.known = intake.remember(data, only) if good and only is not None else None
         elif not self._busy and (waiting or (in_head and intake.head_done)):
-            patience_s = BODY_S + intake.patience_s if intake.head_done else HEAD_S
-            self.due = self._worker.now + patience_s
+            self.due = self._worker.now + (intake.patience_s if intake.head_done else HEAD_S)
 
     def eof_received(self) -> None:
         """Half-closed clients are not served: the connection closes."""
@@ -115,8 +108,7 @@ class Client(asyncio.Protocol):
         del exc
         worker = self._worker
         self._intake.deaf = True
-        worker.room += self._held
-        self._held = self._holding = 0
+        self._share.leave()
         worker.clients.discard(self)
         worker.wheel.discard(self, self._spoke)
         answering, self.answering = self.answering, None
@@ -168,7 +160,7 @@ class Client(asyncio.Protocol):
     def _answer_to(self, message: Message) -> None:
         self._keep = message.keep
         self._busy = True
-        self._holding = message.held
+        self._share.answering = message.held
         self._voice = OPENAI
         if message.refusal is not None:
             self._worker.counters["malformed"] += 1
@@ -197,17 +189,10 @@ class Client(asyncio.Protocol):
             self.refuse(total_s, rid)
         else:
             exchange = self.answering = Exchange(self._worker, self, rid, key=key)
-            self._begin(exchange, route, message.body, total_s=total_s)
-
-    def _begin(self, exchange: Exchange, route: Route, body: bytes, *, total_s: float) -> None:
-        try:
-            refusal = exchange.admit(route, body, total_s=total_s)
-        except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
-            self._worker.fault(error)
-            refusal = INTERNAL
-        if refusal is not None:
-            self.answering = None
-            self.refuse(refusal, exchange.rid)
+            refusal = exchange.admit(route, message.body, total_s=total_s)
+            if refusal is not None:
+                self.answering = None
+                self.refuse(refusal, rid)
 
     def _key_of(self, known: Known) -> KeyRow | Refusal:
         worker = self._worker
@@ -227,8 +212,7 @@ class Client(asyncio.Protocol):
         if isinstance(body, Refusal):
             self.refuse(body, rid)
         else:
-            fields = reply.JSON + b"x-request-id: %b\r\nrequest-id: %b\r\n" % (rid, rid)
-            self._answer(200, fields, body)
+            self._answer(200, reply.named(rid), body)
 
     # answers
 
@@ -244,11 +228,8 @@ class Client(asyncio.Protocol):
         """Answer with an error, as the route's dialect says it."""
         if refusal.close:
             self._keep = False
-        fields = reply.JSON + b"x-request-id: %b\r\nrequest-id: %b\r\n" % (rid, rid)
-        if refusal.retry_after_s is not None:
-            wait_ms = max(int(refusal.retry_after_s * 1000), 1)
-            fields += b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (-(-wait_ms // 1000), wait_ms)
         self._worker.counters[refusal.code] += 1
+        fields = reply.named(rid, retry_after_s=refusal.retry_after_s)
         self._answer(refusal.status, fields, self._voice.error_body(refusal, rid.decode()))
 
     def _answer(self, status: int, fields: bytes, body: bytes) -> None:
@@ -261,8 +242,7 @@ class Client(asyncio.Protocol):
         """The answer is out: go on with what waits, or close."""
         passing = self._intake.sink is not None and self._intake.sink is self.answering
         self.answering = None
-        if self._holding:
-            self._give_back()
+        self._share.answered()
         if close or passing:
             self._intake.deaf = True
             self._close()
@@ -295,20 +275,8 @@ class Client(asyncio.Protocol):
         return passage
 
     def _make_room(self, known: Known, size: int) -> Refusal | None:
-        """Let a long body come from whoever has a key, while the worker holds few of them."""
-        worker, key = self._worker, self._key_of(known)
-        if isinstance(key, Refusal):
-            return key._replace(close=True)
-        if worker.room < size:
-            return _CROWDED
-        worker.room -= size
-        self._held += size
-        return None
-
-    def _give_back(self) -> None:
-        self._worker.room += self._holding
-        self._held -= self._holding
-        self._holding = 0
+        key = self._key_of(known)
+        return key._replace(close=True) if isinstance(key, Refusal) else self._share.take(size)
 
     def hold(self, *, stop: bool) -> None:
         """Read the client no faster than its body can go on."""
