@@ -19,7 +19,7 @@ _TYPO = refuse(
     Unauthenticated, "this is not an API key as issued here: its form or checksum is wrong"
 )
 _WRONG = refuse(Unauthenticated, "this API key is unknown or revoked")
-_EXPIRED = refuse(Unauthenticated, "this API key has expired")
+EXPIRED = refuse(Unauthenticated, "this API key has expired")
 _SCOPE = refuse(Denied, "this API key lacks the scope 'infer'")
 
 
@@ -36,35 +36,31 @@ def identify(tables: Tables, presented: bytes) -> KeyRow | Refusal:
 class KeyMemo:
     """One connection's key: a digest of the header it came in, and the row it stands for.
 
-    ``known`` are the headers of the request whose key was verified last, by identity; whoever
-    keeps them replaces them by a copy without the key. It all ends with the tables of ``number``.
+    It ends with the tables of ``number``.
     """
 
-    __slots__ = ("_digest", "_row", "known", "number")
+    __slots__ = ("_digest", "_row", "number")
 
     def __init__(self) -> None:
         self._digest: bytes = b""
         self._row: KeyRow | None = None
-        self.known: Known | None = None
         self.number = -1
 
     def row_of(self, tables: Tables, known: Known, *, now_us: int) -> KeyRow | Refusal:
         """Find the row of the key in a request's headers, unless its time is over."""
         row = self._row
-        current = row is not None and self.number == tables.number
-        if row is None or not current or known is not self.known:
-            value = known.get(b"authorization", b"")
-            digest = sha256(value).digest()
-            if row is None or not current or digest != self._digest or b"x-api-key" in known:
-                presented = credential(known)
-                found = presented if isinstance(presented, Refusal) else identify(tables, presented)
-                if isinstance(found, Refusal):
-                    return found
-                row = found
-                self._row, self.number = row, tables.number
-                self._digest = digest if value else b""
-            self.known = known
-        return _EXPIRED if now_us >= row.expires_us else row
+        value = known.get(b"authorization", b"")
+        digest = sha256(value).digest()
+        known_key = self.number == tables.number and digest == self._digest
+        if row is None or not known_key or b"x-api-key" in known:
+            presented = credential(known)
+            found = presented if isinstance(presented, Refusal) else identify(tables, presented)
+            if isinstance(found, Refusal):
+                return found
+            row = found
+            self._row, self.number = row, tables.number
+            self._digest = digest if value else b""
+        return EXPIRED if now_us >= row.expires_us else row
 
 
 def find(tables: Tables, row: KeyRow, name: str) -> ModelRow | Refusal:

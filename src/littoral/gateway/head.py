@@ -15,8 +15,6 @@ MAX_HEADERS: Final = 64
 MAX_URL: Final = 4 * 1024
 MAX_BODY: Final = 4 * 1024 * 1024
 
-KEYS: Final = frozenset({b"authorization", b"x-api-key"})
-"""Headers that carry a key: never kept longer than their request."""
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 Known: TypeAlias = Mapping[bytes, bytes]
 

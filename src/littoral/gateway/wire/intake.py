@@ -10,7 +10,7 @@ import httptools
 from msgspec import Struct
 
 from littoral.gateway import head
-from littoral.gateway.head import KEYS, Headers, Known
+from littoral.gateway.head import Headers, Known
 from littoral.gateway.refusal import Refusal, malformed
 from littoral.gateway.route import ROUTES
 
@@ -51,12 +51,11 @@ class Message(Struct, gc=False):
 
 
 class _Memo(Struct, gc=False):
-    """A head: where the digits of its length begin, bytes behind them, digest, what it said."""
+    """A head: where the digits of its length begin, how many bytes follow them, its digest."""
 
     start: int
     rest: int
     digest: bytes
-    message: Message
 
 
 Opener = Callable[[tuple[bytes, bytes], Headers, int], Sink]
@@ -115,46 +114,43 @@ class Intake:
         self.head_done = False
         self.sink: Sink | None = None
 
-    def recall(self, data: bytes) -> Message | None:
-        """Read a message whose head is the last one's again, but for the digits of its length.
+    def recall(self, data: bytes) -> bytes | None:
+        """Return the body of a message whose head is the last one's again, but for its length.
 
         What llhttp says of a head depends on its bytes alone, and here they are the same; the
         body must be whole in this read, with nothing behind it. Only a digest is kept of the head.
         """
         memo = self._memo
-        if memo is None or self.fed:
+        if memo is None or self.fed or self.ready:
             return None
         start = memo.start
         end = data.find(b"\r", start, start + 8)
         digits, body = data[start:end], end + memo.rest
-        if end < 0 or not digits.isdigit() or int(digits) != len(data) - body:
+        if not digits.isdigit() or int(digits) != len(data) - body:
             return None
         if sha256(data[:start] + data[end:body]).digest() != memo.digest:
             return None
-        last = memo.message
-        return Message(last.method, last.url, last.known, data[body:], last.keep)
+        return data[body:]
 
-    def remember(self, data: bytes, message: Message) -> Known | None:
-        """Keep the digest of the head of a read that was exactly this message, its key verified.
+    def remember(self, data: bytes, message: Message) -> bool:
+        """Keep the digest of the head of a read that was exactly this message.
 
         Clients whose heads differ each time are given up on.
 
         Returns:
-            The headers without any key, as ``recall`` will give them; None where nothing is kept.
+            Whether ``recall`` will know this head.
         """
         found = _LENGTH.search(data)
         size = data.find(b"\r\n\r\n") + 4
         if self._misses > MAX_MISSES or found is None or found.end() > size:
-            return None
+            return False
         self._misses += 1
         if len(data) - size != len(message.body) or b"expect" in message.known:
-            return None
+            return False
         start, end = found.span(1)
         digest = sha256(data[:start] + data[end:size]).digest()
-        bare = {name: value for name, value in message.known.items() if name not in KEYS}
-        head_only = Message(message.method, message.url, bare, b"", message.keep)
-        self._memo = _Memo(start, size - end, digest, head_only)
-        return bare
+        self._memo = _Memo(start, size - end, digest)
+        return True
 
     def feed(self, data: bytes) -> None:
         """Parse; whatever became a message is in ``ready`` afterwards."""

@@ -3,8 +3,10 @@
 import asyncio
 from typing import Final, cast
 
+from msgspec import Struct
+
 from littoral.gateway import desk, head, reply
-from littoral.gateway.admission import KeyMemo
+from littoral.gateway.admission import EXPIRED, KeyMemo
 from littoral.gateway.dialect.openai import OPENAI
 from littoral.gateway.head import Headers, Known
 from littoral.gateway.refusal import Refusal, malformed
@@ -29,6 +31,16 @@ _HEALTH: Final = frozenset({b"/healthz", b"/readyz"})
 _SLOW: Final = malformed("the request did not arrive in time", status=408, code="timeout")
 
 
+class Ask(Struct, gc=False):
+    """What the head of an inference request asks for, its key verified under tables ``number``."""
+
+    route: Route
+    key: KeyRow
+    total_s: float
+    keep: bool
+    number: int
+
+
 class Client(asyncio.Protocol):
     """One connection.
 
@@ -49,6 +61,7 @@ class Client(asyncio.Protocol):
         self._voice: Voice = OPENAI
         self.answering: Exchange | Passage | None = None
         self._memo = KeyMemo()
+        self._ask: Ask | None = None
         self._spoke = -1
         self._share = Share(worker)
         self.due = 0.0
@@ -84,19 +97,22 @@ class Client(asyncio.Protocol):
             if len(self._pending) > MAX_PENDING:
                 self._transport.pause_reading()
             return
-        waiting, memo, in_head = not intake.fed, self._memo, not intake.head_done
-        if not self._busy and not intake.ready and memo.number == self._worker.source.tables.number:
-            message = intake.recall(data)
-            if message is not None:
-                self._answer_to(message)
+        ask, in_head = self._ask, not intake.head_done
+        if ask is not None and not self._busy and ask.number == self._worker.source.tables.number:
+            body = intake.recall(data)
+            if body is not None:
+                self._keep = ask.keep
+                self._infer(ask, body)
                 return
+        waiting = not intake.fed
         intake.feed(data)
         ready = intake.ready
         if ready and not self._busy:
             only = ready[0] if len(ready) == 1 and waiting and intake.sink is None else None
+            self._ask = None
             self._turn()
-            good = only is not None and memo.known is only.known
-            memo.known = intake.remember(data, only) if good and only is not None else None
+            if only is None or self._ask is None or not intake.remember(data, only):
+                self._ask = None
         elif not self._busy and (waiting or (in_head and intake.head_done)):
             self.due = self._worker.now + (intake.patience_s if intake.head_done else HEAD_S)
 
@@ -173,26 +189,38 @@ class Client(asyncio.Protocol):
             if route is None:
                 self._inform(message)
             else:
-                self._infer(route, message)
+                self._voice = route.voice
+                ask = self._ask_of(route, message)
+                if isinstance(ask, Refusal):
+                    self.refuse(ask, self._worker.request_id())
+                else:
+                    self._ask = ask
+                    self._infer(ask, message.body)
 
-    def _infer(self, route: Route, message: Message) -> None:
-        self._voice = route.voice
-        rid = self._worker.request_id()
+    def _ask_of(self, route: Route, message: Message) -> Ask | Refusal:
         key = self._key_of(message.known)
         if isinstance(key, Refusal):
-            self.refuse(key, rid)
-            return
+            return key
         total_s = head.deadline_of(message.known)
         if message.method != b"POST":
-            self.refuse(desk.wrong_method(message.method), rid)
-        elif isinstance(total_s, Refusal):
-            self.refuse(total_s, rid)
-        else:
-            exchange = self.answering = Exchange(self._worker, self, rid, key=key)
-            refusal = exchange.admit(route, message.body, total_s=total_s)
-            if refusal is not None:
-                self.answering = None
-                self.refuse(refusal, rid)
+            return desk.wrong_method(message.method)
+        if isinstance(total_s, Refusal):
+            return total_s
+        return Ask(route, key, total_s, message.keep, self._worker.source.tables.number)
+
+    def _infer(self, ask: Ask, body: bytes) -> None:
+        worker, key, route = self._worker, ask.key, ask.route
+        self._busy = True
+        self._voice = route.voice
+        exchange = Exchange(worker, self, worker.request_id(), key=key)
+        if worker.wall_us >= key.expires_us:
+            self.refuse(EXPIRED, exchange.rid)
+            return
+        self.answering = exchange
+        refusal = exchange.admit(route, body, total_s=ask.total_s)
+        if refusal is not None:
+            self.answering = None
+            self.refuse(refusal, exchange.rid)
 
     def _key_of(self, known: Known) -> KeyRow | Refusal:
         worker = self._worker
@@ -242,7 +270,8 @@ class Client(asyncio.Protocol):
         """The answer is out: go on with what waits, or close."""
         passing = self._intake.sink is not None and self._intake.sink is self.answering
         self.answering = None
-        self._share.answered()
+        if self._share.answering:
+            self._share.answered()
         if close or passing:
             self._intake.deaf = True
             self._close()
@@ -258,7 +287,7 @@ class Client(asyncio.Protocol):
             return
         if self._intake.ready:
             self._turn()
-            self._memo.known = None
+            self._ask = None
             return
         data, self._pending = self._pending, b""
         self._transport.resume_reading()

@@ -31,24 +31,25 @@ class Owner(Protocol):
 class Engine(asyncio.Protocol):
     """One connection to an engine; one request at a time.
 
-    ``status`` is 0 until the reply's head is complete. ``reused`` marks a connection that has
-    served before: if it dies before any byte of a reply, the request was never read.
+    ``status`` is 0 until the reply's head is complete. ``pieces`` are the body bytes not taken yet.
+    ``reused`` marks a connection that has served before: if it dies before any byte of a reply, the
+    request was never read.
     """
 
     __slots__ = (
-        "_begun",
+        "_end",
         "_fed",
         "_parser",
-        "_second",
+        "_taken",
         "complete",
         "idle_since",
         "keep",
+        "on_body",
         "owner",
         "pending",
         "pieces",
         "pool",
         "reused",
-        "size",
         "status",
         "transport",
     )
@@ -60,18 +61,16 @@ class Engine(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.reused = False
         self.idle_since = 0.0
+        self.pieces: list[bytes] = []
+        self.on_body = self.pieces.append
         self._parser = httptools.HttpResponseParser(self)
         self._reset()
 
     def _reset(self) -> None:
-        self._fed = 0
-        self._begun = False
-        self._second = False
+        self._fed = self._taken = 0
+        self._end = -1
         self.status = 0
-        self.size = 0
-        self.complete = False
-        self.keep = False
-        self.pieces: list[bytes] = []
+        self.complete = self.keep = False
 
     def send(self, owner: Owner, data: bytes) -> None:
         """Send a request on a pooled connection."""
@@ -87,11 +86,17 @@ class Engine(asyncio.Protocol):
         """Whether not one byte of a reply has come."""
         return self._fed == 0
 
+    @property
+    def size(self) -> int:
+        """Body bytes so far."""
+        return self._taken + sum(map(len, self.pieces))
+
     def take(self) -> bytes:
         """Take the body bytes that came since the last call."""
         pieces = self.pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self.pieces = []
+        pieces.clear()
+        self._taken += len(data)
         return data
 
     def abort(self) -> None:
@@ -129,6 +134,8 @@ class Engine(asyncio.Protocol):
         if self.status == 0 and self._fed > MAX_REPLY_HEAD:
             self._broken(owner, "the head of its reply is too long")
             return
+        if self._end >= 0:
+            del self.pieces[self._end :]
         if self.pieces or self.complete:
             owner.engine_read(self)
 
@@ -149,28 +156,24 @@ class Engine(asyncio.Protocol):
 
     # the parser's side
 
+    # ``on_body`` collects into ``pieces``: a call into C for each chunk, none of ours
+
     def on_message_begin(self) -> None:
         """A second message after the first is never ours to use."""
-        if self.complete:
-            self._second = True
+        if self.complete and self._end < 0:
+            self._end = len(self.pieces)
             self.keep = False
 
     def on_headers_complete(self) -> None:
         """Learn the status."""
-        if not self._second:
+        if self._end < 0:
             self.status = self._parser.get_status_code()
-
-    def on_body(self, data: bytes) -> None:
-        """Collect."""
-        if not self._second:
-            self.pieces.append(data)
-            self.size += len(data)
 
     def on_message_complete(self) -> None:
         """End the reply; each 1xx ends here too and is skipped."""
         if self.status < 200:
             self.status = 0
-        elif not self._second:
+        elif self._end < 0:
             self.complete = True
             self.keep = self._parser.should_keep_alive()
 
