@@ -139,7 +139,10 @@ _read_completion = Reader(StrictCompletion, Completion).read
 def read_chat(data: bytes) -> Asked | Refusal:
     """Decode the body of a chat; a refusal has the path of the field that is wrong."""
     found = _read_chat(data)
-    return found if isinstance(found, Refusal) else chat_asked(*found)
+    if isinstance(found, Refusal):
+        return found
+    body, ignored = found
+    return chat_asked(body, ignored)
 
 
 def read_completion(data: bytes) -> Asked | Refusal:
@@ -190,11 +193,9 @@ def _asked(
     streamed = body.stream is True
     if streamed:
         needs |= _STREAM
-    choices = body.n
-    if choices is None:
-        choices = prompts
-    else:
-        choices *= prompts
+    choices = prompts
+    if body.n is not None:
+        choices *= body.n
         if choices > prompts:
             needs |= _CHOICES
     if body.response_format is not None and body.response_format.type == "json_schema":
@@ -202,5 +203,5 @@ def _asked(
     if body.logprobs:
         needs |= _LOGPROBS
     options = body.stream_options
-    wants_usage = options is not None and bool(options.include_usage)
+    wants_usage = options is not None and options.include_usage is True
     return Asked(body.model, body, ignored, needs, streamed, wants_usage, cap, choices)

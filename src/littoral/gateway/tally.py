@@ -55,15 +55,14 @@ def whole(data: bytes) -> Whole | None:
         reply = _DECODE(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    error = reply.error
-    fault = error.message if isinstance(error, _Fault) else error or ""
-    return Whole(_usage(reply), fault)
+    used, error = reply.usage, reply.error
+    usage = _usage(used) if used is not None else None
+    if error is None:
+        return Whole(usage, "")
+    return Whole(usage, error.message if isinstance(error, _Fault) else error)
 
 
-def _usage(reply: _Reply) -> Usage | None:
-    used = reply.usage
-    if used is None:
-        return None
+def _usage(used: _Usage) -> Usage:
     details = used.prompt_tokens_details
     cached = (details.cached_tokens or 0) if details is not None else 0
     tokens_in = used.prompt_tokens or used.input_tokens
