@@ -34,8 +34,10 @@ class Batch:
 
     def write(self, transport: Sender, data: bytes) -> None:
         """Send soon."""
-        self._waiting.append((transport, data))
-        if len(self._waiting) == 1:
+        waiting = self._waiting
+        first = not waiting
+        waiting.append((transport, data))
+        if first:
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:

@@ -40,7 +40,6 @@ class Engine(asyncio.Protocol):
         "_end",
         "_fed",
         "_parser",
-        "_taken",
         "complete",
         "idle_since",
         "keep",
@@ -67,7 +66,7 @@ class Engine(asyncio.Protocol):
         self._reset()
 
     def _reset(self) -> None:
-        self._fed = self._taken = 0
+        self._fed = 0
         self._end = -1
         self.status = 0
         self.complete = self.keep = False
@@ -88,15 +87,14 @@ class Engine(asyncio.Protocol):
 
     @property
     def size(self) -> int:
-        """Body bytes so far."""
-        return self._taken + sum(map(len, self.pieces))
+        """Body bytes not taken yet."""
+        return sum(map(len, self.pieces))
 
     def take(self) -> bytes:
         """Take the body bytes that came since the last call."""
         pieces = self.pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
-        self._taken += len(data)
         return data
 
     def abort(self) -> None:
