@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from littoral.domain.units import Micros
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.trust.key import mac_of, mint
 
@@ -175,6 +176,48 @@ def test_keys_that_alternate_on_one_connection_are_kept_apart(rig, kit):
         rig.loop.dialled[-1].protocol.data_received(kit.answer())
         expected.append("p" if mine else "q")
     assert sorted(r.record.project for r in rig.records()) == sorted(expected)
+
+
+def test_a_remembered_head_ends_with_its_key(make, kit):
+    rig = make(1, expires_us=Micros(2_000_000))
+    rig.clock.set_wall(1_000_000)
+    rig.worker.tick()
+    client, transport, engine = rig.ask()
+    engine.protocol.data_received(kit.answer())
+    client.data_received(rig.post())
+    engine.protocol.data_received(kit.answer())
+    rig.clock.set_wall(2_000_000)
+    rig.worker.tick()
+    client.data_received(rig.post())
+    assert transport.data.count(b"HTTP/1.1 200") == 2
+    assert b"expired" in transport.data
+    assert rig.leaks() == (0, 0, 0)
+
+
+def test_a_remembered_head_ends_with_its_tables(rig, kit):
+    client, transport, engine = rig.ask()
+    engine.protocol.data_received(kit.answer())
+    rig.snapshot(replace(rig.grant, revoked=True))
+    client.data_received(rig.post())
+    assert transport.data.count(b"HTTP/1.1 200") == 1
+    assert b"HTTP/1.1 401" in transport.data
+
+
+def test_a_remembered_head_keeps_its_deadline_and_its_path(rig, kit):
+    client, transport = rig.client()
+    raw = rig.post(
+        b'{"model":"m","prompt":"hi"}',
+        path="/v1/completions",
+        extra="x-littoral-deadline-ms: 1000\r\n",
+    )
+    for _ in range(2):
+        client.data_received(raw)
+        rig.loop.run()
+        rig.loop.dialled[-1].protocol.data_received(kit.answer())
+        assert client.due <= rig.worker.now + 75
+    client.data_received(raw)
+    assert client.due == rig.clock.now() + 1
+    assert transport.data.count(b"HTTP/1.1 200") == 2
 
 
 def test_no_key_is_kept_once_its_request_is_under_way(rig, kit):
