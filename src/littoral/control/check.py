@@ -82,6 +82,7 @@ def check_spec(spec: Spec, specs: Specs, statuses: Statuses) -> None:
     match spec:
         case ProjectSpec():
             _within("spec.title", len(spec.title), (0, 200))
+            _within("spec.weight", spec.weight, (0.01, 100))
         case ModelSpec():
             _check_model(spec)
         case UpstreamSpec():
@@ -173,6 +174,7 @@ def _check_deployment(spec: DeploymentSpec, specs: Specs, statuses: Statuses) ->
     _within("spec.slots", spec.slots, (1, MOST_SLOTS))
     _within("spec.context", spec.context, (LEAST_CONTEXT, MOST_TOKENS))
     _within("spec.max_tokens", spec.max_tokens, (1, spec.context or MOST_TOKENS))
+    _within("spec.first_token_ms", spec.first_token_ms, (1, 3_600_000))
     _within("spec.price_in", spec.price_in, (0, 1e9))
     _within("spec.price_out", spec.price_out, (0, 1e9))
     for name, value in spec.options.items():

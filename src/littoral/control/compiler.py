@@ -13,10 +13,11 @@ import msgspec
 
 from littoral.control.check import Specs, Statuses, needs_model, serves_of, version_of
 from littoral.domain.deployment import Assignment, DeploymentSpec, UpstreamGrant, UpstreamSpec
-from littoral.domain.ids import DeploymentName, NodeId
+from littoral.domain.ids import DeploymentName, NodeId, ProjectId
 from littoral.domain.model import Artefact, ModelSpec
-from littoral.domain.project import KeyGrant
+from littoral.domain.project import KeyGrant, ProjectSpec
 from littoral.domain.snapshot import Snapshot
+from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
 
 
@@ -58,7 +59,8 @@ def compile_snapshot(
     keys = tuple(sorted(desired.keys, key=lambda grant: grant.id))
     bare = tuple(_assignments(desired))
     digests: dict[str, str] = {item.name: _digest(item) for item in bare}
-    digest = _digest([desired.pepper, keys, bare])
+    traffic = tuple(_traffic(desired.specs))
+    digest = _digest([desired.pepper, keys, bare, traffic])
     if (memo.epoch, memo.digest) != (desired.epoch, digest):
         version = memo.version + 1
         revisions = {
@@ -73,6 +75,7 @@ def compile_snapshot(
         pepper=desired.pepper,
         keys=keys,
         assignments=tuple(replace(item, revision=memo.revisions[item.name][0]) for item in bare),
+        traffic=traffic,
     )
     return snapshot, memo
 
@@ -112,6 +115,7 @@ def assignment_of(name: str, specs: Specs, statuses: Statuses) -> Assignment | N
         slots=spec.slots,
         context=spec.context,
         max_tokens=spec.max_tokens,
+        first_token_ms=spec.first_token_ms,
         price_in=spec.price_in,
         price_out=spec.price_out,
         options=dict(sorted(spec.options.items())),
@@ -134,6 +138,17 @@ def _assignments(desired: Desired) -> Iterator[Assignment]:
         assignment = assignment_of(name, desired.specs, desired.statuses)
         if assignment is not None:
             yield assignment
+
+
+def _traffic(specs: Specs) -> Iterator[TrafficGrant]:
+    """The settings of projects that have any."""
+    for (kind, name), spec in sorted(specs.items()):
+        if kind == "Project" and isinstance(spec, ProjectSpec):
+            grant = TrafficGrant(
+                project=ProjectId(name), weight=spec.weight, priority=spec.priority
+            )
+            if grant != TrafficGrant(project=grant.project):
+                yield grant
 
 
 def _revision(old: tuple[int, str] | None, digest: str, version: int) -> tuple[int, str]:

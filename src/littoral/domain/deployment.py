@@ -35,7 +35,9 @@ class DeploymentSpec:
     ``serves`` is by default the deployment's name. Several deployments may share one: each request
     is placed on one of them.
     ``model`` is ``name`` or ``name@version`` for a local engine, and the upstream's own model name
-    for engine ``openai``. Prices are per million tokens, in the platform's one currency.
+    for engine ``openai``. ``first_token_ms`` is the objective for the first token: half of it is
+    how long requests may wait before some are sent away. Prices are per million tokens, in the
+    platform's one currency.
     """
 
     engine: EngineKind = "llama_cpp"
@@ -45,6 +47,7 @@ class DeploymentSpec:
     slots: int | None = None
     context: Tokens | None = None
     max_tokens: Tokens | None = None
+    first_token_ms: int | None = None
     price_in: float = 0.0
     price_out: float = 0.0
     options: Mapping[str, Option] = field(default_factory=dict[str, Option])
@@ -73,6 +76,7 @@ class Assignment:
     slots: int | None = None
     context: Tokens | None = None
     max_tokens: Tokens | None = None
+    first_token_ms: int | None = None
     price_in: float = 0.0
     price_out: float = 0.0
     options: Mapping[str, Option] = field(default_factory=dict[str, Option])

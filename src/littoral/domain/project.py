@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from littoral.domain.ids import KeyId, ProjectId
+from littoral.domain.traffic import Priority
 from littoral.domain.units import Micros
 
 Scope: TypeAlias = Literal["infer", "read", "write", "keys", "admin"]
@@ -13,9 +14,16 @@ keys, everything."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectSpec:
-    """The tenant: keys, deployments and usage belong to one."""
+    """The tenant: keys, deployments and usage belong to one.
+
+    Where requests wait, projects get engine time in proportion to their ``weight``; ``priority`` is
+    the highest that a request may ask for, and what it gets where it asks for none, but not more
+    than ``default``.
+    """
 
     title: str = ""
+    weight: float = 1.0
+    priority: Priority = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from littoral.domain.deployment import Assignment
 from littoral.domain.ids import NodeId
 from littoral.domain.project import KeyGrant
+from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
 
 
@@ -22,3 +23,4 @@ class Snapshot:
     pepper: bytes
     keys: tuple[KeyGrant, ...]
     assignments: tuple[Assignment, ...]
+    traffic: tuple[TrafficGrant, ...] = ()

@@ -9,8 +9,12 @@ from littoral.gateway.table import ModelRow
 from littoral.placement.decide import Row, Verdict, rank
 from littoral.placement.filters import CAPABILITIES
 
-QUEUE: Final = 64
-"""Requests beyond its slots that an endpoint may hold."""
+AHEAD: Final = 1
+"""Requests beyond its slots that an endpoint holds, so that it never waits for the next."""
+SPARE: Final = 64
+"""The same for requests whose first place failed: they have waited before."""
+FULL: Final = refuse(Overloaded, "every slot is taken")
+"""The refusal of a request that may wait: compare with ``is``."""
 
 
 def choose(
@@ -27,6 +31,7 @@ def choose(
         skip: Positions already tried, as bits.
     """
     rows, loads = model.rows, [place.in_flight for place in model.places]
+    room, full = SPARE if skip else AHEAD, 0
     while True:
         verdict = rank(
             rows,
@@ -35,23 +40,30 @@ def choose(
             tokens_out=tokens_out,
             mask=needs,
             total_s=total_s,
-            skip=skip,
+            skip=skip | full,
         )
         at = verdict[0]
         if at < 0:
-            return _refusal(model, verdict, skip=skip, needs=needs)
-        if loads[at] < rows[at][4] + QUEUE:
-            return verdict
-        skip |= 1 << at
-        if skip == (1 << len(loads)) - 1:
-            return _overloaded(model, verdict)
+            return FULL if full else _refusal(model, verdict, skip=skip, needs=needs)
+        if loads[at] < rows[at][4] + room:
+            return verdict._replace(why="fastest") if full and not skip else verdict
+        full |= 1 << at
 
 
-def _overloaded(model: ModelRow, verdict: Verdict) -> Refusal:
-    wait_s = min(max(verdict.first_p50, 1.0), 60.0)
-    return refuse(
-        Overloaded, f"every slot and queue of {model.name!r} is taken", retry_after_s=wait_s
+def expect(
+    model: ModelRow, *, needs: int, tokens_in: int, tokens_out: int, total_s: float
+) -> Verdict | Refusal:
+    """Say what a request would take if nobody else were there, or why it can go nowhere."""
+    verdict = rank(
+        model.rows,
+        [0] * len(model.rows),
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        mask=needs,
+        total_s=total_s,
+        skip=0,
     )
+    return verdict if verdict.position >= 0 else _refusal(model, verdict, skip=0, needs=needs)
 
 
 def able(models: Mapping[str, ModelRow], names: Iterable[str], *, needs: int) -> list[str]:

@@ -5,9 +5,10 @@ because two readers of the same bytes might disagree about it, or because it has
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from littoral.domain.errors import InvalidInput, TooLarge, UnsupportedMedia
+from littoral.domain.traffic import PRIORITIES
 from littoral.gateway.refusal import Refusal, malformed, refuse
 
 MAX_HEAD: Final = 16 * 1024
@@ -15,6 +16,8 @@ MAX_HEADERS: Final = 64
 MAX_URL: Final = 4 * 1024
 MAX_BODY: Final = 4 * 1024 * 1024
 
+_LEVELS: Final = {name.encode(): level for level, name in enumerate(PRIORITIES)}
+_DEFAULT: Final = PRIORITIES.index("default")
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 Known: TypeAlias = Mapping[bytes, bytes]
 
@@ -28,6 +31,7 @@ _USED = (
     "Expect",
     "X-Littoral-Deadline-Ms",
     "Anthropic-Version",
+    "X-Littoral-Priority",
 )
 _UNUSED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type", "Connection", "Origin")
 _NAMES: dict[bytes, bytes] = {}
@@ -43,6 +47,13 @@ _NO_HOST = malformed("HTTP/1.1 needs one Host header")
 _CODING = malformed("the only transfer coding served is chunked, in HTTP/1.1")
 _VERSION = malformed("only HTTP/1.1 is served", status=505, code="http_version")
 _TARGET = malformed("the request target must be a path that begins with /")
+
+
+class Terms(NamedTuple):
+    """What a request asks for: its deadline, seconds from now, and its priority, 0 the highest."""
+
+    total_s: float
+    level: int
 
 
 def head_too_long() -> Refusal:
@@ -123,6 +134,26 @@ def deadline_of(known: Known) -> float | Refusal:
         message = "x-littoral-deadline-ms must be 1 to 999999999"
         return refuse(InvalidInput, message, param="x-littoral-deadline-ms")
     return int(value) / 1000
+
+
+def terms_of(known: Known) -> Terms | Refusal:
+    """Return what a request asks for in its headers."""
+    total_s, level = deadline_of(known), _level_of(known)
+    if isinstance(total_s, Refusal):
+        return total_s
+    return level if isinstance(level, Refusal) else Terms(total_s, level)
+
+
+def _level_of(known: Known) -> int | Refusal:
+    value = known.get(b"x-littoral-priority")
+    if value is None:
+        return _DEFAULT
+    level = _LEVELS.get(value)
+    if level is None:
+        names = ", ".join(PRIORITIES)
+        message = f"x-littoral-priority must be one of {names}"
+        return refuse(InvalidInput, message, param="x-littoral-priority")
+    return level
 
 
 def _framing(known: Known) -> Refusal | None:

@@ -49,12 +49,13 @@ class Claim(NamedTuple):
 class Ticket(Generic[T]):
     """One request's place in the queue; ``waiting`` ends when it is served or leaves."""
 
-    __slots__ = ("by_floor", "claim", "item", "since", "waiting")
+    __slots__ = ("by_floor", "claim", "item", "number", "since", "waiting")
 
-    def __init__(self, item: T, claim: Claim, since: float) -> None:
+    def __init__(self, item: T, claim: Claim, *, since: float, number: int) -> None:
         self.item = item
         self.claim = claim
         self.since = since
+        self.number = number
         self.waiting = True
         self.by_floor = False
 
@@ -128,11 +129,13 @@ class _Level(Generic[T]):
             lane = self.lanes[project] = _Lane()
         return lane
 
-    def add(self, ticket: Ticket[T], *, front: bool = False) -> None:
-        """Let it wait, behind its project's others or before them."""
+    def add(self, ticket: Ticket[T]) -> None:
+        """Let it wait, behind those of its project that came before it."""
         claim = ticket.claim
         lane = self.lane(claim.project)
-        (lane.tickets.appendleft if front else lane.tickets.append)(ticket)
+        tickets = lane.tickets
+        is_last = not tickets or tickets[-1].number < ticket.number
+        (tickets.append if is_last else tickets.appendleft)(ticket)
         if not lane.count:
             self.weights += claim.weight
             lane.weight = claim.weight
@@ -209,12 +212,13 @@ class FairQueue(Generic[T]):
         most_bytes: How many bytes their bodies may hold.
     """
 
-    __slots__ = ("_levels", "_most", "_most_bytes", "count", "size")
+    __slots__ = ("_levels", "_most", "_most_bytes", "_number", "count", "size")
 
     def __init__(self, *, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
         self._levels: tuple[_Level[T], ...] = tuple(_Level() for _ in range(LEVELS))
         self._most = most
         self._most_bytes = most_bytes
+        self._number = 0
         self.count = 0
         self.size = 0
 
@@ -264,7 +268,8 @@ class FairQueue(Generic[T]):
                 return None, gone
             self.leave(ticket)
             gone.append(ticket)
-        ticket = Ticket(item, claim, now)
+        self._number += 1
+        ticket = Ticket(item, claim, since=now, number=self._number)
         self._levels[claim.level].add(ticket)
         self.count += 1
         self.size += claim.size
@@ -287,11 +292,11 @@ class FairQueue(Generic[T]):
         return ticket
 
     def put_back(self, ticket: Ticket[T]) -> None:
-        """Undo a ``pop`` whose request found no place: it is the first of its project again."""
+        """Undo a ``pop`` whose request found no place; of several, the last popped comes first."""
         claim = ticket.claim
         self.settle(ticket, actual_s=0.0)
         ticket.waiting = True
-        self._levels[claim.level].add(ticket, front=True)
+        self._levels[claim.level].add(ticket)
         self.count += 1
         self.size += claim.size
 

@@ -5,13 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from littoral.cost.predictor import unknown
+from littoral.domain.deployment import Assignment
 from littoral.domain.endpoint import Endpoint, Folded
 from littoral.domain.ids import EndpointId
 from littoral.domain.placement import Candidate
 from littoral.domain.project import KeyGrant
 from littoral.domain.snapshot import Snapshot
+from littoral.domain.traffic import PRIORITIES, TrafficGrant
 from littoral.gateway.operation import heads_of
-from littoral.gateway.retry import Budget
+from littoral.gateway.traffic import Traffic
 from littoral.placement.decide import Row, row_of
 from littoral.placement.filters import CAPABILITIES
 from littoral.trust.limit import per_minute
@@ -28,15 +30,18 @@ class KeyRow:
         "expires_us",
         "grant",
         "interval_ns",
+        "level",
         "may_infer",
         "models",
         "names",
         "prefixes",
         "tat",
+        "weight",
     )
 
     def __init__(self, grant: KeyGrant, tat: int) -> None:
         self.grant = grant
+        self.share(TrafficGrant(project=grant.project))
         self.tat = tat
         rate = grant.requests_per_minute
         self.interval_ns, self.burst_ns = per_minute(rate) if rate else (0, 0)
@@ -46,6 +51,11 @@ class KeyRow:
         self.models = frozenset(grant.models)
         self.prefixes = tuple(name[:-1] for name in grant.models if name.endswith("*"))
         self.names = f"\n{grant.project}\n{grant.id}".encode()
+
+    def share(self, traffic: TrafficGrant) -> None:
+        """Take the settings of the project."""
+        self.weight = traffic.weight
+        self.level = PRIORITIES.index(traffic.priority)
 
     def may_use(self, model: str) -> bool:
         """Whether the key's list of models, whose names may end in ``*``, covers ``model``."""
@@ -93,13 +103,15 @@ class Place:
 class ModelRow:
     """A name that clients ask for, and the places that serve it."""
 
-    __slots__ = ("expected_out", "name", "places", "retries", "rows")
+    __slots__ = ("expected_out", "name", "places", "queue", "retries", "rows", "traffic")
 
-    def __init__(self, name: str, places: Sequence[Place], retries: Budget) -> None:
+    def __init__(self, name: str, places: Sequence[Place], traffic: Traffic) -> None:
         self.name = name
         self.places = tuple(places)
         self.rows = [place.row for place in places]
-        self.retries = retries
+        self.traffic = traffic
+        self.queue = traffic.queue
+        self.retries = traffic.retries
         self.expected_out = 128
 
 
@@ -130,6 +142,7 @@ class Source:
         self._endpoints: Sequence[Endpoint] = ()
         self._folds: dict[EndpointId, Folded] = {}
         self._places: dict[EndpointId, Place] = {}
+        self.traffic: dict[str, Traffic] = {}
         self.tables = Tables()
 
     @property
@@ -150,10 +163,13 @@ class Source:
         new.created = snapshot.issued_us // 1_000_000
         new.pepper = snapshot.pepper
         new.grants = {grant.id: grant for grant in snapshot.keys}
+        settings = {each.project: each for each in snapshot.traffic}
         rows: dict[str, KeyRow] = {}
         for grant in snapshot.keys:
             known = old.keys.get(grant.id)
-            rows[grant.id] = KeyRow(grant, known.tat if known else 0)
+            row = rows[grant.id] = KeyRow(grant, known.tat if known else 0)
+            if grant.project in settings:
+                row.share(settings[grant.project])
         new.keys = rows
         new.models = self._models()
         self.tables = new
@@ -176,16 +192,19 @@ class Source:
             place = places[endpoint.id] = self._place(endpoint)
             served.setdefault(endpoint.serves, []).append(place)
         self._places = places
-        old = self.tables.models
         rows: dict[str, ModelRow] = {}
         for name, members in sorted(served.items()):
-            retries = old[name].retries if name in old else Budget()
-            rows[name] = ModelRow(name, members, retries)
+            rows[name] = ModelRow(name, members, self.traffic.get(name) or Traffic(name))
             outs = [
                 self._folds[p.endpoint.id].out_p50 for p in members if p.endpoint.id in self._folds
             ]
             if outs:
                 rows[name].expected_out = max(outs)
+        gone = {n: kept for n, kept in self.traffic.items() if n not in rows and kept.queue.count}
+        self.traffic = gone | {name: row.traffic for name, row in rows.items()}
+        for name, row in rows.items():
+            row.traffic.line.expect(_target_s(name, assignments))
+            row.traffic.slots = sum(place[4] for place in row.rows if place.ready) or 1
         return rows
 
     def _place(self, endpoint: Endpoint) -> Place:
@@ -195,6 +214,12 @@ class Source:
             place.renew(endpoint, folded)
             return place
         return Place(endpoint, folded, self._node)
+
+
+def _target_s(name: str, assignments: Iterable[Assignment]) -> float | None:
+    """How long requests for a name may wait: half the strictest objective of its deployments."""
+    objectives = [a.first_token_ms for a in assignments if a.serves == name and a.first_token_ms]
+    return min(objectives) / 2000 if objectives else None
 
 
 def _same_door(one: Endpoint, other: Endpoint) -> bool:

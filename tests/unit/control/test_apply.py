@@ -91,6 +91,7 @@ def test_the_same_document_twice_is_refused(site, given):
         ({"model": "smol", "context": 4096}, "spec.context", "2048"),
         ({"model": "smol", "context": 256, "max_tokens": 257}, "spec.max_tokens", "256"),
         ({"model": "smol", "price_in": -1}, "spec.price_in", "0"),
+        ({"model": "smol", "first_token_ms": 0}, "spec.first_token_ms", "1"),
         ({"model": "smol", "serves": "a b"}, "spec.serves", "letters"),
         ({"model": "smol", "serves": "x" * 97}, "spec.serves", "96"),
         ({"model": "smol", "upstream": "far"}, "spec.upstream", "no upstream"),
@@ -151,6 +152,8 @@ def test_a_wrong_deployment_is_refused_with_its_path(site, given, spec, param, s
         ("Upstream", {"url": "http://h/v1", "credential": "a\r\nb: c"}, "spec.credential"),
         ("Upstream", {"url": "http://h/v1", "credential": "***"}, "spec.credential"),
         ("Project", {"title": "x" * 201}, "spec.title"),
+        ("Project", {"weight": 0}, "spec.weight"),
+        ("Project", {"priority": "urgent"}, "spec.priority"),
         ("Project", {"titel": "x"}, "spec.titel"),
     ],
 )

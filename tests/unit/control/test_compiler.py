@@ -8,7 +8,8 @@ from littoral.control.compiler import Desired, Memo, compile_snapshot, without_s
 from littoral.domain.deployment import DeploymentSpec, UpstreamSpec
 from littoral.domain.ids import Digest, KeyId, NodeId, ProjectId, UpstreamName
 from littoral.domain.model import Artefact, Facts, ModelSpec, VersionSpec, VersionStatus
-from littoral.domain.project import KeyGrant
+from littoral.domain.project import KeyGrant, ProjectSpec
+from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Bytes, Micros
 
 NODE = NodeId("nd_1")
@@ -145,3 +146,20 @@ def test_a_new_epoch_is_a_new_version():
     later = Desired(epoch=2, pepper=b"", keys=(), specs={}, statuses={})
     second, _ = compiled(later, memo)
     assert (first.epoch, first.version, second.epoch, second.version) == (1, 1, 2, 2)
+
+
+def test_the_settings_of_projects_that_have_any_reach_the_node():
+    specs = {
+        ("Project", "plain"): ProjectSpec(title="Plain"),
+        ("Project", "heavy"): ProjectSpec(weight=3.0, priority="interactive"),
+        ("Deployment", "d"): DeploymentSpec(engine="fake", model="m", first_token_ms=900),
+    }
+    desired = Desired(epoch=1, pepper=b"p", keys=(), specs=specs, statuses={})
+    first, memo = compile_snapshot(desired, node=NODE, issued_us=Micros(0), memo=Memo())
+    assert first.traffic == (
+        TrafficGrant(project=ProjectId("heavy"), weight=3.0, priority="interactive"),
+    )
+    assert first.assignments[0].first_token_ms == 900
+    specs["Project", "heavy"] = ProjectSpec(weight=4.0)
+    again, _ = compile_snapshot(desired, node=NODE, issued_us=Micros(0), memo=memo)
+    assert again.version == first.version + 1

@@ -150,8 +150,8 @@ def test_room_is_never_made_by_a_higher_level():
 def test_a_request_put_back_is_the_first_of_its_project_again_and_costs_nothing():
     queue = FairQueue()
     for number in range(4):
-        queue.push(number, claim("a"), now=0.0)
-        queue.push(10 + number, claim("b"), now=0.0)
+        queue.push(number, claim("a"), now=float(number))
+        queue.push(10 + number, claim("b"), now=float(number))
     for _ in range(5):
         queue.put_back(queue.pop())
     order = [queue.pop().item for _ in range(8)]
@@ -240,3 +240,13 @@ def test_a_project_whose_requests_all_left_waits_again_like_any_other():
     for name in "abc":
         queue.push(name, claim(name), now=0.0)
     assert sorted(queue.pop().item for _ in range(3)) == ["a", "b", "c"]
+
+
+def test_the_newest_put_back_is_the_newest_again():
+    queue = FairQueue()
+    for number in range(3):
+        queue.push(number, claim(level=0), now=float(number))
+    popped = [queue.pop(newest=True) for _ in range(2)]
+    for ticket in reversed(popped):
+        queue.put_back(ticket)
+    assert [ticket.item for ticket in queue.older(0, 5.0)] == [0, 1, 2]

@@ -152,15 +152,6 @@ def test_a_need_nobody_meets_is_422(make, kit):
     assert refusal(rig, kit.body)[0] == 422
 
 
-def test_beyond_slots_and_queue_the_answer_is_overloaded(make, kit):
-    rig = make(1)
-    (place,) = rig.worker.source.places()
-    place.in_flight = 4 + 64
-    status, error, head = refusal(rig, kit.body)
-    assert (status, error["code"]) == (503, "overloaded")
-    assert b"retry-after: " in head
-
-
 def test_without_a_free_slot_nothing_is_sent(make, kit):
     rig = make(1)
     while rig.worker.flights.take() >= 0:

@@ -1,6 +1,6 @@
 """Account: the books of one request: where it is placed, what it used, which slot says so."""
 
-from typing import Final
+from typing import Final, cast
 
 from littoral.domain.errors import NoCandidate
 from littoral.domain.flight import ESTIMATED, STREAMED, cost_of
@@ -8,11 +8,13 @@ from littoral.gateway import reply
 from littoral.gateway.admission import usable
 from littoral.gateway.asked import Asked
 from littoral.gateway.choice import able, choose
+from littoral.gateway.queue import Ticket
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.route import Route
 from littoral.gateway.settlement import OK
 from littoral.gateway.table import KeyRow, ModelRow, Place
 from littoral.gateway.tally import Usage
+from littoral.gateway.traffic import Waiter
 from littoral.gateway.wire.worker import Worker
 from littoral.placement.decide import Verdict
 
@@ -32,14 +34,16 @@ class Account:
     key: KeyRow
     body: bytes
     route: Route
-    total_s: float
     asked: Asked
     model: ModelRow
     attempt = 0
     slot = -1
+    deadline: float
+    """The caller's, in monotonic seconds."""
     _worker: Worker
     _tokens_in: int
-    place: Place
+    _ticket: Ticket[Waiter] | None = None
+    place: Place = cast("Place", None)
     _verdict: Verdict
     _started = 0.0
     _skip = 0
@@ -51,18 +55,17 @@ class Account:
         """Choose a place; nothing is counted yet.
 
         Args:
-            now: Monotonic seconds; the first call's is when the request began.
+            now: Monotonic seconds; the first call's is when the request left the line.
             skip: Positions already tried, as bits.
         """
-        model, expected = self.model, self.model.expected_out
-        cap = self.asked.cap
+        model = self.model
         if not skip:
             self._started = now
         verdict = choose(
             model,
             needs=self.asked.needs,
             tokens_in=self.asked.longest or self._tokens_in,
-            tokens_out=expected if cap is None or cap > expected else cap,
+            tokens_out=self.tokens_out(),
             total_s=self.deadline - now,
             skip=skip,
         )
@@ -84,6 +87,11 @@ class Account:
         known = ", ".join(names[:20])
         return refusal._replace(message=f"{refusal.message}; models that can: {known}")
 
+    def tokens_out(self) -> int:
+        """Output to expect, tokens."""
+        cap, expected = self.asked.cap, self.model.expected_out
+        return expected if cap is None or cap > expected else cap
+
     def open(self, slot: int) -> None:
         """Take a slot and the place: from here on ``settle`` must come, once."""
         worker = self._worker
@@ -101,6 +109,8 @@ class Account:
             return False
         self.attempt += 1
         old.in_flight -= 1
+        if self.model.queue.count:
+            self._worker.pump.wake(self.model.traffic, now)
         self._enter()
         return True
 
@@ -156,6 +166,8 @@ class Account:
         )
         place.in_flight -= 1
         worker.in_flight -= 1
+        if self.model.queue.count or self._ticket is not None:
+            self._make_room(elapsed)
         if worker.hit is not None:
             worker.hit("request.settled")
         if not worker.reporting:
@@ -164,6 +176,14 @@ class Account:
             return 0.0
         price_in, price_out = place.price_in, place.price_out
         return cost_of(tokens_in, tokens_out, price_in=price_in, price_out=price_out)
+
+    def _make_room(self, elapsed_us: int) -> None:
+        """Let the next one go; say what this one took, where it had waited."""
+        worker, traffic = self._worker, self.model.traffic
+        if self._ticket is not None:
+            traffic.queue.settle(self._ticket, actual_s=elapsed_us / 1e6)
+        if traffic.queue.count:
+            worker.pump.wake(traffic, worker.time())
 
     def forgive(self) -> None:
         """Nothing was answered: the input is not billed either."""
@@ -181,6 +201,9 @@ class Account:
             self._first_us = self._elapsed_us()
         verdict, rid = self._verdict, self.rid
         rest = _ignored(self.asked) if self.asked.ignored else b""
+        if self._ticket is not None:
+            waited_s = self._started - self._ticket.since
+            rest += b"x-littoral-queued-ms: %d\r\n" % int(waited_s * 1000)
         if close:
             rest += reply.CLOSE
         story = (
@@ -202,11 +225,6 @@ class Account:
         asked = self.asked
         asked.total_us = self._elapsed_us()
         asked.first_us = self._first_us or asked.total_us
-
-    @property
-    def deadline(self) -> float:
-        """The caller's, in monotonic seconds."""
-        return self._started + self.total_s
 
     def _elapsed_us(self) -> int:
         return min(int((self._worker.time() - self._started) * 1e6), _U32)

@@ -5,7 +5,7 @@ Every way out settles exactly once; the place's load and the flight's slot end t
 
 from typing import Final
 
-from littoral.domain.errors import DeadlinePassed, InvalidInput, Overloaded, UpstreamFailed
+from littoral.domain.errors import DeadlinePassed, InvalidInput, UpstreamFailed
 from littoral.gateway import admission
 from littoral.gateway.asked import Asked, cap_of
 from littoral.gateway.refusal import Refusal, refuse
@@ -13,23 +13,21 @@ from littoral.gateway.route import Route
 from littoral.gateway.settlement import CANCELLED, FAILED, OK
 from littoral.gateway.table import KeyRow
 from littoral.gateway.tally import whole
-from littoral.gateway.wire.answer import Answer, Asker
+from littoral.gateway.wire.answer import Asker
 from littoral.gateway.wire.relay import Events, first_error
 from littoral.gateway.wire.upstream import Engine
+from littoral.gateway.wire.waiting import FIRST_BYTE_S, INTERNAL, Waiting
 from littoral.gateway.wire.worker import Worker
 
-FIRST_BYTE_S: Final = 600.0
 SILENCE_S: Final = 120.0
 MAX_RETRIES: Final = 2
 _EARLY: Final = refuse(UpstreamFailed, "the engine ended its answer too early")
 _BROKE: Final = refuse(UpstreamFailed, "the engine failed in the middle of its answer")
 _SILENT: Final = refuse(DeadlinePassed, "the engine fell silent, or the deadline passed")
 _LATE: Final = refuse(DeadlinePassed, "the deadline passed before the engine's first byte")
-INTERNAL: Final = Refusal(500, "internal", "something failed here; the request's id names it")
-_FULL: Final = refuse(Overloaded, "too many requests wait to be recorded", retry_after_s=1.0)
 
 
-class Exchange(Answer):
+class Exchange(Waiting):
     """The middle of the path: a client on one side, an engine on the other.
 
     Args:
@@ -77,25 +75,16 @@ class Exchange(Answer):
         tat = admission.pace(key, int(now * 1e9))
         if isinstance(tat, Refusal):
             return tat
-        self.asked, self.model, self.route, self.total_s = asked, model, route, total_s
+        self.asked, self.model, self.route = asked, model, route
+        self.deadline = now + total_s
+        self._size = size
         if route.translator is not None:
             asked.began_s = worker.wall_us // 1_000_000
         self._tokens_in = asked.weight or size // 4 or 1
-        refusal = self.choose(now, 0)
-        if refusal is not None:
-            return refusal
-        slot = worker.flights.take()
-        if slot < 0:
-            return _FULL
-        key.tat = tat
-        model.retries.earn()
-        try:
-            self.open(slot)
-            self.start(now)
-        except BaseException:
-            self.settle(FAILED, None, 0)
-            raise
-        return None
+        refusal = self.queue_up(now)
+        if refusal is None:
+            key.tat = tat
+        return refusal
 
     def start(self, now: float) -> None:
         """Send the request to its place, on a connection used before if there is one."""
@@ -281,3 +270,4 @@ class Exchange(Answer):
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.abort()
+        self.leave()

@@ -24,7 +24,8 @@ from littoral.gateway.asked import Asked
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.route import Route
 from littoral.gateway.table import KeyRow
-from littoral.gateway.wire.exchange import INTERNAL, Exchange
+from littoral.gateway.wire.exchange import Exchange
+from littoral.gateway.wire.waiting import INTERNAL
 from littoral.gateway.wire.worker import Worker
 
 

@@ -5,11 +5,12 @@ from typing import Final, cast
 
 from msgspec import Struct
 
+from littoral.domain.errors import Overloaded
 from littoral.gateway import desk, head, reply
 from littoral.gateway.admission import EXPIRED, KeyMemo
 from littoral.gateway.dialect.openai import OPENAI
-from littoral.gateway.head import Headers, Known
-from littoral.gateway.refusal import Refusal, malformed
+from littoral.gateway.head import Headers, Known, Terms
+from littoral.gateway.refusal import Refusal, malformed, refuse
 from littoral.gateway.route import ROUTES, Route
 from littoral.gateway.table import KeyRow
 from littoral.gateway.voice import Voice
@@ -28,6 +29,7 @@ LOW: Final = 256 * 1024
 """Marks of the write buffer: above the high one the engine is read no further."""
 
 _HEALTH: Final = frozenset({b"/healthz", b"/readyz"})
+_BEHIND: Final = refuse(Overloaded, "this gateway has too much to do", retry_after_s=2.0)
 _SLOW: Final = malformed("the request did not arrive in time", status=408, code="timeout")
 
 
@@ -36,7 +38,7 @@ class Ask(Struct, gc=False):
 
     route: Route
     key: KeyRow
-    total_s: float
+    terms: Terms
     keep: bool
     number: int
 
@@ -201,23 +203,27 @@ class Client(asyncio.Protocol):
         key = self._key_of(message.known)
         if isinstance(key, Refusal):
             return key
-        total_s = head.deadline_of(message.known)
+        terms = head.terms_of(message.known)
         if message.method != b"POST":
             return desk.wrong_method(message.method)
-        if isinstance(total_s, Refusal):
-            return total_s
-        return Ask(route, key, total_s, message.keep, self._worker.source.tables.number)
+        if isinstance(terms, Refusal):
+            return terms
+        return Ask(route, key, terms, message.keep, self._worker.source.tables.number)
 
     def _infer(self, ask: Ask, body: bytes) -> None:
         worker, key, route = self._worker, ask.key, ask.route
         self._busy = True
         self._voice = route.voice
         exchange = Exchange(worker, self, worker.request_id(), key=key)
+        total_s, exchange.level = ask.terms
         if worker.wall_us >= key.expires_us:
             self.refuse(EXPIRED, exchange.rid)
             return
+        if worker.strain.level and worker.strain.refuses(max(exchange.level, key.level)):
+            self.refuse(_BEHIND, exchange.rid)
+            return
         self.answering = exchange
-        refusal = exchange.admit(route, body, total_s=ask.total_s)
+        refusal = exchange.admit(route, body, total_s=total_s)
         if refusal is not None:
             self.answering = None
             self.refuse(refusal, exchange.rid)

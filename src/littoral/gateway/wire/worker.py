@@ -11,9 +11,11 @@ from littoral.domain.failpoint import FailpointName
 from littoral.domain.ports import Clock, Entropy, Failpoints
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.settlement import Flights
+from littoral.gateway.shed import Strain
 from littoral.gateway.table import KeyRow, Place, Source
 from littoral.gateway.wheel import Timed, Wheel
 from littoral.gateway.wire.batch import Batch
+from littoral.gateway.wire.pump import Pump
 from littoral.gateway.wire.upstream import Pool, Target
 
 TICK_S: Final = 0.1
@@ -63,13 +65,14 @@ class Worker:
         self.time = clock.now
         self.flights = flights
         self.source = Source(node)
+        self.strain, self.pump = Strain(), Pump(loop, self.source)
         self.wheel = Wheel()
         self.control_socket = control_socket
         self.hit: Callable[[FailpointName], None] | None = failpoints.hit if failpoints else None
         self.clients: set[Timed] = set()
         self.inners: set[Cuttable] = set()
         self.counters: Counter[str] = Counter()
-        self.in_flight = 0
+        self.in_flight, self.lag_s = 0, 0.0
         self.room = ROOM
         """Bytes of long bodies that may still be taken."""
         self.draining = False
@@ -85,7 +88,6 @@ class Worker:
         self.offset_us = 0
         """From monotonic to UTC microseconds, by the last tick's reading of both clocks."""
         self.date = b""
-        self.lag_s = 0.0
         self.tick()
 
     @property
@@ -110,6 +112,7 @@ class Worker:
         now = self.clock.now()
         self.lag_s = max(now - self.now - TICK_S, 0.0) if self.now else 0.0
         self.now = now
+        self.strain.saw(self.lag_s, now)
         self.wall_us = self.clock.wall()
         self.offset_us = self.wall_us - int(now * 1e6)
         second = self.wall_us // 1_000_000
@@ -118,6 +121,7 @@ class Worker:
             self.date = f"date: {formatdate(second, usegmt=True)}\r\n".encode()
             self._sweep()
         self.wheel.turn(now)
+        self.pump.tick(now)
 
     def settled(self) -> None:
         """Tell the node soon, together with what else settles by then; once until it is told."""

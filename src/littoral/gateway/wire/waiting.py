@@ -1,0 +1,118 @@
+"""Waiting: how a request gets its place: at once, or from the line before the model's places."""
+
+from abc import abstractmethod
+from typing import Final
+
+from littoral.domain.errors import Loading, Overloaded
+from littoral.domain.traffic import PRIORITIES
+from littoral.gateway.choice import FULL, expect
+from littoral.gateway.queue import Claim, Ticket
+from littoral.gateway.refusal import Refusal, refuse
+from littoral.gateway.settlement import FAILED
+from littoral.gateway.wire.answer import Answer
+
+FIRST_BYTE_S: Final = 600.0
+LONGEST_S: Final = 600.0
+"""Longest time after which we advise to try again, seconds."""
+_UNRECORDED: Final = refuse(Overloaded, "too many requests wait to be recorded", retry_after_s=1.0)
+INTERNAL: Final = Refusal(500, "internal", "something failed here; the request's id names it")
+
+
+class Waiting(Answer):
+    """The way from admission to a place."""
+
+    level = PRIORITIES.index("default")
+    """What the request asks for; its project may allow less."""
+    _size = 0
+
+    @abstractmethod
+    def start(self, now: float) -> None:
+        """Send the request to its place."""
+
+    def queue_up(self, now: float) -> Refusal | None:
+        """Go at once where a slot is free and nobody waits, else wait for one."""
+        if not self.model.queue.count:
+            refusal = self._go(now)
+            if refusal is not FULL:
+                return refusal
+        return self._wait(now)
+
+    def _go(self, now: float) -> Refusal | None:
+        """Take a place and a slot of the flight table, and start; ``FULL`` where none is free."""
+        worker = self._worker
+        refusal = self.choose(now, 0)
+        if refusal is not None:
+            return refusal
+        slot = worker.flights.take()
+        if slot < 0:
+            return _UNRECORDED
+        self.model.retries.earn()
+        try:
+            self.open(slot)
+            self.start(now)
+        except BaseException:
+            self.settle(FAILED, None, 0)
+            raise
+        return None
+
+    def _wait(self, now: float) -> Refusal | None:
+        model, key, worker = self.model, self.key, self._worker
+        verdict = expect(
+            model,
+            needs=self.asked.needs,
+            tokens_in=self._tokens_in,
+            tokens_out=self.tokens_out(),
+            total_s=self.deadline - now,
+        )
+        if isinstance(verdict, Refusal):
+            return verdict
+        due = min(self.deadline, now + FIRST_BYTE_S + verdict.total_p50)
+        level = max(self.level, key.level)
+        claim = Claim(key.grant.project, level, key.weight, verdict.total_p50, due, self._size)
+        line = model.traffic.line
+        found, gone = line.join(self, claim, slots=model.traffic.slots, now=now)
+        for ticket in gone:
+            ticket.item.shed(model.queue.wait_s(ticket.claim, model.traffic.slots))
+        if not isinstance(found, Ticket):
+            worker.counters["shed"] += 1
+            return self._overloaded(found)
+        worker.counters["queued"] += 1
+        self._ticket = found
+        self._client.due = min(self.deadline, now + FIRST_BYTE_S)
+        return None
+
+    def resume(self, now: float) -> bool:
+        """Go, now that it is one's turn; False where no place has room."""
+        worker = self._worker
+        model = worker.source.tables.models.get(self.model.name)
+        if model is None:
+            gone = f"{self.model.name!r} is no longer served"
+            self._refused(refuse(Loading, gone, retry_after_s=5.0))
+            return True
+        self.model = model
+        try:
+            refusal = self._go(now)
+        except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
+            worker.fault(error)
+            refusal = INTERNAL
+        if refusal is FULL:
+            return False
+        if refusal is not None:
+            self._refused(refusal)
+        return True
+
+    def shed(self, wait_s: float) -> None:
+        """Be sent away."""
+        self._worker.counters["shed"] += 1
+        self._refused(self._overloaded(wait_s))
+
+    def leave(self) -> None:
+        """Wait no longer, if one does."""
+        ticket = self._ticket
+        if ticket is not None and ticket.waiting:
+            self.model.queue.leave(ticket)
+
+    def _overloaded(self, wait_s: float) -> Refusal:
+        name = self.model.name
+        message = f"every slot of {name!r} is taken, and waiting would take about {wait_s:.1f} s"
+        return refuse(Overloaded, message, retry_after_s=min(max(wait_s, 0.1), LONGEST_S))
