@@ -29,10 +29,14 @@ class SystemClock:
 
 
 class SystemChance:
-    """Randomness for jitter and exploration, seeded by the system."""
+    """Randomness for jitter and exploration.
 
-    def __init__(self) -> None:
-        self._generator = random.Random()  # noqa: S311  Chance is never used for secrets
+    Args:
+        seed: The same seed gives the same sequence; by default the system seeds it.
+    """
+
+    def __init__(self, seed: str | None = None) -> None:
+        self._generator = random.Random(seed)  # noqa: S311  Chance is never used for secrets
 
     def random(self) -> float:
         """A float in [0, 1)."""

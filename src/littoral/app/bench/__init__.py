@@ -1,0 +1,1 @@
+"""The load generator: schedules, prompts, its own workers, statistics and reports."""

@@ -1,0 +1,1 @@
+"""What sends and receives: raw connections, a pacer, and the process they run in."""
