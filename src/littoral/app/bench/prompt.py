@@ -2,9 +2,11 @@
 
 Words are short and common, so that nearly every tokenizer makes one token of each. How many tokens
 a service really counts for so many words is asked of it before the run, and the rest is arithmetic.
+A prompt is a stretch of one long tape of such words: it takes microseconds to make, however long it
+is, so that making it does not delay what the run measures.
 """
 
-from collections.abc import Callable
+import hashlib
 from dataclasses import dataclass
 
 from littoral.domain.ports import Chance
@@ -21,6 +23,8 @@ WORDS = (
 ).split()
 BLOCK = 512
 """Tokens of one block of a trace's prompt."""
+TAPE = 1 << 16
+"""Words on the tape; longer prompts go round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +34,30 @@ class Scale:
     Args:
         per_word: Tokens of one of our words.
         fixed: Tokens of the chat template around a prompt.
+        asked: Whether the service told; else it is our guess.
     """
 
     per_word: float = 1.0
     fixed: float = 0.0
+    asked: bool = False
 
     def words(self, tokens: int) -> int:
         """How many words make a prompt of so many tokens; at least one."""
         return max(1, round((tokens - self.fixed) / self.per_word))
+
+
+def scale(short: tuple[int, int], long: tuple[int, int]) -> Scale:
+    """What two prompts tell about all.
+
+    Args:
+        short: Words of the one, and the tokens that the service counted.
+        long: The same of a longer one.
+    """
+    (words, tokens), (more_words, more_tokens) = short, long
+    per_word = (more_tokens - tokens) / (more_words - words)
+    if per_word <= 0:
+        return Scale()
+    return Scale(per_word=per_word, fixed=max(0.0, tokens - per_word * words), asked=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +77,19 @@ class PromptMaker:
     """Makes the text of each request.
 
     Args:
-        chance: A seeded source of chance for any name.
+        chance: Of one seed: it writes the tape.
         scale: What the service counts.
         sharing: What prompts have in common.
     """
 
-    def __init__(self, chance: Callable[[str], Chance], *, scale: Scale, sharing: Sharing) -> None:
-        self._chance = chance
+    def __init__(self, chance: Chance, *, scale: Scale, sharing: Sharing) -> None:
         self._scale = scale
         self._sharing = sharing
-        self._beginnings: dict[int, list[str]] = {}
+        words = [WORDS[int(chance.random() * len(WORDS))] for _ in range(TAPE)]
+        self._tape = " ".join(words + words)
+        self._starts = [0]
+        for word in words + words:
+            self._starts.append(self._starts[-1] + len(word) + 1)
 
     def text(self, index: int, tokens: int, blocks: tuple[int, ...] = ()) -> str:
         """The prompt of request ``index``: about ``tokens`` tokens as the service counts them.
@@ -78,25 +101,31 @@ class PromptMaker:
         """
         count = self._scale.words(tokens)
         if blocks:
-            return " ".join(self._of_blocks(blocks, count))
+            return self._of_blocks(blocks, count)
         shared = round(self._sharing.share * count)
-        words = self._beginning(index % self._sharing.groups, shared)
-        return " ".join([*words, *_some(self._chance(f"own/{index}"), count - shared)])
+        group = index % self._sharing.groups
+        parts = [self._some(f"shared/{group}", shared), self._some(f"own/{index}", count - shared)]
+        return " ".join(filter(None, parts))
 
-    def _beginning(self, group: int, count: int) -> list[str]:
-        """The first words of a group: a longer one goes on where a shorter one ends."""
-        if count > len(self._beginnings.get(group, ())):
-            self._beginnings[group] = _some(self._chance(f"shared/{group}"), count)
-        return self._beginnings.get(group, [])[:count]
-
-    def _of_blocks(self, blocks: tuple[int, ...], count: int) -> list[str]:
+    def _of_blocks(self, blocks: tuple[int, ...], count: int) -> str:
         size = max(1, round(BLOCK / self._scale.per_word))
-        words: list[str] = []
+        parts: list[str] = []
         for block in blocks:
-            words += _some(self._chance(f"block/{block}"), min(size, count - len(words)))
-        return [*words, *_some(self._chance("rest"), count - len(words))]
+            parts.append(self._some(f"block/{block}", min(size, count)))
+            count -= size
+        return " ".join(filter(None, [*parts, self._some("rest", count)]))
 
+    def _some(self, name: str, count: int) -> str:
+        """The stretch of the tape that belongs to a name: a longer one begins alike."""
+        if count <= 0:
+            return ""
+        digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+        begin = int.from_bytes(digest, "big") % TAPE
+        parts: list[str] = []
+        while count > TAPE:
+            parts.append(self._stretch(begin, TAPE))
+            count -= TAPE
+        return " ".join([*parts, self._stretch(begin, count)])
 
-def _some(chance: Chance, count: int) -> list[str]:
-    size = len(WORDS)
-    return [WORDS[int(chance.random() * size)] for _ in range(count)]
+    def _stretch(self, begin: int, count: int) -> str:
+        return self._tape[self._starts[begin] : self._starts[begin + count] - 1]
