@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,11 +90,8 @@ class Crew:
             if process.stdin is not None:
                 await process.stdin.aclose()
 
-    async def run(self, started: Callable[[], None]) -> Harvest:
-        """Start, listen until every worker is done, and return what they told.
-
-        Args:
-            started: Called when all have the word to begin.
+    async def run(self) -> None:
+        """Start, and listen until every worker is done; ``harvest`` fills up meanwhile.
 
         Raises:
             Unavailable: A worker did not come up.
@@ -108,11 +105,9 @@ class Crew:
             self.harvest.start = self._clock.now() + SOON_S
             for process in self._processes:
                 await _tell(process, self.harvest.start)
-            started()
             async with anyio.create_task_group() as group:
                 for number, stream in enumerate(streams):
                     group.start_soon(self._listen, number, stream, log.fileno())
-        return self.harvest
 
     async def _make_ready(self, streams: Sequence[BufferedByteReceiveStream], log: int) -> None:
         try:

@@ -82,7 +82,7 @@ def longest_gap(row: Row) -> float | None:
     return max(gaps(row), default=None)
 
 
-def gaps(row: Row) -> array[float]:
+def gaps(row: Row) -> "array[float]":
     """Times between pieces of the answer."""
     found = array("f")
     found.frombytes(row.gaps)

@@ -60,7 +60,7 @@ class Conversation:
         self._url = target.url
         self._client = httpx2.Client(
             base_url=target.url,
-            headers={"authorization": f"Bearer {target.key}"},
+            headers={"authorization": f"Bearer {target.key}"} if target.key else {},
             timeout=httpx2.Timeout(READ_S, connect=CONNECT_S),
             verify=target.trusted,
             trust_env=False,
@@ -80,6 +80,30 @@ class Conversation:
             raise refusal(reply.status_code, reply.content)
         listed = cast("list[Json]", cast("Json", reply.json()).get("data", []))
         return [str(model.get("id")) for model in listed]
+
+    def whole(self, path: str, body: Json) -> Json:
+        """Send one request and wait for its answer in one piece.
+
+        Args:
+            path: Under the address, such as ``/v1/embeddings``.
+            body: The request.
+
+        Raises:
+            LittoralError: It was refused, or there was no answer.
+        """
+        try:
+            reply = self._client.post(path, json=body)
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        if reply.status_code != 200:
+            raise refusal(reply.status_code, reply.content)
+        try:
+            answer = cast("object", reply.json())
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise UpstreamFailed(f"{self._url}{path} answered what is no JSON object")
+        return cast("Json", answer)
 
     def ask(self, wish: Wish, messages: list[Json], answer: Answer) -> Iterator[str]:
         """Stream one answer, piece by piece; ``answer`` fills up meanwhile.

@@ -23,6 +23,7 @@ REFUSED = 2
 CRASHED = 1
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+PAGES = ("--help", "-h", "--version")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 1 the answer is no (or a crash), 2 refused, 130 interrupted.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = _spelt_out(sys.argv[1:] if argv is None else argv)
     shown = screen(as_json="--json" in words)
     try:
         return _run(words, shown)
@@ -50,6 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  the last resort: one line and a file, no traceback
         _crash(shown, error)
         return CRASHED
+
+
+def _spelt_out(words: Sequence[str]) -> list[str]:
+    """``littoral bench --rate 5`` means ``littoral bench run --rate 5``."""
+    options = [word for word in words[1:2] if word.startswith("-") and word not in PAGES]
+    return [words[0], "run", *words[1:]] if options and words[0] == "bench" else list(words)
 
 
 def _run(words: list[str], shown: Screen) -> int:

@@ -45,6 +45,26 @@ def target(reach: Reach) -> Target:
     return Target(url=here.url, key=key, trusted=trust_in(here.certificate))
 
 
+def service(reach: Reach, key_file: Path | None) -> Target:
+    """Any OpenAI-compatible service: like ``target``, but one named by hand may need no key.
+
+    Args:
+        reach: Which instance.
+        key_file: A file with the key; before all other places.
+
+    Raises:
+        Unavailable: No address was given and nothing runs here.
+        InvalidInput: The address is malformed, or a key cannot be read.
+    """
+    if key_file is not None:
+        url = target(reach).url if reach.url is None else _checked(reach.url)
+        return Target(url=url, key=_whole(_read(key_file.expanduser())))
+    nowhere = reach.key is None and not environment().get("LITTORAL_KEY_FILE")
+    if reach.url is not None and nowhere:
+        return Target(url=_checked(reach.url), key="")
+    return target(reach)
+
+
 def admin(reach: Reach) -> Admin:
     """The admin client for the instance."""
     found = target(reach)
@@ -101,7 +121,10 @@ def _checked(url: str) -> str:
 
 
 def _key(reach: Reach, file: Path | None) -> str:
-    key = _given_key(reach, file)
+    return _whole(_given_key(reach, file))
+
+
+def _whole(key: str) -> str:
     if not key.isascii() or not key.isprintable():
         raise InvalidInput("the API key is not one line of plain letters: check what --key names")
     return key
@@ -114,6 +137,10 @@ def _given_key(reach: Reach, file: Path | None) -> str:
     place = Path(given).expanduser() if given else file
     if place is None:
         raise InvalidInput("--url needs a key: add --key, or set LITTORAL_KEY or LITTORAL_KEY_FILE")
+    return _read(place)
+
+
+def _read(place: Path) -> str:
     try:
         return place.read_text("utf-8").strip()
     except FileNotFoundError:
@@ -122,3 +149,5 @@ def _given_key(reach: Reach, file: Path | None) -> str:
         raise InvalidInput(
             f"{place} may not be read by this user; run as its owner, or give a key with --key"
         ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"the key file {place} cannot be read: {error}") from None

@@ -108,6 +108,22 @@ VERBS: tuple[Verb, ...] = (
     Verb("keys list", "keys:list_keys", "use", ("littoral keys list",)),
     Verb("keys revoke", "keys:revoke", "use", ("littoral keys revoke ABCDEFGHIJ --yes",)),
     Verb(
+        "bench run",
+        "bench:run",
+        "use",
+        (
+            "littoral bench run --rate 5 --duration 60s --slo ttft=0.5,tpot=50ms --html report.html",
+            "littoral bench run small --trace AzureLLMInferenceTrace_conv.csv --duration 5m",
+            "littoral bench run m --url http://127.0.0.1:8000 --concurrency 16 --whole",
+        ),
+    ),
+    Verb(
+        "bench compare",
+        "bench:compare",
+        "use",
+        ("littoral bench compare before.json after.json",),
+    ),
+    Verb(
         "usage",
         "usage:usage",
         "watch",

@@ -1,0 +1,206 @@
+"""``littoral bench``: put a service under load and measure it from outside."""
+
+import math
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.abc
+import msgspec
+from cyclopts import Parameter
+
+from littoral.app.bench import report
+from littoral.app.bench.compare import compared
+from littoral.app.bench.crew import Crew, Harvest
+from littoral.app.bench.html import page
+from littoral.app.bench.prompt import Scale
+from littoral.app.bench.result import FORMAT, Result
+from littoral.app.bench.run import Wish, conditions, result, tasks
+from littoral.app.bench.view import Scene, lines
+from littoral.app.command.bench_probe import probe
+from littoral.app.command.bench_wish import SHAPE, TRAFFIC, Shape, Traffic, check, wish
+from littoral.app.command.chat import choose
+from littoral.app.command.conversation import Conversation
+from littoral.app.command.reach import HERE, Reach
+from littoral.app.command.screen import Screen, screen
+from littoral.app.command.site import Target, service
+from littoral.app.system import SystemClock
+from littoral.domain.errors import InvalidInput, Unavailable
+
+VIEW_S = 0.5
+MOST_FILE = 256 << 20
+INVALID = 1
+INTERRUPTED = 130
+
+
+@Parameter(name="*", group="What to keep")
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """Files that a run leaves.
+
+    Args:
+        out: Write the result as JSON; compare reads it.
+        html: Write a report with plots: one file that needs no network.
+        rows: Write each request as a line of JSON; --trace replays it.
+    """
+
+    out: Path | None = None
+    html: Path | None = None
+    rows: Path | None = None
+
+
+KEEP = Keep()
+
+
+def run(
+    model: str | None = None,
+    /,
+    *,
+    key_file: Path | None = None,
+    traffic: Traffic = TRAFFIC,
+    shape: Shape = SHAPE,
+    keep: Keep = KEEP,
+    reach: Reach = HERE,
+) -> int:
+    """Send requests on a schedule that waits for no answer, and measure from that schedule.
+
+    Args:
+        model: The model; may be left out where there is only one.
+        key_file: File with the API key; LITTORAL_KEY and LITTORAL_KEY_FILE say the same.
+        traffic: When requests are sent.
+        shape: What they ask for.
+        keep: Files to write.
+        reach: Which service.
+    """
+    shown = screen(as_json=reach.json)
+    check(traffic, shape)
+    _writable(keep)
+    whom = service(reach, key_file)
+    asked = _ready(whom, model, traffic=traffic, shape=shape)
+    clock = SystemClock()
+    here, began = conditions(asked.scale), clock.wall()
+    harvest = anyio.run(_measured, asked, shown)
+    if not harvest.rows:
+        raise Unavailable(f"nothing was measured{harvest.lost and ': '}{harvest.lost}")
+    found = result(asked, harvest, conditions=here, began=began)
+    _keep(keep, found, harvest, shown)
+    shown.json(msgspec.to_builtins(found))
+    for text in report.lines(found, shown.say):
+        shown.line(text)
+    if harvest.stopped:
+        return INTERRUPTED
+    return 0 if found.health.valid else INVALID
+
+
+def compare(first: Path, second: Path, /, *, reach: Reach = HERE) -> None:
+    """Put two results beside each other: what changed by more than chance.
+
+    Args:
+        first: The result of a run, as --out wrote it.
+        second: That of another one.
+        reach: How to answer.
+    """
+    shown = screen(as_json=reach.json)
+    table = compared(read(first), read(second))
+    shown.json(msgspec.to_builtins(table))
+    for text in report.beside(table, shown.say):
+        shown.line(text)
+
+
+def read(file: Path) -> Result:
+    """Read a result.
+
+    Raises:
+        InvalidInput: It is not there, or no result.
+    """
+    try:
+        data = file.read_bytes()
+        found = msgspec.json.decode(data, type=Result)
+    except OSError as error:
+        raise InvalidInput(f"{str(file)!r} cannot be read: {error.strerror}") from None
+    except msgspec.MsgspecError as error:
+        raise InvalidInput(f"{str(file)!r} is no result of littoral bench: {error}") from None
+    if found.format != FORMAT:
+        raise InvalidInput(f"{str(file)!r} has format {found.format}; this version reads {FORMAT}")
+    return found
+
+
+def _writable(keep: Keep) -> None:
+    """Refuse before the run what could not be written after it."""
+    for name, file in (("--out", keep.out), ("--html", keep.html), ("--rows", keep.rows)):
+        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+            raise InvalidInput(f"{name} {str(file)!r}: there is no such folder, or it is one")
+
+
+def _ready(whom: Target, model: str | None, *, traffic: Traffic, shape: Shape) -> Wish:
+    """Check everything that can be checked before the first request of the load."""
+    talk = Conversation(whom, clock=SystemClock())
+    try:
+        name = choose(talk.models(), None) if model is None else model
+        asked = wish(traffic, shape, model=name, target=whom, scale=Scale())
+        scale = probe(talk, asked.plan)
+    finally:
+        talk.close()
+    return Wish(
+        plan=asked.plan, arrivals=asked.arrivals, scale=scale, key=whom.key, warmup=asked.warmup
+    )
+
+
+async def _measured(asked: Wish, shown: Screen) -> Harvest:
+    """Run the workers; Ctrl-C lets them stop and keeps what they have."""
+    crew = Crew(tasks(asked), clock=SystemClock())
+    async with anyio.create_task_group() as group:
+        await group.start(_stop_on_signal, crew)
+        if shown.lively and not shown.as_json:
+            group.start_soon(_watch, asked, crew.harvest, shown)
+        await crew.run()
+        group.cancel_scope.cancel()
+    return crew.harvest
+
+
+async def _stop_on_signal(
+    crew: Crew, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            await crew.stop()
+
+
+async def _watch(asked: Wish, harvest: Harvest, shown: Screen) -> None:
+    """Draw the view again and again over itself."""
+    clock, drawn = SystemClock(), 0
+    while True:
+        await anyio.sleep(VIEW_S)
+        elapsed = clock.now() - harvest.start
+        if not harvest.start or elapsed < 0:
+            continue
+        scene = Scene(
+            plan=asked.plan,
+            elapsed=min(elapsed, asked.plan.duration),
+            sent=harvest.sent,
+            flight=harvest.flight,
+            waiting=harvest.waiting,
+            rows=harvest.rows,
+            cpu=max(harvest.cpu.values(), default=0.0) / max(elapsed, VIEW_S),
+        )
+        drawn = _paint(shown, lines(scene, shown.say), over=drawn)
+
+
+def _paint(shown: Screen, texts: Sequence[str], *, over: int) -> int:
+    up = f"\x1b[{over}A" if over else ""
+    shown.ask(up + "".join(f"\x1b[2K{text}\n" for text in texts))
+    return len(texts)
+
+
+def _keep(keep: Keep, found: Result, harvest: Harvest, shown: Screen) -> None:
+    if keep.out is not None:
+        keep.out.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
+    if keep.html is not None:
+        keep.html.write_text(page(found, shown.say), "utf-8")
+    if keep.rows is not None:
+        keep.rows.write_bytes(b"".join(report.row_lines(harvest.rows)))
+    for file in filter(None, (keep.out, keep.html, keep.rows)):
+        shown.note("bench.wrote", file=str(file))
