@@ -40,7 +40,15 @@ def get(port: int, path: str) -> object:
 
 def bench(port: int, words: list[str], file: str) -> dict:
     """Run the product; its result."""
-    command = [sys.executable, "-m", "littoral", "bench", "run", "--url", f"http://127.0.0.1:{port}"]
+    command = [
+        sys.executable,
+        "-m",
+        "littoral",
+        "bench",
+        "run",
+        "--url",
+        f"http://127.0.0.1:{port}",
+    ]
     command += ["--warmup", "0s", "--out", file, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in {0, 1}:
@@ -107,7 +115,10 @@ def main() -> int:
     try:
         port = int(server.stdout.readline())
         heads = "".join(f"{name:>23}" for name in ("TTFT p50", "TTFT p99", "E2E p50", "E2E p99"))
-        print(f"{'req/s':>5} {'':>7}{heads}    late p50, p99\n{'':13}" + " truth ms measured error" * 4)
+        print(
+            f"{'req/s':>5} {'':>7}{heads}    late p50, p99\n{'':13}"
+            + " truth ms measured error" * 4
+        )
         rows = []
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
             for rate in map(float, options.rates.split(",")):

@@ -91,9 +91,7 @@ class Service(asyncio.Protocol):
             self.transport.write(STREAM)
             for number, moment in enumerate(at):
                 last = LAST % (size, tokens) if number + 1 == len(at) else b""
-                self.loop.call_at(
-                    self.loop.time() + moment, self.token, began, number == 0, last
-                )
+                self.loop.call_at(self.loop.time() + moment, self.token, began, number == 0, last)
         else:
             self.loop.call_later(at[-1], self.whole, began, size, tokens)
 

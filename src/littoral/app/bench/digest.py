@@ -142,6 +142,4 @@ def _brings_text(choice: _Choice) -> bool:
     delta = choice.delta
     if delta is None:
         return bool(choice.text)
-    return bool(
-        delta.content or delta.reasoning_content or delta.reasoning or delta.tool_calls
-    )
+    return bool(delta.content or delta.reasoning_content or delta.reasoning or delta.tool_calls)

@@ -75,8 +75,8 @@ def _sums(found: Result, say: Say) -> Iterator[str]:
 
 
 def objectives(slo: dict[str, float]) -> str:
-    """Objectives in words: ``TTFT <= 500 ms``."""
-    return ", ".join(f"{name.upper()} <= {duration(most)}" for name, most in slo.items())
+    """Objectives in words: ``TTFT ≤ 500 ms``."""
+    return ", ".join(f"{name.upper()} ≤ {duration(most)}" for name, most in slo.items())
 
 
 def _doubts(found: Result, say: Say) -> Iterator[str]:
@@ -145,8 +145,6 @@ def _either(found: Estimate | None, *, share: bool) -> str:
     if found is None or not share:
         return _value(found)
     return f"{found.value:.1%}"
-
-
 
 
 def _safe(text: str) -> str:

@@ -295,8 +295,10 @@ def health(
 
 
 def _top(found: Figure) -> float:
-    return found.curve[-1][1] if found.curve and found.count < 100 else dict(found.curve).get(
-        0.99, 0.0
+    return (
+        found.curve[-1][1]
+        if found.curve and found.count < 100
+        else dict(found.curve).get(0.99, 0.0)
     )
 
 
@@ -304,9 +306,7 @@ def _p99(values: Sequence[float]) -> float:
     return metrics.quantile(sorted(values), 0.99) if values else 0.0
 
 
-def summed(
-    plan: Plan, rows: Sequence[Row], *, warmup: float | None, client: Client
-) -> Summary:
+def summed(plan: Plan, rows: Sequence[Row], *, warmup: float | None, client: Client) -> Summary:
     """Everything that rows tell.
 
     Args:

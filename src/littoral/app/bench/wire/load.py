@@ -77,9 +77,7 @@ class Load:
             if exchange.connection is not None:
                 exchange.connection.abort()
         for job, at, _ in self._waiting:
-            self._rows.append(
-                Exchange(job, at=at, data=b"", over=self._over).row(self._start)
-            )
+            self._rows.append(Exchange(job, at=at, data=b"", over=self._over).row(self._start))
         self._flying.clear()
         self._waiting.clear()
         self._end_if_over()
@@ -118,8 +116,8 @@ class Load:
         """Make the next request while there is time."""
         jobs = self._task.jobs
         closed = self._task.clients
-        self._ahead = b"" if closed or self._next >= len(jobs) else self._requests.make(
-            jobs[self._next]
+        self._ahead = (
+            b"" if closed or self._next >= len(jobs) else self._requests.make(jobs[self._next])
         )
 
     def _open_clients(self) -> None:
