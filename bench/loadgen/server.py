@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""A service with a known latency: it answers after times of its own choice and writes down the truth.
+"""A service with a known latency: it answers after times of its own choice and writes them down.
 
 Each request's times are drawn from its body alone (same body, same times): the first token after
-20 to 400 ms, the rest 2 to 30 ms apart. The truth is not what was drawn but what was done: the clock
-is read when the whole request has been read, after the first and after the last write.
+20 to 400 ms, the rest 2 to 30 ms apart. The truth is not what was drawn but what was done: the
+clock is read when the whole request has been read, after the first and after the last write.
 
     python bench/loadgen/server.py          # prints its port; GET /truth, GET /reset
 """

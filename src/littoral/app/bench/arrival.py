@@ -60,7 +60,7 @@ def gamma(shape: float, chance: Chance) -> float:
         1 by their boost ``gamma(shape + 1) * u ** (1 / shape)``.
     """
     if shape < 1.0:
-        return gamma(shape + 1.0, chance) * (1.0 - chance.random()) ** (1.0 / shape)
+        return gamma(shape + 1.0, chance) * math.pow(1.0 - chance.random(), 1.0 / shape)
     d = shape - 1.0 / 3.0
     c = 1.0 / math.sqrt(9.0 * d)
     while True:

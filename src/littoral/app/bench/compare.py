@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from littoral.app.bench.result import Result
 from littoral.planner.metrics import Estimate
@@ -93,5 +93,5 @@ def _differences(first: Result, second: Result) -> dict[str, tuple[str, str]]:
 
 
 def _text(result: Result, name: str) -> str:
-    value: object = getattr(result.plan, name)
+    value = cast("object", getattr(result.plan, name))
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -96,18 +96,21 @@ class Crew:
         Raises:
             Unavailable: A worker did not come up.
         """
-        async with AsyncExitStack() as stack:
-            log = stack.enter_context(tempfile.TemporaryFile())
-            for _ in self._tasks:
-                self._processes.append(await stack.enter_async_context(_process(log.fileno())))
-            streams = [BufferedByteReceiveStream(_out(each)) for each in self._processes]
-            await self._make_ready(streams, log.fileno())
-            self.harvest.start = self._clock.now() + SOON_S
-            for process in self._processes:
-                await _tell(process, self.harvest.start)
-            async with anyio.create_task_group() as group:
-                for number, stream in enumerate(streams):
-                    group.start_soon(self._listen, number, stream, log.fileno())
+        with tempfile.TemporaryFile() as log:
+            async with AsyncExitStack() as stack:
+                for _ in self._tasks:
+                    self._processes.append(await stack.enter_async_context(_process(log.fileno())))
+                await self._run(log.fileno())
+
+    async def _run(self, log: int) -> None:
+        streams = [BufferedByteReceiveStream(_out(each)) for each in self._processes]
+        await self._make_ready(streams, log)
+        self.harvest.start = self._clock.now() + SOON_S
+        for process in self._processes:
+            await _tell(process, self.harvest.start)
+        async with anyio.create_task_group() as group:
+            for number, stream in enumerate(streams):
+                group.start_soon(self._listen, number, stream, log)
 
     async def _make_ready(self, streams: Sequence[BufferedByteReceiveStream], log: int) -> None:
         try:

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 
 from littoral.domain.ports import Chance
 
-WORDS = (
-    "time year people way day man thing woman life child world school state family student group "
-    "country problem hand part place case week company system program question work government "
-    "number night point home water room mother area money story fact month lot right study book "
-    "eye job word business issue side kind head house service friend father power hour game line "
-    "end member law car city name president team minute idea kid body information back parent "
-    "face level office door health person art war history party result change morning reason "
-    "research girl guy moment air teacher force education foot boy age policy music market sense "
-    "north south plan road summer winter green river table letter paper window garden street"
-).split()
+TEXT = (
+    "time year people way day man thing woman life child world school state family student "
+    "group country problem hand part place case week company system program question work "
+    "government number night point home water room mother area money story fact month lot right "
+    "study book eye job word business issue side kind head house service friend father power "
+    "hour game line end member law car city name president team minute idea kid body "
+    "information back parent face level office door health person art war history party result "
+    "change morning reason research girl guy moment air teacher force education foot boy age "
+    "policy music market sense north south plan road summer winter green river table letter "
+    "paper window garden street"
+)
+WORDS = tuple(TEXT.split())
 BLOCK = 512
 """Tokens of one block of a trace's prompt."""
 TAPE = 1 << 16

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from littoral.app.bench.compare import Comparison
 from littoral.app.bench.message import OK, Row
-from littoral.app.bench.result import RANKS, Doubt, Figure, Result
+from littoral.app.bench.result import RANKS, Doubt, Result
 from littoral.app.bench.view import Say, duration, pace
 from littoral.planner import metrics
 from littoral.planner.metrics import Estimate

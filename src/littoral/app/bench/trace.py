@@ -10,7 +10,7 @@
 import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
@@ -106,54 +106,34 @@ def _azure(lines: Sequence[str], *, name: str) -> list[Arrival]:
 
 def _json_lines(lines: Sequence[str], *, name: str) -> list[Arrival]:
     rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    parsed = [(number, _object(name, number, line)) for number, line in rows]
-    if MOONCAKE[1] in parsed[0][1]:
-        return _spread([_mooncake(name, number, row) for number, row in parsed])
-    return [_ours(name, number, row) for number, row in parsed]
+    mooncake = f'"{MOONCAKE[1]}"' in rows[0][1]
+    found: list[Arrival] = []
+    for number, line in rows:
+        try:
+            row = cast("dict[str, object]", json.loads(line))
+            at, tokens, blocks = _mooncake(row) if mooncake else _ours(row)
+        except (KeyError, ValueError, TypeError):
+            raise _bad(name, number, line) from None
+        found.append(_arrival(name, number, at=at, tokens=tokens, blocks=blocks))
+    return _spread(found) if mooncake else found
 
 
-def _object(name: str, number: int, line: str) -> dict[str, object]:
-    try:
-        row = cast("object", json.loads(line))
-    except ValueError:
-        raise _bad(name, number, line) from None
-    if not isinstance(row, dict):
-        raise _bad(name, number, line)
-    return cast("dict[str, object]", row)
+def _mooncake(row: dict[str, object]) -> tuple[float, tuple[int, int], tuple[int, ...]]:
+    at, tokens_in, tokens_out = (_number(row, key) for key in MOONCAKE)
+    blocks = tuple(int(block) for block in cast("Iterable[int]", row.get("hash_ids") or ()))
+    return at / 1000.0, (int(tokens_in), int(tokens_out)), blocks
 
 
-def _number(row: dict[str, object], key: str, kinds: tuple[type, ...] = (int, float)) -> float:
+def _ours(row: dict[str, object]) -> tuple[float, tuple[int, int], tuple[int, ...]]:
+    at, tokens_in, tokens_out = (_number(row, key) for key in OURS)
+    return at, (int(tokens_in), int(tokens_out)), ()
+
+
+def _number(row: dict[str, object], key: str) -> float:
     value = row[key]
-    if not isinstance(value, kinds) or isinstance(value, bool) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(key)
     return value
-
-
-def _mooncake(name: str, number: int, row: dict[str, object]) -> Arrival:
-    def build() -> Arrival:
-        at, tokens_in, tokens_out = (_number(row, key) for key in MOONCAKE)
-        blocks = tuple(int(block) for block in cast("Iterable[int]", row.get("hash_ids") or ()))
-        tokens = (int(tokens_in), int(tokens_out))
-        return _arrival(name, number, at=at / 1000.0, tokens=tokens, blocks=blocks)
-
-    return _or_bad(name, number, row, build)
-
-
-def _ours(name: str, number: int, row: dict[str, object]) -> Arrival:
-    def build() -> Arrival:
-        at, tokens_in, tokens_out = (_number(row, key) for key in OURS)
-        return _arrival(name, number, at=at, tokens=(int(tokens_in), int(tokens_out)))
-
-    return _or_bad(name, number, row, build)
-
-
-def _or_bad(
-    name: str, number: int, row: dict[str, object], build: Callable[[], Arrival]
-) -> Arrival:
-    try:
-        return build()
-    except (KeyError, ValueError, TypeError):
-        raise _bad(name, number, json.dumps(row)) from None
 
 
 def _arrival(

@@ -1,6 +1,5 @@
 """``littoral bench``: put a service under load and measure it from outside."""
 
-import math
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from littoral.app.bench import report
 from littoral.app.bench.compare import compared
 from littoral.app.bench.crew import Crew, Harvest
 from littoral.app.bench.html import page
+from littoral.app.bench.message import Row
 from littoral.app.bench.prompt import Scale
 from littoral.app.bench.result import FORMAT, Result
 from littoral.app.bench.run import Wish, conditions, result, tasks
@@ -23,6 +23,7 @@ from littoral.app.command.bench_probe import probe
 from littoral.app.command.bench_wish import SHAPE, TRAFFIC, Shape, Traffic, check, wish
 from littoral.app.command.chat import choose
 from littoral.app.command.conversation import Conversation
+from littoral.app.command.encoding import plain
 from littoral.app.command.reach import HERE, Reach
 from littoral.app.command.screen import Screen, screen
 from littoral.app.command.site import Target, service
@@ -85,8 +86,8 @@ def run(
     if not harvest.rows:
         raise Unavailable(f"nothing was measured{harvest.lost and ': '}{harvest.lost}")
     found = result(asked, harvest, conditions=here, began=began)
-    _keep(keep, found, harvest, shown)
-    shown.json(msgspec.to_builtins(found))
+    _keep(keep, found, harvest.rows, shown=shown)
+    shown.json(plain(found))
     for text in report.lines(found, shown.say):
         shown.line(text)
     if harvest.stopped:
@@ -104,7 +105,7 @@ def compare(first: Path, second: Path, /, *, reach: Reach = HERE) -> None:
     """
     shown = screen(as_json=reach.json)
     table = compared(read(first), read(second))
-    shown.json(msgspec.to_builtins(table))
+    shown.json(plain(table))
     for text in report.beside(table, shown.say):
         shown.line(text)
 
@@ -195,12 +196,12 @@ def _paint(shown: Screen, texts: Sequence[str], *, over: int) -> int:
     return len(texts)
 
 
-def _keep(keep: Keep, found: Result, harvest: Harvest, shown: Screen) -> None:
+def _keep(keep: Keep, found: Result, rows: Sequence[Row], *, shown: Screen) -> None:
     if keep.out is not None:
         keep.out.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
     if keep.html is not None:
         keep.html.write_text(page(found, shown.say), "utf-8")
     if keep.rows is not None:
-        keep.rows.write_bytes(b"".join(report.row_lines(harvest.rows)))
+        keep.rows.write_bytes(b"".join(report.row_lines(rows)))
     for file in filter(None, (keep.out, keep.html, keep.rows)):
         shown.note("bench.wrote", file=str(file))

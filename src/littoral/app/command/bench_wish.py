@@ -169,16 +169,16 @@ def check(traffic: Traffic, shape: Shape) -> None:
     Raises:
         InvalidInput: With the option's name and what it may be.
     """
-    _between("--rate", traffic.rate, 0.001, MOST_RATE)
-    _between("--cv", traffic.cv, 0.01, 20)
-    _between("--speed", traffic.speed, 0.001, 10_000)
-    _between("--concurrency", traffic.concurrency, 0, MOST_CLIENTS)
-    _between("--requests", traffic.requests, 1, MOST_REQUESTS)
-    _between("--workers", traffic.workers, 0, MOST_WORKERS)
-    _between("--max-tokens-in", traffic.max_tokens_in, 0, lengths.MOST)
-    _between("--max-tokens-out", traffic.max_tokens_out, 0, lengths.MOST)
-    _between("--shared-prefix", shape.shared_prefix, 0, 1)
-    _between("--prefixes", shape.prefixes, 1, 1_000_000)
+    _between("--rate", traffic.rate, (0.001, MOST_RATE))
+    _between("--cv", traffic.cv, (0.01, 20))
+    _between("--speed", traffic.speed, (0.001, 10_000))
+    _between("--concurrency", traffic.concurrency, (0, MOST_CLIENTS))
+    _between("--requests", traffic.requests, (1, MOST_REQUESTS))
+    _between("--workers", traffic.workers, (0, MOST_WORKERS))
+    _between("--max-tokens-in", traffic.max_tokens_in, (0, lengths.MOST))
+    _between("--max-tokens-out", traffic.max_tokens_out, (0, lengths.MOST))
+    _between("--shared-prefix", shape.shared_prefix, (0, 1))
+    _between("--prefixes", shape.prefixes, (1, 1_000_000))
     _contradictions(traffic)
     objectives(shape)
     extra(shape.extra)
@@ -196,7 +196,8 @@ def _contradictions(traffic: Traffic) -> None:
         raise InvalidInput("a trace has its own rate: change it with --speed, not --rate")
 
 
-def _between(name: str, value: float | None, low: float, high: float) -> None:
+def _between(name: str, value: float | None, ends: tuple[float, float]) -> None:
+    low, high = ends
     if value is not None and not low <= value <= high:
         raise InvalidInput(f"{name} must be {low:g} to {high:g}, not {value:g}")
 

@@ -77,7 +77,8 @@ async def _run(
 ) -> int:
     load = Load(task, requests, loop=loop, clock=SystemClock())
     transport, _ = await loop.connect_read_pipe(lambda: _Lifeline(load), sys.stdin.buffer)
-    pipe, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, sys.stdout.buffer)
+    closed: asyncio.Future[None] = loop.create_future()
+    pipe, _ = await loop.connect_write_pipe(lambda: _Outlet(closed), sys.stdout.buffer)
     before = _cpu()
 
     def tell(report: Report) -> None:
@@ -95,8 +96,7 @@ async def _run(
     tell(load.report())
     transport.close()
     pipe.close()
-    while pipe.get_write_buffer_size():
-        await asyncio.sleep(0.01)
+    await closed
     return 0
 
 
@@ -104,6 +104,20 @@ def _cpu() -> float:
     """CPU seconds of this process."""
     spent = os.times()
     return spent.user + spent.system
+
+
+@final
+class _Outlet(asyncio.BaseProtocol):
+    """Our reports are out once the pipe is closed."""
+
+    def __init__(self, closed: "asyncio.Future[None]") -> None:
+        self._closed = closed
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """All is written, or the parent is gone."""
+        del exc
+        if not self._closed.done():
+            self._closed.set_result(None)
 
 
 @final
