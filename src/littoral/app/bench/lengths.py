@@ -10,7 +10,7 @@ from littoral.domain.ports import Chance
 
 Shape: TypeAlias = Literal["fixed", "uniform", "normal", "lognormal", "exponential"]
 MOST = 1_000_000
-NUMBER = r"(\d{1,9}(?:\.\d{1,6})?)"
+NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,6})?)"
 FORMS: dict[Shape, re.Pattern[str]] = {
     "fixed": re.compile(NUMBER),
     "uniform": re.compile(rf"{NUMBER}-{NUMBER}"),

@@ -7,7 +7,7 @@ from typing import Final
 from littoral.domain.errors import InvalidInput
 
 METRICS: Final = ("ttft", "itl", "tpot", "e2e")
-FORM = re.compile(r"(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})(ms|s)?")
+FORM = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})(ms|s)?")
 
 
 def parse(text: str) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """``littoral bench``: put a service under load and measure it from outside."""
 
+import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from littoral.app.bench.prompt import Scale
 from littoral.app.bench.result import FORMAT, Result
 from littoral.app.bench.run import Wish, conditions, result, tasks
 from littoral.app.bench.view import Scene, lines
+from littoral.app.command import table
 from littoral.app.command.bench_probe import probe
 from littoral.app.command.bench_wish import SHAPE, TRAFFIC, Shape, Traffic, check, wish
 from littoral.app.command.chat import choose
@@ -104,9 +106,9 @@ def compare(first: Path, second: Path, /, *, reach: Reach = HERE) -> None:
         reach: How to answer.
     """
     shown = screen(as_json=reach.json)
-    table = compared(read(first), read(second))
-    shown.json(plain(table))
-    for text in report.beside(table, shown.say):
+    found = compared(read(first), read(second))
+    shown.json(plain(found))
+    for text in report.beside(found, shown.say):
         shown.line(text)
 
 
@@ -192,7 +194,8 @@ async def _watch(asked: Wish, harvest: Harvest, shown: Screen) -> None:
 
 def _paint(shown: Screen, texts: Sequence[str], *, over: int) -> int:
     up = f"\x1b[{over}A" if over else ""
-    shown.ask(up + "".join(f"\x1b[2K{text}\n" for text in texts))
+    columns = shutil.get_terminal_size().columns - 1
+    shown.ask(up + "".join(f"\x1b[2K{table.clipped(text, columns)}\n" for text in texts))
     return len(texts)
 
 

@@ -17,6 +17,13 @@ def _columns(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
 
+def clipped(text: str, columns: int) -> str:
+    """As much of a text as fits into so many columns."""
+    while width(text) > columns:
+        text = text[: len(text) - max(1, (width(text) - columns) // 2)]
+    return text
+
+
 def pad(text: str, columns: int, *, right: bool = False) -> str:
     """Fill with blanks to ``columns``, on the left where ``right``."""
     blanks = " " * max(0, columns - width(text))
