@@ -19,9 +19,11 @@ not independent.
 """
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cache
+from itertools import accumulate, islice, pairwise
 
 BATCHES = 20
 T19_95 = 2.093
@@ -63,14 +65,20 @@ def tail(count: int, chance: float, most: int) -> float:
         chance: Of one hit, in (0, 1).
         most: At least 0.
     """
-    log_in, log_out = math.log(chance), math.log1p(-chance)
-    total = 0.0
-    for hits in range(min(most, count) + 1):
-        ways = math.lgamma(count + 1) - math.lgamma(hits + 1) - math.lgamma(count - hits + 1)
-        total += math.exp(ways + hits * log_in + (count - hits) * log_out)
-    return min(1.0, total)
+    return min(1.0, math.fsum(islice(_chances(count, chance), most + 1)))
 
 
+def _chances(count: int, chance: float) -> Iterator[float]:
+    """P(exactly 0, 1, 2, ... hits in ``count`` tries)."""
+    odds = math.log(chance) - math.log1p(-chance)
+    log = count * math.log1p(-chance)
+    for hits in range(count + 1):
+        yield math.exp(log)
+        if hits < count:
+            log += math.log((count - hits) / (hits + 1)) + odds
+
+
+@cache
 def needed(rank: float, *, misses: int = 1, doubt: float = 0.01) -> int:
     """How many samples a percentile needs before it is worth printing.
 
@@ -128,13 +136,8 @@ def _exact(count: int, rank: float) -> tuple[int, int]:
     Samples above the percentile are counted where that is shorter.
     """
     chance = min(rank, 1 - rank)
-    fewest = -1
-    while tail(count, chance, fewest + 1) <= 0.025:
-        fewest += 1
-    most = max(0, fewest)
-    while tail(count, chance, most) < 0.975:
-        most += 1
-    near = (fewest + 1, most + 1)
+    sums = list(accumulate(_chances(count, chance)))
+    near = (bisect_right(sums, 0.025), bisect_left(sums, 0.975) + 1)
     return near if rank <= 0.5 else (count - near[1] + 1, count - near[0] + 1)
 
 

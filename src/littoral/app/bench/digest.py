@@ -35,7 +35,7 @@ class _Usage(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] = []
     usage: _Usage | None = None
-    error: msgspec.Raw | None = None
+    error: dict[str, object] | str | None = None
 
 
 _decode: Final = msgspec.json.Decoder(_Chunk).decode
@@ -125,7 +125,7 @@ class Digest:
             self.fault = self.fault or f"no JSON as expected: {error}"[:MOST_DETAIL]
             return False
         if chunk.error is not None:
-            self.fault = self.fault or bytes(chunk.error)[:MOST_DETAIL].decode("utf-8", "replace")
+            self.fault = self.fault or _told(chunk.error)
         if chunk.usage is not None:
             self._usage(chunk.usage)
         self.ended = self.ended or any(each.finish_reason for each in chunk.choices)
@@ -136,6 +136,11 @@ class Digest:
         self.tokens_in, self.tokens_out = usage.prompt_tokens, usage.completion_tokens
         self.cached = (details.cached_tokens or 0) if details is not None else 0
         self.counted = True
+
+
+def _told(error: dict[str, object] | str) -> str:
+    message = error if isinstance(error, str) else error.get("message", error)
+    return str(message)[:MOST_DETAIL]
 
 
 def _brings_text(choice: _Choice) -> bool:

@@ -60,8 +60,11 @@ def address(url: str, endpoint: Endpoint) -> Address:
         InvalidInput: It is no address of a service.
     """
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise InvalidInput(f"{url!r} must look like https://host or http://127.0.0.1:8080")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+        raise InvalidInput(
+            "the address must look like https://host or http://127.0.0.1:8080, without a name or "
+            "password in it"
+        )
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)

@@ -9,9 +9,7 @@ from littoral.testing.chance import SeededChance
 
 
 def maker(seed=1, *, count=None, sharing=None):
-    return PromptMaker(
-        SeededChance(seed), scale=count or Scale(), sharing=sharing or Sharing()
-    )
+    return PromptMaker(SeededChance(seed), scale=count or Scale(), sharing=sharing or Sharing())
 
 
 PLAIN = maker()

@@ -29,7 +29,11 @@ def ours(at, tokens_in=5, tokens_out=7):
 def test_azures_columns_become_a_schedule_that_begins_at_zero():
     found = read(AZURE, name="conv.csv")
     assert [round(each.at, 3) for each in found] == [0.0, 0.052, 3.0]
-    assert [(each.tokens_in, each.tokens_out) for each in found] == [(4808, 10), (3180, 8), (110, 1)]
+    assert [(each.tokens_in, each.tokens_out) for each in found] == [
+        (4808, 10),
+        (3180, 8),
+        (110, 1),
+    ]
 
 
 def test_mooncakes_rounded_stamps_are_spread_and_its_blocks_are_kept():
@@ -63,17 +67,19 @@ def test_every_row_is_replayed_in_order_and_no_token_is_lost(rows):
 
 @pytest.mark.parametrize(
     "line",
-    ["{", "[1]", "3", ours("x"), ours(True), ours(float("nan")), '{"at": 1}']
-    + ['{"at": 1, "tokens_in": null, "tokens_out": 2}'],
+    [
+        *("{", "[1]", "3", '{"at": 1}', '{"at": 1, "tokens_in": null, "tokens_out": 2}'),
+        *(ours(at) for at in ("x", True, float("nan"))),
+    ],
 )
 def test_a_malformed_line_is_named_by_its_number(line):
-    with pytest.raises(InvalidInput, match="r.jsonl, line 2"):
+    with pytest.raises(InvalidInput, match=r"r\.jsonl, line 2"):
         read(f"{ours(0)}\n{line}", name="r.jsonl")
 
 
 @pytest.mark.parametrize("line", ["nonsense,1,2", "2023-11-16 18:17:03,x,2", "2023-11-16 18:17:03"])
 def test_a_malformed_line_of_a_csv_is_named_by_its_number(line):
-    with pytest.raises(InvalidInput, match="conv.csv, line 5"):
+    with pytest.raises(InvalidInput, match=r"conv\.csv, line 5"):
         read(f"{AZURE}\n{line}", name="conv.csv")
 
 
@@ -84,7 +90,7 @@ def test_negative_times_and_lengths_are_refused():
 
 @pytest.mark.parametrize("text", ["", "a,b,c\n1,2,3", "hello"])
 def test_an_unknown_form_is_refused_with_the_known_ones(text):
-    with pytest.raises(InvalidInput, match="ContextTokens.*input_length.*tokens_in"):
+    with pytest.raises(InvalidInput, match=r"ContextTokens.*input_length.*tokens_in"):
         read(text, name="x")
 
 
