@@ -83,6 +83,11 @@ class Crew:
         self._processes: list[Process] = []
         self.harvest = Harvest(workers=len(tasks))
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes of the workers."""
+        return [process.pid for process in self._processes]
+
     async def stop(self) -> None:
         """Let no more be sent; each worker says what it has and ends."""
         self.harvest.stopped = True

@@ -40,6 +40,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_clock",
         "_fed",
+        "_keep",
         "_parser",
         "_streamed",
         "complete",
@@ -66,6 +67,7 @@ class Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._fed = 0
+        self._keep = False
         self.digest = Digest(streamed=self._streamed)
         self.status = 0
         self.now = 0.0
@@ -84,7 +86,7 @@ class Connection(asyncio.Protocol):
         """Take it from its owner; whether it can serve again."""
         self.owner = None
         self.reused = True
-        if self.complete and self._parser.should_keep_alive() and self.transport is not None:
+        if self.complete and self._keep and self.transport is not None:
             self.idle_since = self.now
             return not self.transport.is_closing()
         self.abort()
@@ -146,3 +148,4 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The answer is whole."""
         self.complete = self.status >= 200
+        self._keep = self._parser.should_keep_alive()
