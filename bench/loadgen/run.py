@@ -3,8 +3,10 @@
 
 The service (server.py) answers after known times and writes down, for every request, how long it
 took from the last byte read to the first and the last byte written. The same percentiles of both
-must agree within --limit. What the client adds (its lateness, two trips over loopback, wake-ups) is
-part of the difference. Exit status 1 where they do not agree.
+must agree within --limit. What the client adds (lateness, two trips over loopback, wake-ups) is
+part of the difference. A run that the client itself calls invalid, because this machine was too
+busy to measure, is shown and repeated, at most --tries times. Exit status 1 where valid runs do not
+agree, or where there is none.
 
     make bench-loadgen
     .venv/bin/python bench/loadgen/run.py --rates 20,50 --requests 700
@@ -108,6 +110,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=700, help="of each run; p99 needs 662")
     parser.add_argument("--arrivals", default="poisson", help="poisson, gamma or constant")
     parser.add_argument("--limit", type=float, default=0.02, help="what an error may be")
+    parser.add_argument("--tries", type=int, default=4, help="until the client calls a run valid")
     options = parser.parse_args()
     server = subprocess.Popen(
         [sys.executable, str(HERE / "server.py")], stdout=subprocess.PIPE, text=True
@@ -123,18 +126,25 @@ def main() -> int:
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
             for rate in map(float, options.rates.split(",")):
                 for whole in (False, True):
-                    rows.append(row(port, options, rate=rate, whole=whole, file=file.name))
-                    show(rows[-1])
+                    for _ in range(options.tries):
+                        rows.append(row(port, options, rate=rate, whole=whole, file=file.name))
+                        show(rows[-1])
+                        if rows[-1]["valid"]:
+                            break
     finally:
         server.kill()
         server.wait()
-    worst = max(abs(error) for made in rows for error in made["errors"].values())
+    valid = [made for made in rows if made["valid"]]
+    worst = max((abs(e) for made in valid for e in made["errors"].values()), default=1.0)
+    missing = 2 * len(options.rates.split(",")) - len(valid)
     facts = {"cores": os.cpu_count(), "python": platform.python_version(),
              "kernel": platform.release(), "limit": options.limit}  # fmt: skip
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps({"worst": worst, "rows": rows, "conditions": facts}, indent=1) + "\n")
-    print(f"worst error {worst:.2%}, limit {options.limit:.0%}; wrote bench/out/{OUT.name}")
-    return int(worst > options.limit)
+    print(f"worst error of the valid runs {worst:.2%}, limit {options.limit:.0%}"
+          f"{f'; {missing} without a valid run' if missing else ''}; "
+          f"wrote bench/out/{OUT.name}")  # fmt: skip
+    return int(worst > options.limit or missing > 0)
 
 
 if __name__ == "__main__":

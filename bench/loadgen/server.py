@@ -37,7 +37,7 @@ def chunk(data: bytes) -> bytes:
 def times(body: bytes, tokens: int) -> list[float]:
     """When each token is written, seconds after the request: decided by the body alone."""
     draw = random.Random(zlib.crc32(body))  # noqa: S311  no secret
-    first = min(0.400, max(0.020, draw.lognormvariate(-2.3, 0.7)))
+    first = min(0.400, max(0.020, draw.lognormvariate(-2.3, 0.5)))
     at = [first]
     for _ in range(tokens - 1):
         at.append(at[-1] + draw.uniform(0.002, 0.030))

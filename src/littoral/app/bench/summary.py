@@ -29,7 +29,9 @@ LATE_S = 0.005
 LATE_SHARE = 0.02
 BUSY = 0.7
 GROWTH = 0.2
-"""A latency that grows by this part of itself within the window is no steady state."""
+"""A latency that grows by this part of itself within the window is no steady state,"""
+OVERLOAD = 0.005
+"""if it gains so much a second: a queue at 0.5 % more than capacity does."""
 GRID = (
     *(place / 100 for place in range(1, 100)),
     *(1 - 10 ** (-2 - place / 20) for place in range(1, 41)),
@@ -174,7 +176,7 @@ def _after_send(moment: float | None, sent: float | None) -> float | None:
 
 
 def steady(plan: Plan, rows: Sequence[Row], *, begin: float, end: float) -> Steady:
-    """Whether latency keeps growing in the window.
+    """Whether latency keeps growing in the window; in a closed loop it cannot for long.
 
     Args:
         plan: Of the run.
@@ -187,8 +189,9 @@ def steady(plan: Plan, rows: Sequence[Row], *, begin: float, end: float) -> Stea
     if found is None:
         return Steady(warmup=begin, end=end, slope=0.0, grows=False)
     middle = metrics.quantile(sorted(value for _, value in points), 0.5)
-    much = found.slope * (end - begin) > GROWTH * middle
-    return Steady(warmup=begin, end=end, slope=found.slope, grows=found.sure and much)
+    much = found.slope > OVERLOAD and found.slope * (end - begin) > GROWTH * middle
+    grows = found.sure and much and not plan.clients
+    return Steady(warmup=begin, end=end, slope=found.slope, grows=grows)
 
 
 def counts(rows: Sequence[Row], inside: Sequence[Row]) -> Counts:

@@ -79,6 +79,13 @@ def test_a_growing_queue_is_said_and_has_no_percentile_above_the_median():
     assert not run(steady_rows()).steady.grows
 
 
+def test_a_closed_loop_and_a_slow_drift_are_no_growing_queue():
+    rows = [row(place / 10, ttft=0.1 + place / 500, e2e=3.0) for place in range(1000)]
+    assert not run(rows, asked=plan(duration=100.0, clients=4)).steady.grows
+    drift = [row(place / 10, ttft=0.1 + place / 50000, e2e=3.0) for place in range(1000)]
+    assert not run(drift).steady.grows
+
+
 def test_failures_are_counted_by_kind_and_are_misses():
     rows = steady_rows(900) + [row(90 + n / 10, kind="http 429") for n in range(90)]
     rows += [row(99.5, kind="timeout")]
