@@ -29,6 +29,7 @@ class _Details(msgspec.Struct):
 class _Usage(msgspec.Struct):
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    total_tokens: int = 0
     prompt_tokens_details: _Details | None = None
 
 
@@ -133,7 +134,8 @@ class Digest:
 
     def _usage(self, usage: _Usage) -> None:
         details = usage.prompt_tokens_details
-        self.tokens_in, self.tokens_out = usage.prompt_tokens, usage.completion_tokens
+        self.tokens_out = usage.completion_tokens
+        self.tokens_in = usage.prompt_tokens or max(0, usage.total_tokens - self.tokens_out)
         self.cached = (details.cached_tokens or 0) if details is not None else 0
         self.counted = True
 

@@ -102,3 +102,8 @@ def test_completions_have_text_instead_of_a_delta():
     piece = b'data: {"choices":[{"index":0,"text":"x","finish_reason":null}]}\n\n'
     found = fed([piece, piece, b"data: [DONE]\n\n"])
     assert (found.first, list(found.gaps)) == (0.0, [1.0])
+
+
+def test_embeddings_may_count_in_total_only():
+    found = fed([b'{"data": [], "usage": {"total_tokens": 9}}'], streamed=False)
+    assert (found.tokens_in, found.tokens_out, found.counted) == (9, 0, True)
