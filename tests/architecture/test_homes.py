@@ -31,8 +31,8 @@ HOMES: dict[str, set[str]] = {
     "socket": {"app", "engines", "gateway/wire", "jobs/source/dial.py"},
     "sqlalchemy": {"stores"},
     "ssl": {
-        *("app/bench/wire/load.py", "app/command/checkup.py", "app/command/probe.py"),
-        "app/command/site.py",
+        *("app/bench/wire/load.py", "app/certificate.py", "app/command/checkup.py"),
+        *("app/command/probe.py", "app/command/site.py"),
         "client/admin.py",
         *("gateway/wire/tls.py", "gateway/wire/upstream.py"),
     },

@@ -27,13 +27,19 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Where requests go: ``host`` as the service is called, ``peer`` its numeric address."""
+    """Where requests go: ``host`` as the service is called, ``peer`` its numeric address.
+
+    ``certificate`` and ``authority`` are files: the one certificate to trust, or those of
+    authorities; empty where the system's authorities are.
+    """
 
     host: str
     peer: str
     port: int
     tls: bool
     path: str
+    certificate: str = ""
+    authority: str = ""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):

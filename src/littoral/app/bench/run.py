@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import msgspec
+
 from littoral.app.bench.arrival import Arrival
 from littoral.app.bench.crew import Harvest
 from littoral.app.bench.message import PATHS, Address, Endpoint, Job, Task, Work
@@ -35,6 +37,8 @@ class Wish:
         scale: What the service counts for a prompt.
         key: For the service; it goes to the workers' standard input and nowhere else.
         warmup: Seconds to leave out; None leaves it to the run.
+        certificate: File with the one certificate to trust; else empty.
+        authority: File with those of authorities; empty for the system's.
     """
 
     plan: Plan
@@ -42,6 +46,8 @@ class Wish:
     scale: Scale
     key: str
     warmup: float | None = None
+    certificate: str = ""
+    authority: str = ""
 
 
 class Watcher(Protocol):
@@ -97,7 +103,10 @@ def work(plan: Plan, scale: Scale) -> Work:
 def tasks(wish: Wish) -> list[Task]:
     """Deal the schedule out: request i goes to worker i mod n."""
     plan = wish.plan
-    place, made = address(plan.url, plan.endpoint), work(plan, wish.scale)
+    place = msgspec.structs.replace(
+        address(plan.url, plan.endpoint), certificate=wish.certificate, authority=wish.authority
+    )
+    made = work(plan, wish.scale)
     jobs = [
         Job(index, each.at, each.tokens_in, each.tokens_out, each.blocks)
         for index, each in enumerate(wish.arrivals)

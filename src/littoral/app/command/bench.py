@@ -3,7 +3,7 @@
 import shutil
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -146,9 +146,7 @@ def _ready(whom: Target, model: str | None, *, traffic: Traffic, shape: Shape) -
         scale = probe(talk, asked.plan)
     finally:
         talk.close()
-    return Wish(
-        plan=asked.plan, arrivals=asked.arrivals, scale=scale, key=whom.key, warmup=asked.warmup
-    )
+    return replace(asked, scale=scale)
 
 
 async def _measured(asked: Wish, shown: Screen) -> Harvest:

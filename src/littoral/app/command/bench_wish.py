@@ -143,7 +143,15 @@ def wish(traffic: Traffic, shape: Shape, *, model: str, target: Target, scale: S
         extra=extra(shape.extra),
     )
     warmup = None if traffic.warmup is None else parsing.duration(traffic.warmup, what="--warmup")
-    return Wish(plan=plan, arrivals=arrivals, scale=scale, key=target.key, warmup=warmup)
+    return Wish(
+        plan=plan,
+        arrivals=arrivals,
+        scale=scale,
+        key=target.key,
+        warmup=warmup,
+        certificate=target.certificate,
+        authority=target.authority,
+    )
 
 
 def streams(shape: Shape) -> bool:

@@ -4,10 +4,11 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ssl import SSLContext
 from urllib.parse import urlsplit
 
+from littoral.app.certificate import trust_in
 from littoral.app.command.launch import Ended, Started, why
 from littoral.app.command.local import alive, running
 from littoral.app.command.reach import Reach
-from littoral.app.command.site import admin, trust_in
+from littoral.app.command.site import admin
 from littoral.app.command.waiting import Patience
 from littoral.app.settings import Settings
 from littoral.domain.errors import LittoralError, Unavailable

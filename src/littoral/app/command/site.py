@@ -1,26 +1,30 @@
 """The instance that a command speaks to: its address, its key, its admin client."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from littoral.app.command.local import running
+from littoral.app.certificate import trust_in, trust_of
+from littoral.app.command.local import Running, running
 from littoral.app.command.reach import Reach, settings_of
 from littoral.app.system import environment
 from littoral.client.admin import Admin
 from littoral.domain.errors import InvalidInput, Unavailable
 
-LAST_LINE = "-----END CERTIFICATE-----"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Whom to call, with which key, and whom to trust to be it."""
+    """Whom to call, with which key, and whom to trust to be it.
+
+    ``certificate`` and ``authority`` are the files that ``trusted`` was made of; empty where none.
+    """
 
     url: str
     key: str
     trusted: ssl.SSLContext | bool = True
+    certificate: str = ""
+    authority: str = ""
 
 
 def target(reach: Reach) -> Target:
@@ -33,7 +37,7 @@ def target(reach: Reach) -> Target:
         InvalidInput: The address is malformed, or there is no key for it.
     """
     if reach.url is not None:
-        return Target(url=_checked(reach.url), key=_key(reach, None), trusted=authorities(reach))
+        return _named(reach, _key(reach, None))
     settings = settings_of(reach)
     here = running(settings)
     if here is None:
@@ -42,7 +46,7 @@ def target(reach: Reach) -> Target:
             "(or name another instance with --url and --key)"
         )
     key = _key(reach, settings.path("admin.key"))
-    return Target(url=here.url, key=key, trusted=trust_in(here.certificate))
+    return _here(here, key)
 
 
 def service(reach: Reach, key_file: Path | None) -> Target:
@@ -57,12 +61,27 @@ def service(reach: Reach, key_file: Path | None) -> Target:
         InvalidInput: The address is malformed, or a key cannot be read.
     """
     if key_file is not None:
-        url = target(reach).url if reach.url is None else _checked(reach.url)
-        return Target(url=url, key=_whole(_read(key_file.expanduser())))
+        key = _whole(_read(key_file.expanduser()))
+        return replace(target(reach), key=key) if reach.url is None else _named(reach, key)
     nowhere = reach.key is None and not environment().get("LITTORAL_KEY_FILE")
     if reach.url is not None and nowhere:
-        return Target(url=_checked(reach.url), key="")
+        return _named(reach, "")
     return target(reach)
+
+
+def _named(reach: Reach, key: str) -> Target:
+    """The instance at the address that was given."""
+    authority = "" if reach.authority is None else str(reach.authority.expanduser())
+    return Target(
+        url=_checked(reach.url or ""), key=key, trusted=authorities(reach), authority=authority
+    )
+
+
+def _here(here: Running, key: str) -> Target:
+    """The instance on this host."""
+    return Target(
+        url=here.url, key=key, trusted=trust_in(here.certificate), certificate=here.certificate
+    )
 
 
 def admin(reach: Reach) -> Admin:
@@ -71,42 +90,9 @@ def admin(reach: Reach) -> Admin:
     return Admin(found.url, found.key, trusted=found.trusted)
 
 
-def trust_in(certificate: str) -> ssl.SSLContext | bool:
-    """Trust the one certificate in a file, whatever name it carries, and no other.
-
-    An instance on this host is called by its address, which need not stand in its certificate.
-
-    Args:
-        certificate: PEM file; the first certificate counts. Empty: the system's authorities.
-
-    Raises:
-        InvalidInput: The file cannot be read.
-    """
-    if not certificate:
-        return True
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    try:
-        text = Path(certificate).read_text("ascii")
-        context.load_verify_locations(cadata=text[: text.index(LAST_LINE) + len(LAST_LINE)] + "\n")
-    except (OSError, ValueError) as error:
-        raise InvalidInput(
-            f"the certificate {certificate!r} cannot be read: {error}", param="tls_certificate"
-        ) from error
-    return context
-
-
 def authorities(reach: Reach) -> ssl.SSLContext | bool:
     """Trust the certificates in ``--authority``, else the system's."""
-    if reach.authority is None:
-        return True
-    try:
-        return ssl.create_default_context(cafile=str(reach.authority.expanduser()))
-    except OSError as error:
-        raise InvalidInput(
-            f"--authority {str(reach.authority)!r} cannot be read: {error}"
-        ) from error
+    return True if reach.authority is None else trust_of(str(reach.authority.expanduser()))
 
 
 def _checked(url: str) -> str:

@@ -2,12 +2,13 @@
 
 from typing import TypedDict
 
+from littoral.app.certificate import trust_in
 from littoral.app.command.figures import size, span
 from littoral.app.command.local import Running, memory, running, uptime
 from littoral.app.command.probe import answers
 from littoral.app.command.reach import HERE, Reach, settings_of
 from littoral.app.command.screen import Screen, screen
-from littoral.app.command.site import admin, authorities, trust_in
+from littoral.app.command.site import admin, authorities
 from littoral.client.admin import Admin
 from littoral.domain.errors import LittoralError
 

@@ -3,8 +3,9 @@ import ssl
 import pytest
 
 from certificates import write_pair
+from littoral.app.certificate import trust_in
 from littoral.app.command.reach import Reach
-from littoral.app.command.site import target, trust_in
+from littoral.app.command.site import target
 from littoral.domain.errors import InvalidInput, Unavailable
 
 

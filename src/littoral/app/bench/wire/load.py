@@ -5,16 +5,27 @@ import ssl
 from collections import deque
 from typing import Final, final
 
-from littoral.app.bench.message import Job, Report, Row, Task
+from littoral.app.bench.message import Address, Job, Report, Row, Task
 from littoral.app.bench.request import RequestMaker
 from littoral.app.bench.wire.connection import Connection
 from littoral.app.bench.wire.exchange import Exchange
 from littoral.app.bench.wire.pacer import Pacer
+from littoral.app.certificate import trust_in, trust_of
 from littoral.domain.ports import Clock
 
 IDLE_S: Final = 4.0
 """A connection that rested longer is not used again: many services close after five seconds."""
 TICK_S: Final = 0.05
+
+
+def _trust(address: Address) -> ssl.SSLContext | None:
+    """Whom to trust to be the service; None without TLS."""
+    if not address.tls:
+        return None
+    if address.authority:
+        return trust_of(address.authority)
+    pinned = trust_in(address.certificate)
+    return pinned if isinstance(pinned, ssl.SSLContext) else ssl.create_default_context()
 
 
 @final
@@ -41,7 +52,7 @@ class Load:
         self._loop = loop
         self._clock = clock
         self._pacer = Pacer(loop, self._step)
-        self._tls = ssl.create_default_context() if task.address.tls else None
+        self._tls = _trust(task.address)
         self._idle: deque[Connection] = deque()
         self._opening: set[asyncio.Task[None]] = set()
         self._flying: set[Exchange] = set()
