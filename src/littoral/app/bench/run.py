@@ -6,7 +6,6 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -48,14 +47,6 @@ class Wish:
     warmup: float | None = None
     certificate: str = ""
     authority: str = ""
-
-
-class Watcher(Protocol):
-    """Whoever looks on while a run goes."""
-
-    def look(self, harvest: Harvest) -> None:
-        """Called a few times a second."""
-        ...
 
 
 def address(url: str, endpoint: Endpoint) -> Address:

@@ -33,7 +33,6 @@ from littoral.app.system import SystemClock
 from littoral.domain.errors import InvalidInput, Unavailable
 
 VIEW_S = 0.5
-MOST_FILE = 256 << 20
 INVALID = 1
 INTERRUPTED = 130
 

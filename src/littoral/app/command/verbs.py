@@ -112,9 +112,9 @@ VERBS: tuple[Verb, ...] = (
         "bench:run",
         "use",
         (
-            "littoral bench run --rate 5 --duration 60s --slo ttft=0.5,tpot=50ms --html a.html",
-            "littoral bench run small --trace AzureLLMInferenceTrace_conv.csv --duration 5m",
-            "littoral bench run m --url http://127.0.0.1:8000 --concurrency 16 --whole",
+            "littoral bench run --rate 5 --slo ttft=0.5,tpot=50ms --html a.html",
+            "littoral bench run small --trace conversations.csv --duration 5m",
+            "littoral bench run m --url http://127.0.0.1:8000 --concurrency 16",
         ),
     ),
     Verb(
