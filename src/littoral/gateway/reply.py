@@ -14,6 +14,8 @@ STREAM: Final = (
 LAST_CHUNK: Final = b"0\r\n\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 CLOSE: Final = b"connection: close\r\n"
+ESTIMATED: Final = b"x-littoral-estimated: input_tokens\r\n"
+"""With a count that no engine made."""
 
 
 _STORY: Final = (

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from littoral.gateway import embedding, named, ranking, request, speech, tokenization
 from littoral.gateway.asked import Asked
 from littoral.gateway.dialect.anthropic import ask as messages
+from littoral.gateway.dialect.anthropic import count
 from littoral.gateway.dialect.anthropic.say import TRANSLATION as MESSAGES
 from littoral.gateway.dialect.anthropic.voice import ANTHROPIC
 from littoral.gateway.dialect.openai import OPENAI
@@ -51,6 +52,8 @@ class Route(Struct, frozen=True, gc=False):
         writes: Whether an engine's reply is text that it wrote: its size says how many tokens.
         longest_reply: Most bytes of an engine's whole reply.
         longest_body: Most bytes of a request's body.
+        instead: The route to go where no place has what this one needs.
+        guess: The answer, without any engine, where there is no such route either.
     """
 
     operation: int
@@ -63,6 +66,8 @@ class Route(Struct, frozen=True, gc=False):
     writes: bool = True
     longest_reply: int = 8 * 1024 * 1024
     longest_body: int = MAX_BODY
+    instead: "Route | None" = None
+    guess: Callable[[Asked], bytes] | None = None
 
 
 CHAT_FLOW: Final = Flow(b'"content":"')
@@ -146,6 +151,26 @@ SPEECH: Final = Route(
     writes=False,
     longest_reply=32 * 1024 * 1024,
 )
+COUNT_BY_TOKENS: Final = Route(
+    OPERATIONS.index("tokenize"),
+    count.read_as_tokens,
+    named.encode,
+    ANTHROPIC,
+    NO_FLOW,
+    count.COUNTED,
+    weigh=tokenization.unbilled,
+    guess=count.guess,
+)
+COUNT: Final = Route(
+    OPERATIONS.index("count_tokens"),
+    count.read_count,
+    count.encode_count,
+    ANTHROPIC,
+    NO_FLOW,
+    count.COUNTED,
+    weigh=tokenization.unbilled,
+    instead=COUNT_BY_TOKENS,
+)
 ROUTES: Final = {
     b"/v1/chat/completions": CHAT,
     b"/v1/completions": COMPLETION,
@@ -162,5 +187,6 @@ ROUTES: Final = {
     b"/detokenize": DETOKENIZE,
     b"/v1/detokenize": DETOKENIZE,
     b"/v1/messages": MESSAGE,
+    b"/v1/messages/count_tokens": COUNT,
 }
 """By exact path; every one takes POST."""

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from littoral.domain.errors import NoCandidate
 from littoral.gateway import reply
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.settlement import FAILED
@@ -44,6 +45,12 @@ class Answer(Account):
     _events: Events | None = None
     _stream: Stream | None = None
     _engine: Engine | None = None
+
+    def guess(self, refusal: Refusal) -> bytes | None:
+        """What can be said though no place serves it; None where nothing can."""
+        if refusal.code != NoCandidate.code or self.route.guess is None:
+            return None
+        return self.route.guess(self.asked)
 
     def _begin_stream(self) -> None:
         asked, route = self.asked, self.route

@@ -5,7 +5,7 @@ Every way out settles exactly once; the place's load and the flight's slot end t
 
 from typing import Final
 
-from littoral.domain.errors import DeadlinePassed, InvalidInput, UpstreamFailed
+from littoral.domain.errors import DeadlinePassed, InvalidInput, NoCandidate, UpstreamFailed
 from littoral.gateway import admission
 from littoral.gateway.asked import Asked, cap_of
 from littoral.gateway.refusal import Refusal, refuse
@@ -55,7 +55,10 @@ class Exchange(Waiting):
             asked = route.read(body)
             if isinstance(asked, Refusal):
                 return asked
-            return self.enter(route, asked, size=len(body), total_s=total_s)
+            refusal = self.enter(route, asked, size=len(body), total_s=total_s)
+            if refusal is None or route.instead is None or refusal.code != NoCandidate.code:
+                return refusal
+            return self.admit(route.instead, body, total_s=total_s)
         except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
             self._worker.fault(error)
             return INTERNAL

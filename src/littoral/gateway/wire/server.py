@@ -47,7 +47,7 @@ class Client(asyncio.Protocol):
     """One connection.
 
     While a message is answered, further bytes wait unparsed; of messages that came in one read,
-    the later ones wait parsed.
+    the later ones wait parsed. Half-closed clients are not served: the connection closes.
 
     Args:
         worker: What all connections share.
@@ -117,9 +117,6 @@ class Client(asyncio.Protocol):
                 self._ask = None
         elif not self._busy and (waiting or (in_head and intake.head_done)):
             self.due = self._worker.now + (intake.patience_s if intake.head_done else HEAD_S)
-
-    def eof_received(self) -> None:
-        """Half-closed clients are not served: the connection closes."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: so is what it asked for."""
@@ -224,9 +221,14 @@ class Client(asyncio.Protocol):
             return
         self.answering = exchange
         refusal = exchange.admit(route, body, total_s=total_s)
-        if refusal is not None:
-            self.answering = None
+        if refusal is None:
+            return
+        self.answering = None
+        guess = exchange.guess(refusal)
+        if guess is None:
             self.refuse(refusal, exchange.rid)
+        else:
+            self._answer(200, reply.named(exchange.rid) + reply.ESTIMATED, guess)
 
     def _key_of(self, known: Known) -> KeyRow | Refusal:
         worker = self._worker
@@ -234,8 +236,7 @@ class Client(asyncio.Protocol):
 
     def _inform(self, message: Message) -> None:
         """Health and models; everything else is not here."""
-        worker = self._worker
-        rid, url = worker.request_id(), message.url.partition(b"?")[0]
+        worker, url = self._worker, message.url.partition(b"?")[0]
         if url in _HEALTH:
             good = url == b"/healthz" or worker.ready
             self._answer(200 if good else 503, b"", b"")
@@ -243,6 +244,7 @@ class Client(asyncio.Protocol):
         self._voice = desk.voice_of(message.known)
         key = self._key_of(message.known) if desk.serves(url) else desk.nothing(url)
         body = key if isinstance(key, Refusal) else desk.show(worker.source.tables, key, message)
+        rid = worker.request_id()
         if isinstance(body, Refusal):
             self.refuse(body, rid)
         else:

@@ -194,6 +194,10 @@ class Count(Struct, omit_defaults=True, kw_only=True):
         return self.thinking is not None and self.thinking.display == "omitted"
 
 
+class StrictCount(Count, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """A count of known fields only."""
+
+
 class Messages(Count, omit_defaults=True, kw_only=True):
     """``POST /v1/messages``."""
 
