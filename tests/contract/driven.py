@@ -112,7 +112,7 @@ async def openai(folder: Path) -> AsyncGenerator[Driven]:
             credential=upstream.endpoint.credential,
         )
         spec = spec_of("openai", upstream=grant)
-        bad = {"without": "tools,wings", "nonsense": 1}
+        bad = {"without": "tools,wings", "exact": "yes", "nonsense": 1}
         engine = OpenAICompatible(verdict=verdict)
         yield Driven(
             engine=engine,

@@ -48,6 +48,9 @@ class Address:
 class Endpoint:
     """A candidate of one deployment and its present state.
 
+    ``exact`` says that its chats and completions have OpenAI's complete shape and the name
+    ``serves``, so that they are passed on untouched; others are decoded and mended.
+
     ``paths`` has, by operation, the paths at the engine that differ from ``address.base`` and the
     operation's own.
     """
@@ -68,6 +71,7 @@ class Endpoint:
     price_out: float = 0.0
     remote: bool = False
     reason: str = ""
+    exact: bool = True
     paths: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

@@ -191,8 +191,13 @@ def _is_path(parts: SplitResult) -> bool:
 
 def _check_option(name: str, value: object) -> None:
     param = f"spec.options.{name}"
+    if name == "exact":
+        if not isinstance(value, bool):
+            raise InvalidInput("option 'exact' must be true or false", param=param)
+        return
     if name != "without":
-        raise InvalidInput(f"engine openai has no option {name!r}; known: without", param=param)
+        known = "exact, without"
+        raise InvalidInput(f"engine openai has no option {name!r}; known: {known}", param=param)
     for word in _words(value):
         if word not in CAPABILITIES:
             known = ", ".join(CAPABILITIES)
@@ -229,6 +234,7 @@ def _endpoint(spec: EngineSpec, address: Address) -> Endpoint:
         price_in=assignment.price_in,
         price_out=assignment.price_out,
         remote=True,
+        exact=assignment.options.get("exact") is True,
     )
 
 

@@ -36,12 +36,13 @@ Told: TypeAlias = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What a running engine offers beside its address."""
+    """What a running engine offers beside its address; ``exact`` as in ``Endpoint``."""
 
     capabilities: tuple[Capability, ...]
     slots: int
     context: Tokens
     paths: Mapping[str, str] = field(default_factory=dict[str, str])
+    exact: bool = False
 
 
 @final
@@ -246,6 +247,7 @@ def _endpoint(spec: EngineSpec, offer: Offer, *, address: Address, key: str) -> 
         price_in=assignment.price_in,
         price_out=assignment.price_out,
         paths=offer.paths,
+        exact=offer.exact,
     )
 
 

@@ -19,8 +19,8 @@ class Asked(Struct, gc=False):
     input's tokens where the body's bytes do not tell; else 0.
 
     The rest is for translators: ``origin`` is the request as its own dialect has it; ``began_s``,
-    UTC seconds, is set at admission; ``first_us`` and ``total_us``, how long the first piece and
-    the whole answer took, are set before its end is told.
+    when it came in UTC seconds, and ``first_us`` and ``total_us``, how long the first piece and
+    the whole answer took, are set before they are asked.
     """
 
     model: str

@@ -12,6 +12,8 @@ from littoral.gateway.dialect.anthropic import ask as messages
 from littoral.gateway.dialect.anthropic import count
 from littoral.gateway.dialect.anthropic.say import TRANSLATION as MESSAGES
 from littoral.gateway.dialect.anthropic.voice import ANTHROPIC
+from littoral.gateway.dialect.mended.chat import MENDED_CHAT
+from littoral.gateway.dialect.mended.text import MENDED_TEXT
 from littoral.gateway.dialect.openai import OPENAI
 from littoral.gateway.dialect.rerank import COHERE, JINA
 from littoral.gateway.dialect.responses import ask as responses
@@ -52,6 +54,7 @@ class Route(Struct, frozen=True, gc=False):
         writes: Whether an engine's reply is text that it wrote: its size says how many tokens.
         longest_reply: Most bytes of an engine's whole reply.
         longest_body: Most bytes of a request's body.
+        mender: The translator for engines whose answers have the right shape in part.
         instead: The route to go where no place has what this one needs.
         guess: The answer, without any engine, where there is no such route either.
     """
@@ -66,6 +69,7 @@ class Route(Struct, frozen=True, gc=False):
     writes: bool = True
     longest_reply: int = 8 * 1024 * 1024
     longest_body: int = MAX_BODY
+    mender: Translator | None = None
     instead: "Route | None" = None
     guess: Callable[[Asked], bytes] | None = None
 
@@ -76,9 +80,21 @@ HEARD_FLOW: Final = Flow(b'"delta":"', b'"type":"transcript.text.done"')
 SPOKEN_FLOW: Final = Flow(b'"audio":"', b'"type":"speech.audio.done"')
 NO_FLOW: Final = Flow(b"")
 """Of what never streams."""
-CHAT: Final = Route(OPERATIONS.index("chat"), request.read_chat, request.encode, OPENAI, CHAT_FLOW)
+CHAT: Final = Route(
+    OPERATIONS.index("chat"),
+    request.read_chat,
+    request.encode,
+    OPENAI,
+    CHAT_FLOW,
+    mender=MENDED_CHAT,
+)
 COMPLETION: Final = Route(
-    OPERATIONS.index("completions"), request.read_completion, request.encode, OPENAI, TEXT_FLOW
+    OPERATIONS.index("completions"),
+    request.read_completion,
+    request.encode,
+    OPENAI,
+    TEXT_FLOW,
+    mender=MENDED_TEXT,
 )
 RESPONSES: Final = Route(
     OPERATIONS.index("chat"),

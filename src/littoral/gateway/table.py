@@ -71,6 +71,7 @@ class Place:
         "endpoint",
         "heads",
         "in_flight",
+        "mends",
         "model",
         "names",
         "price_in",
@@ -93,6 +94,7 @@ class Place:
         """Take a new state or new coefficients."""
         self.endpoint = endpoint
         self.cap = endpoint.max_tokens
+        self.mends = not endpoint.exact
         self.context = endpoint.context
         self.model = endpoint.engine_model or endpoint.serves
         self.price_in, self.price_out = endpoint.price_in, endpoint.price_out

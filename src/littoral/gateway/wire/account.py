@@ -221,8 +221,9 @@ class Account:
         return reply.WHOLE % (*story, self.asked.media or MEDIA, length)
 
     def _clock(self) -> None:
-        """Note for a translator how long the answer took."""
+        """Note for a translator when the request came, and how long the answer has taken."""
         asked = self.asked
+        asked.began_s = self._at_us // 1_000_000
         asked.total_us = self._elapsed_us()
         asked.first_us = self._first_us or asked.total_us
 

@@ -54,11 +54,14 @@ class Answer(Account):
 
     def _begin_stream(self) -> None:
         asked, route = self.asked, self.route
-        if route.translator is None:
+        translator = route.translator or (route.mender if self.place.mends else None)
+        if translator is None:
             self._events = Events(route.flow, hold=not asked.wants_usage)
+            self._stream = None
         else:
             self._events = Events(route.flow, hold=False)
-            self._stream = route.translator.stream(asked, self.rid.decode())
+            self._clock()
+            self._stream = translator.stream(asked, self.rid.decode())
 
     def _relay(self, out: bytes) -> None:
         """Send one piece; the head goes with the first that is more than a comment."""

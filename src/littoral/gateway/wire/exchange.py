@@ -81,8 +81,6 @@ class Exchange(Waiting):
         self.asked, self.model, self.route = asked, model, route
         self.deadline = now + total_s
         self._size = size
-        if route.translator is not None:
-            asked.began_s = worker.wall_us // 1_000_000
         self._tokens_in = asked.weight or size // 4 or 1
         refusal = self.queue_up(now)
         if refusal is None:
@@ -118,7 +116,7 @@ class Exchange(Waiting):
 
     def _fault(self, error: Exception) -> None:
         """End it: the engine's fault where it made no sense, else ours."""
-        if isinstance(error, ValueError) and self.route.translator is not None:
+        if isinstance(error, ValueError) and (self.route.translator or self.place.mends):
             self._drop_engine()
             self._failed(f"its answer makes no sense: {error}")
             return
@@ -221,9 +219,10 @@ class Exchange(Waiting):
             self._failed("its reply is no JSON object")
             return
         counted = len(data) // 4 if route.writes else 0
-        if route.translator is not None:
+        translator = route.translator or (route.mender if self.place.mends else None)
+        if translator is not None:
             self._clock()
-            data = route.translator.whole(self.asked, data, self.rid.decode())
+            data = translator.whole(self.asked, data, self.rid.decode())
         self._deliver(data, self.settle(OK, found.usage, counted))
 
     # other ends
