@@ -6,8 +6,8 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from littoral.gateway.asked import Asked
+from littoral.gateway.dialect.mended.answer import Answer, Heard, whole
 from littoral.gateway.dialect.mended.stream import Event, MendedStream, Piece
-from littoral.gateway.dialect.mended.usage import Counts, whole
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _NULL: Final = Raw(b"null")
@@ -41,12 +41,6 @@ class _Piece(Struct):
     finish_reason: str | None = None
 
 
-class _Event(Struct):
-    choices: list[_Piece] = []
-    usage: Counts | None = None
-    error: Raw = Raw()
-
-
 class _Message(Struct):
     role: str = "assistant"
     content: str | None = None
@@ -64,22 +58,8 @@ class _Choice(Struct):
     finish_reason: str | None = None
 
 
-class _Reply(Struct):
-    choices: list[_Choice]
-    usage: Counts | None = None
-
-
-class _Answer(Struct, kw_only=True):
-    id: str
-    object: str = "chat.completion"
-    created: int
-    model: str
-    choices: list[_Choice]
-    usage: Counts | UnsetType = UNSET
-
-
-_READ_EVENT: Final = msgspec.json.Decoder(_Event).decode
-_READ: Final = msgspec.json.Decoder(_Reply).decode
+_READ_EVENT: Final = msgspec.json.Decoder(Heard[_Piece]).decode
+_READ: Final = msgspec.json.Decoder(Heard[_Choice]).decode
 
 
 @final
@@ -93,13 +73,16 @@ class MendedChat:
             ValueError: It is no answer to a chat.
         """
         reply = _READ(data)
+        if not reply.choices:
+            raise ValueError("it has no choice")
         for choice in reply.choices:
             if choice.message is None:
                 raise ValueError("a choice has no message")
             _mend(choice, choice.message, request)
         return _ENCODE(
-            _Answer(
+            Answer(
                 id=_id(request),
+                object="chat.completion",
                 created=asked.began_s,
                 model=asked.model,
                 choices=reply.choices,

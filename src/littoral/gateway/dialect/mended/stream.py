@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from littoral.gateway.asked import Asked
-from littoral.gateway.dialect.mended.usage import Counts, whole
+from littoral.gateway.dialect.mended.answer import Counts, whole
 from littoral.gateway.tally import Usage
 
 _ENCODE: Final = msgspec.json.Encoder().encode

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast, final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from littoral.gateway.asked import Asked
+from littoral.gateway.dialect.mended.answer import Answer, Heard, whole
 from littoral.gateway.dialect.mended.stream import Event, MendedStream, Piece
-from littoral.gateway.dialect.mended.usage import Counts, whole
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _KIND: Final = "text_completion"
@@ -40,22 +40,7 @@ class _Choice(Struct):
     finish_reason: str | None = None
 
 
-class _Reply(Struct):
-    choices: list[_Choice]
-    usage: Counts | None = None
-    error: Raw = Raw()
-
-
-class _Answer(Struct, kw_only=True):
-    id: str
-    object: str = _KIND
-    created: int
-    model: str
-    choices: list[_Choice]
-    usage: Counts | UnsetType = UNSET
-
-
-_READ: Final = msgspec.json.Decoder(_Reply).decode
+_READ: Final = msgspec.json.Decoder(Heard[_Choice]).decode
 
 
 @final
@@ -69,12 +54,15 @@ class MendedText:
             ValueError: It is no completion.
         """
         reply = _READ(data)
+        if not reply.choices:
+            raise ValueError("it has no choice")
         for choice in reply.choices:
             choice.finish_reason = choice.finish_reason or "stop"
             choice.logprobs = _certain(choice.logprobs, 0)
         return _ENCODE(
-            _Answer(
+            Answer(
                 id=_id(request),
+                object=_KIND,
                 created=asked.began_s,
                 model=asked.model,
                 choices=reply.choices,

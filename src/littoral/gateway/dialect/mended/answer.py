@@ -1,6 +1,11 @@
-"""Usage in OpenAI's complete shape."""
+"""What chats and completions have in common: how engines answer them, and how clients are."""
 
-from msgspec import Struct
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+C = TypeVar("C")
 
 
 class _Cached(Struct):
@@ -31,3 +36,22 @@ def whole(counts: Counts) -> Counts:
         _Cached((cached.cached_tokens or 0) if cached is not None else 0),
         _Reasoned((reasoned.reasoning_tokens or 0) if reasoned is not None else 0),
     )
+
+
+class Heard(Struct, Generic[C]):
+    """A whole reply or an event of an engine, as far as we read it."""
+
+    choices: list[C] = []
+    usage: Counts | None = None
+    error: Raw = Raw()
+
+
+class Answer(Struct, kw_only=True):
+    """A whole reply as clients get it."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: Sequence[Struct]
+    usage: Counts | UnsetType = UNSET
