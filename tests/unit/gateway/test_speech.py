@@ -109,7 +109,7 @@ def test_a_file_with_our_separator_is_refused():
     assert speech.read_transcription(whole).param == "file"
 
 
-@given(st.binary(max_size=300))
+@given(st.binary(max_size=300).filter(lambda data: SEPARATOR not in data))
 def test_no_bytes_make_a_reader_fail(data):
     for body in (data, form(file=data or b"x"), form()[: len(data)] + data):
         for reader in (speech.read_transcription, speech.read_translation, speech.read_speech):

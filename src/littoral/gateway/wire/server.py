@@ -43,7 +43,52 @@ class Ask(Struct, gc=False):
     number: int
 
 
-class Client(asyncio.Protocol):
+class Paced(asyncio.Protocol):
+    """A connection's two directions: what is written, and how fast either may go.
+
+    Args:
+        worker: What all connections share.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._transport = cast("asyncio.Transport", None)
+        self.answering: Exchange | Passage | None = None
+        self.due = 0.0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether an answer is under way, or has not left in full."""
+        return self.answering is not None or self._transport.get_write_buffer_size() > 0
+
+    def write(self, data: bytes) -> None:
+        """Send, with what else this turn of the loop sends."""
+        self._worker.batch.write(self._transport, data)
+
+    def _close(self) -> None:
+        self._worker.batch.flush()
+        self._transport.close()
+
+    def pause_writing(self) -> None:
+        """The client reads slowly."""
+        self.due = self._worker.now + SLOW_READER_S
+        if self.answering is not None:
+            self.answering.throttle(stop=True)
+
+    def resume_writing(self) -> None:
+        """It caught up."""
+        self.due = self._worker.now + IDLE_S
+        if self.answering is not None:
+            self.answering.throttle(stop=False)
+
+    def hold(self, *, stop: bool) -> None:
+        """Read the client no faster than its body can go on."""
+        transport = self._transport
+        if not transport.is_closing():
+            (transport.pause_reading if stop else transport.resume_reading)()
+
+
+class Client(Paced):
     """One connection.
 
     While a message is answered, further bytes wait unparsed; of messages that came in one read,
@@ -54,29 +99,21 @@ class Client(asyncio.Protocol):
     """
 
     def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._transport = cast("asyncio.Transport", None)
+        super().__init__(worker)
         self._intake = Intake(self._open_passage, self._proceed, self._make_room)
         self._pending = b""
         self._keep = True
         self._busy = False
         self._voice: Voice = OPENAI
-        self.answering: Exchange | Passage | None = None
         self._memo = KeyMemo()
         self._ask: Ask | None = None
         self._spoke = -1
         self._share = Share(worker)
-        self.due = 0.0
 
     @property
     def closing(self) -> bool:
         """Whether the connection ends after the present answer."""
         return not self._keep or self._worker.draining
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether an answer is under way, or has not left in full."""
-        return self.answering is not None or self._transport.get_write_buffer_size() > 0
 
     # asyncio's side
 
@@ -130,18 +167,6 @@ class Client(asyncio.Protocol):
         if answering is not None:
             worker.counters["cancelled"] += 1
             answering.client_gone()
-
-    def pause_writing(self) -> None:
-        """The client reads slowly."""
-        self.due = self._worker.now + SLOW_READER_S
-        if self.answering is not None:
-            self.answering.throttle(stop=True)
-
-    def resume_writing(self) -> None:
-        """It caught up."""
-        self.due = self._worker.now + IDLE_S
-        if self.answering is not None:
-            self.answering.throttle(stop=False)
 
     def expire(self, now: float) -> None:
         """The time for what was awaited is over."""
@@ -252,14 +277,6 @@ class Client(asyncio.Protocol):
 
     # answers
 
-    def write(self, data: bytes) -> None:
-        """Send, with what else this turn of the loop sends."""
-        self._worker.batch.write(self._transport, data)
-
-    def _close(self) -> None:
-        self._worker.batch.flush()
-        self._transport.close()
-
     def refuse(self, refusal: Refusal, rid: bytes) -> None:
         """Answer with an error, as the route's dialect says it."""
         if refusal.close:
@@ -314,9 +331,3 @@ class Client(asyncio.Protocol):
     def _make_room(self, known: Known, size: int) -> Refusal | None:
         key = self._key_of(known)
         return key._replace(close=True) if isinstance(key, Refusal) else self._share.take(size)
-
-    def hold(self, *, stop: bool) -> None:
-        """Read the client no faster than its body can go on."""
-        transport = self._transport
-        if not transport.is_closing():
-            (transport.pause_reading if stop else transport.resume_reading)()
