@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 C = TypeVar("C")
 
@@ -43,7 +43,7 @@ class Heard(Struct, Generic[C]):
 
     choices: list[C] = []
     usage: Counts | None = None
-    error: Raw = Raw()
+    fault: Raw = field(default_factory=Raw, name="error")
 
 
 class Answer(Struct, kw_only=True):

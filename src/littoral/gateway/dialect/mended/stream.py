@@ -38,7 +38,7 @@ class Event(Protocol):
         ...
 
     @property
-    def error(self) -> Raw:
+    def fault(self) -> Raw:
         """Why the engine failed; empty where it did not."""
         ...
 
@@ -98,8 +98,8 @@ class MendedStream(ABC):
 
     def _event(self, payload: bytes) -> bytes:
         event = self._read(payload)
-        if event.error:
-            raise ValueError(f"it says {bytes(event.error)[:200]!r}")
+        if event.fault:
+            raise ValueError(f"it says {bytes(event.fault)[:200]!r}")
         if event.usage is not None:
             self._used = event.usage
         choices = event.choices
