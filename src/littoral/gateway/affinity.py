@@ -16,10 +16,8 @@ MOST: Final = 100_000
 _BEGINNINGS: Final = (b'"messages"', b'"prompt"', b'"input"')
 
 
-def prefix_of(body: bytes) -> bytes | None:
-    """The beginning of a request's messages, or None where it is too short to be worth keeping."""
-    if len(body) < LEAST:
-        return None
+def prefix_of(body: bytes) -> bytes:
+    """The beginning of a request's messages."""
     for name in _BEGINNINGS:
         at = body.find(name, 0, PREFIX)
         if at >= 0:
@@ -44,9 +42,9 @@ class Affinity:
         return len(self._last)
 
     @staticmethod
-    def key(project: str, model: str, prefix: bytes) -> int:
-        """What is remembered of a beginning: a hash, different in each project and model."""
-        return hash((project, model, prefix))
+    def key(project: str, model: str, body: bytes) -> int:
+        """What is remembered of a body's beginning: a hash, different in each project and model."""
+        return hash((project, model, prefix_of(body)))
 
     def where(self, key: int) -> str | None:
         """The endpoint that served it last."""

@@ -8,6 +8,7 @@ from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.table import ModelRow
 from littoral.placement.decide import Row, Verdict, rank
 from littoral.placement.filters import CAPABILITIES
+from littoral.placement.warmth import restored, warmed
 
 AHEAD: Final = 1
 """Requests beyond its slots that an endpoint holds, so that it never waits for the next."""
@@ -17,8 +18,15 @@ FULL: Final = refuse(Overloaded, "every slot is taken")
 """The refusal of a request that may wait: compare with ``is``."""
 
 
-def choose(
-    model: ModelRow, *, needs: int, tokens_in: int, tokens_out: int, total_s: float, skip: int
+def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot path
+    model: ModelRow,
+    *,
+    needs: int,
+    tokens_in: int,
+    tokens_out: int,
+    total_s: float,
+    skip: int,
+    warm: int = -1,
 ) -> Verdict | Refusal:
     """Rank the model's places with their present loads.
 
@@ -29,8 +37,11 @@ def choose(
         tokens_out: Output to expect, tokens.
         total_s: Deadline, seconds from now; ``inf`` for none.
         skip: Positions already tried, as bits.
+        warm: The position that served the same beginning before; -1 for none.
     """
     rows, loads = model.rows, [place.in_flight for place in model.places]
+    if warm >= 0:
+        rows = warmed(rows, warm)
     room, full = SPARE if skip else AHEAD, 0
     while True:
         verdict = rank(
@@ -46,6 +57,8 @@ def choose(
         if at < 0:
             return FULL if full else _refusal(model, verdict, skip=skip, needs=needs)
         if loads[at] < rows[at][4] + room:
+            if warm >= 0:
+                verdict = restored(verdict, warm)
             return verdict._replace(why="fastest") if full and not skip else verdict
         full |= 1 << at
 

@@ -12,6 +12,7 @@ from littoral.domain.placement import Candidate
 from littoral.domain.project import KeyGrant
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.traffic import PRIORITIES, TrafficGrant
+from littoral.gateway.breaker import Breaker, Throttle
 from littoral.gateway.operation import heads_of
 from littoral.gateway.traffic import Traffic
 from littoral.placement.decide import Row, row_of
@@ -66,8 +67,10 @@ class Place:
     """One endpoint: where requests go, and how many are there now."""
 
     __slots__ = (
+        "breaker",
         "cap",
         "context",
+        "ejected",
         "endpoint",
         "heads",
         "in_flight",
@@ -77,14 +80,21 @@ class Place:
         "price_in",
         "price_out",
         "priced",
-        "requests",
         "route",
         "row",
+        "throttle",
+        "trial",
+        "watched",
     )
 
     def __init__(self, endpoint: Endpoint, folded: Folded, node: str) -> None:
         self.in_flight = 0
-        self.requests = 0
+        self.breaker = Breaker()
+        self.throttle = Throttle() if endpoint.remote else None
+        self.watched = self.throttle is not None
+        """Whether a success must be told to ``health``."""
+        self.ejected = self.trial = False
+        """Left alone because it failed; but the next request may try it."""
         self.route = f"{node}/{endpoint.id}; ".encode()
         self.heads = heads_of(endpoint)
         self.names = f"\n{endpoint.serves}\n{endpoint.deployment}\n{endpoint.id}".encode()
@@ -101,6 +111,10 @@ class Place:
         self.priced = bool(endpoint.price_in or endpoint.price_out)
         self.row = _row(endpoint, folded)
 
+    def seen(self) -> Row:
+        """The row as it counts now: a place that is left alone is not ready."""
+        return self.row._replace(ready=False) if self.ejected and not self.trial else self.row
+
 
 class ModelRow:
     """A name that clients ask for, and the places that serve it."""
@@ -110,7 +124,7 @@ class ModelRow:
     def __init__(self, name: str, places: Sequence[Place], traffic: Traffic) -> None:
         self.name = name
         self.places = tuple(places)
-        self.rows = [place.row for place in places]
+        self.rows = [place.seen() for place in places]
         self.traffic = traffic
         self.queue = traffic.queue
         self.retries = traffic.retries

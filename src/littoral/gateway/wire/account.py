@@ -4,7 +4,7 @@ from typing import Final, cast
 
 from littoral.domain.errors import NoCandidate
 from littoral.domain.flight import ESTIMATED, STREAMED, cost_of
-from littoral.gateway import reply
+from littoral.gateway import health, reply
 from littoral.gateway.admission import usable
 from littoral.gateway.asked import Asked
 from littoral.gateway.choice import able, choose
@@ -47,6 +47,8 @@ class Account:
     _verdict: Verdict
     _started = 0.0
     _skip = 0
+    _beginning = 0
+    """What affinity remembers of the request's beginning; 0 where that is too short."""
     _at_us = 0
     _first_us = 0
     _predicted_us = 0
@@ -68,6 +70,7 @@ class Account:
             tokens_out=self.tokens_out(),
             total_s=self.deadline - now,
             skip=skip,
+            warm=self._warm() if self._beginning and not skip else -1,
         )
         if isinstance(verdict, Refusal):
             return self._advised(verdict)
@@ -75,6 +78,12 @@ class Account:
         self._verdict = verdict
         self.place = model.places[verdict[0]]
         return None
+
+    def _warm(self) -> int:
+        """The position of the place that served this beginning last; -1 where it is not there."""
+        last = self._worker.affinity.where(self._beginning)
+        found = (at for at, place in enumerate(self.model.places) if place.endpoint.id == last)
+        return next(found, -1)
 
     def _advised(self, refusal: Refusal) -> Refusal:
         """Where waiting cannot help, say which models of this key could serve the request."""
@@ -117,6 +126,10 @@ class Account:
     def _enter(self) -> None:
         place = self.place
         place.in_flight += 1
+        if place.trial:
+            health.tried(self.model, place)
+        if self._beginning:
+            self._worker.affinity.served(self._beginning, place.endpoint.id)
         _, _, _, p50, p90, _, _ = self._verdict
         self._predicted_us = predicted_us = int(p50 * 1e6) if p50 < MOST_S else _U32
         header = (
@@ -166,6 +179,9 @@ class Account:
         )
         place.in_flight -= 1
         worker.in_flight -= 1
+        place.breaker.calls += status == OK
+        if place.watched:
+            self._judge(status)
         if self.model.queue.count or self._ticket is not None:
             self._make_room(elapsed)
         if worker.hit is not None:
@@ -176,6 +192,17 @@ class Account:
             return 0.0
         price_in, price_out = place.price_in, place.price_out
         return cost_of(tokens_in, tokens_out, price_in=price_in, price_out=price_out)
+
+    def _judge(self, status: int) -> None:
+        """Say how it went, where somebody wants to know; failures were told before."""
+        if status == OK:
+            health.good(self._present(), self.place, self._worker.time())
+        elif self.place.breaker.probing:
+            self.place.breaker.let_go()
+
+    def _present(self) -> ModelRow:
+        """The model's row as it is now: places come and go while a request is under way."""
+        return self._worker.source.tables.models.get(self.model.name, self.model)
 
     def _make_room(self, elapsed_us: int) -> None:
         """Let the next one go; say what this one took, where it had waited."""

@@ -6,7 +6,8 @@ Every way out settles exactly once; the place's load and the flight's slot end t
 from typing import Final
 
 from littoral.domain.errors import DeadlinePassed, InvalidInput, NoCandidate, UpstreamFailed
-from littoral.gateway import admission
+from littoral.gateway import admission, health
+from littoral.gateway.affinity import LEAST, Affinity
 from littoral.gateway.asked import Asked, cap_of
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.route import Route
@@ -55,6 +56,8 @@ class Exchange(Waiting):
             asked = route.read(body)
             if isinstance(asked, Refusal):
                 return asked
+            if len(body) >= LEAST:
+                self._beginning = Affinity.key(self.key.grant.project, asked.model, body)
             refusal = self.enter(route, asked, size=len(body), total_s=total_s)
             if refusal is None or route.instead is None or refusal.code != NoCandidate.code:
                 return refusal
@@ -81,6 +84,8 @@ class Exchange(Waiting):
         self.asked, self.model, self.route = asked, model, route
         self.deadline = now + total_s
         self._size = size
+        if len(model.places) < 2:
+            self._beginning = 0
         self._tokens_in = asked.weight or size // 4 or 1
         refusal = self.queue_up(now)
         if refusal is None:
@@ -154,7 +159,7 @@ class Exchange(Waiting):
         elif events is not None and events.done:
             self._end_stream(events, b"")
         else:
-            self._failed(reason)
+            self._failed(reason, connect=engine.transport is None)
 
     def _flow(self, engine: Engine, events: Events) -> None:
         data = engine.take()
@@ -210,7 +215,7 @@ class Exchange(Waiting):
             message = (found.fault if found is not None else "") or "it gave no reason"
             self._refused(refuse(InvalidInput, f"the engine refused the request: {message}"))
         else:
-            self._failed(f"it answered with status {status}")
+            self._failed(f"it answered with status {status}", busy=status == 429)
 
     def _whole(self, data: bytes) -> None:
         route = self.route
@@ -235,7 +240,10 @@ class Exchange(Waiting):
         self.settle(CANCELLED, usage, events.tokens if events is not None else 0)
 
     def expire(self) -> None:
-        """No byte in time."""
+        """No byte in time: the engine's fault, unless the caller gave it too little."""
+        now = self._worker.time()
+        if self.slot >= 0 and now < self.deadline:
+            health.bad(self._present(), self.place, now, connect=False)
         self.cut(_SILENT if self._begun else _LATE)
 
     def cut(self, refusal: Refusal) -> None:
@@ -246,10 +254,14 @@ class Exchange(Waiting):
         else:
             self._refused(refusal)
 
-    def _failed(self, reason: str) -> None:
-        """The engine failed: try another place, else say so."""
+    def _failed(self, reason: str, *, connect: bool = False, busy: bool = False) -> None:
+        """The engine failed, or is too busy: try another place, else say so."""
         worker, failed = self._worker, self.place.endpoint.id
         worker.counters["engine_failures"] += 1
+        if busy:
+            health.busy(self.place, worker.time())
+        else:
+            health.bad(self._present(), self.place, worker.time(), connect=connect)
         if self._begun:
             self._break(_BROKE)
             return

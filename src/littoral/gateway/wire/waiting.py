@@ -41,6 +41,8 @@ class Waiting(Answer):
         """Take a place and a slot of the flight table, and start; ``FULL`` where none is free."""
         worker = self._worker
         refusal = self.choose(now, 0)
+        if refusal is None and self.place.throttle is not None:
+            refusal = self._spare(now)
         if refusal is not None:
             return refusal
         slot = worker.flights.take()
@@ -55,17 +57,29 @@ class Waiting(Answer):
             raise
         return None
 
+    def _spare(self, now: float) -> Refusal | None:
+        """Do not send an API what it would refuse: go elsewhere, or nowhere."""
+        throttle = self.place.throttle
+        if throttle is None or not throttle.refuses(now):
+            return None
+        self._worker.counters["throttled"] += 1
+        spared = self.place.endpoint.id
+        if self.choose(now, 1 << self._verdict.position) is None:
+            return None
+        message = f"endpoint {spared!r} refuses most of what it is sent, and there is no other"
+        return refuse(Overloaded, message, retry_after_s=10.0)
+
     def _wait(self, now: float) -> Refusal | None:
         model, key, worker = self.model, self.key, self._worker
         verdict = expect(
             model,
             needs=self.asked.needs,
-            tokens_in=self._tokens_in,
+            tokens_in=self.asked.longest or self._tokens_in,
             tokens_out=self.tokens_out(),
             total_s=self.deadline - now,
         )
         if isinstance(verdict, Refusal):
-            return verdict
+            return self._advised(verdict)
         due = min(self.deadline, now + FIRST_BYTE_S + verdict.total_p50)
         level = max(self.level, key.level)
         claim = Claim(key.grant.project, level, key.weight, verdict.total_p50, due, self._size)

@@ -9,6 +9,8 @@ from typing import Final, Protocol
 
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ports import Clock, Entropy, Failpoints
+from littoral.gateway import health
+from littoral.gateway.affinity import Affinity
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.settlement import Flights
 from littoral.gateway.shed import Strain
@@ -65,7 +67,7 @@ class Worker:
         self.time = clock.now
         self.flights = flights
         self.source = Source(node)
-        self.strain, self.pump = Strain(), Pump(loop, self.source)
+        self.strain, self.pump, self.affinity = Strain(), Pump(loop, self.source), Affinity()
         self.wheel = Wheel()
         self.control_socket = control_socket
         self.hit: Callable[[FailpointName], None] | None = failpoints.hit if failpoints else None
@@ -121,6 +123,7 @@ class Worker:
             self.date = f"date: {formatdate(second, usegmt=True)}\r\n".encode()
             self._sweep()
         self.wheel.turn(now)
+        health.look(self.source.tables.models.values(), now)
         self.pump.tick(now)
 
     def settled(self) -> None:
