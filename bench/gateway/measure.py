@@ -17,6 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE / "build"
 TASKSET = shutil.which("taskset") or "taskset"
 PATH = "/v1/chat/completions"
+START_S = 120.0
 QUESTION = (
     "Explain in one sentence where a request is served and what it writes to the ledger. " * 2
 )
@@ -99,16 +100,31 @@ def memory_mb(pids: Sequence[int]) -> float:
 
 
 class Peer:
-    """One thing to measure: where it answers, which processes it is, what else it costs."""
+    """One thing to measure: where it answers, which processes it is, what else it costs.
 
-    def __init__(self, name: str, port: int, *, key: str = "none") -> None:
-        self.name, self.port, self.key = name, port, key
+    Args:
+        name: Of it.
+        port: Where it listens.
+        key: What it takes as a key.
+        slowness: How many times longer it is measured than others.
+    """
+
+    def __init__(self, name: str, port: int, *, key: str = "none", slowness: int = 1) -> None:
+        self.name, self.port, self.key, self.slowness = name, port, key, slowness
         self.process: subprocess.Popen[bytes] | None = None
         self.pids: list[int] = []
         self.aside: list[int] = []
 
-    def start(self, command: Sequence[str], core: int, log: pathlib.Path) -> None:
-        """Start it on a core and wait until it listens."""
+    def start(
+        self,
+        command: Sequence[str],
+        core: int,
+        log: pathlib.Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        settle_s: float = 0.5,
+    ) -> None:
+        """Start it on a core and wait until it listens, and then a little."""
         with log.open("wb") as out:
             self.process = subprocess.Popen(
                 [TASKSET, "-c", str(core), *command],
@@ -116,20 +132,22 @@ class Peer:
                 stdout=subprocess.PIPE if self.name == "littoral" else out,
                 stderr=out,
                 start_new_session=True,
+                env={**os.environ, **(env or {})},
             )
         if self.process.stdout is not None:
             facts = json.loads(self.process.stdout.readline())
             self.key, self.pids, self.aside = facts["key"], [facts["gateway"]], [facts["node"]]
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + START_S
         while time.monotonic() < deadline and self.process.poll() is None:
             with (
                 contextlib.suppress(OSError),
                 socket.create_connection(("127.0.0.1", self.port), 1),
             ):
-                time.sleep(0.5)
+                time.sleep(settle_s)
                 self.pids = self.pids or tree([self.process.pid])
                 return
             time.sleep(0.1)
+        self.stop()
         sys.exit(f"{self.name} did not start; its log ends:\n{log.read_text()[-2000:]}")
 
     def signal(self, number: int) -> None:
@@ -157,6 +175,7 @@ def measure(peer: Peer, name: str, work: pathlib.Path, *, core: int) -> dict[str
         helpers used (the records' durable half) stands apart.
     """
     w = WORKLOADS[name]
+    w = w._replace(seconds=w.seconds * peer.slowness, warm=w.warm * peer.slowness)
     figures = (w.connections, w.seconds, w.rate, peer.key, w.warm, w.events)
     command = [TASKSET, "-c", str(core), str(BUILD / "loadgen"), str(peer.port), PATH]
     command += [str(work / f"{w.body}.json"), *map(str, figures)]
