@@ -36,6 +36,11 @@ def groups(result: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
     return found
 
 
+def number(value: float) -> str:
+    """Three figures, without powers of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def draw(title: str, bars: Bars) -> str:
     """Stems on one logarithmic axis of microseconds."""
     count = sum(len(each) for _, each in bars)
@@ -72,7 +77,7 @@ def draw(title: str, bars: Bars) -> str:
             stem = f'<path d="M{LEFT} {y + 7}H{end:.1f}" stroke="{colour}" stroke-width="2"/>'
             parts.append(
                 f'<text class="t" x="{LEFT - 6}" y="{y + 11}" text-anchor="end">{peer}</text>'
-                f'{stem}{dot}<text class="t" x="{end + 9:.1f}" y="{y + 11}">{value:,.3g}</text>'
+                f'{stem}{dot}<text class="t" x="{end + 9:.1f}" y="{y + 11}">{number(value)}</text>'
             )
             y += BAR + 3
         y += GAP

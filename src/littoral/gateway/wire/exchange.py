@@ -115,7 +115,13 @@ class Exchange(Waiting):
     def engine_read(self, engine: Engine) -> None:
         """Reply bytes came."""
         try:
-            self._read(engine)
+            if engine.status == 200 and self._events is not None:
+                self._flow(engine, self._events)
+            elif engine.complete:
+                self._answered(engine)
+            elif engine.size > self.route.longest_reply:
+                self._drop_engine()
+                self._failed("its reply is too long")
         except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
             self._fault(error)
 
@@ -131,15 +137,6 @@ class Exchange(Waiting):
             self._client.finished(close=True)
         else:
             self.cut(INTERNAL)
-
-    def _read(self, engine: Engine) -> None:
-        if engine.status == 200 and self._events is not None:
-            self._flow(engine, self._events)
-        elif engine.complete:
-            self._answered(engine)
-        elif engine.size > self.route.longest_reply:
-            self._drop_engine()
-            self._failed("its reply is too long")
 
     def engine_lost(self, engine: Engine, reason: str) -> None:
         """The connection ended before the reply did."""
