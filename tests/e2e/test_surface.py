@@ -118,3 +118,41 @@ def test_a_file_of_25_mebibytes_is_taken_and_one_over_is_not(client):
         client.audio.transcriptions.create(model="echo", file=("a.mp3", bytes(size + 70_000)))
     if isinstance(refused.value, openai.APIStatusError):
         assert refused.value.status_code == 413
+
+
+def test_texts_are_moderated_by_an_engine_made_for_it(client):
+    """Categories with slashes in their names."""
+    told = client.moderations.create(model="echo", input=["kind words", "graphic violence"])
+    assert [each.flagged for each in told.results] == [False, True]
+    assert told.results[1].categories.violence_graphic
+    assert not told.results[1].categories.hate_threatening
+    assert told.results[1].category_scores.violence > 0.5
+
+
+def test_questions_of_each_kind_are_decided(client):
+    """The sampler takes the first option each time, with a log probability of -0.1."""
+    told = client.decisions.create(
+        model="echo",
+        input="The sea is calm today.",
+        questions=[
+            {"type": "predicate", "instructions": "The sea is calm.", "name": "calm"},
+            {
+                "type": "choice",
+                "instructions": "Which colour?",
+                "choices": [{"value": True}, {"value": "grey", "description": "as lead"}],
+            },
+            {
+                "type": "score",
+                "instructions": "How wild?",
+                "levels": [{"label": "calm"}, {"label": "wild"}, {"label": "storm"}],
+            },
+        ],
+    )
+    predicate, choice, score = told.answers
+    assert (predicate.type, predicate.name) == ("predicate", "calm")
+    assert predicate.probability == pytest.approx(0.905, abs=1e-3)
+    assert choice.choice is True
+    assert sum(each.probability for each in choice.probabilities) == pytest.approx(1.0)
+    assert score.score == pytest.approx(0.143, abs=1e-3)
+    assert [each.value for each in score.probabilities] == [0, 1, 2]
+    assert told.usage.total_tokens == told.usage.input_tokens + told.usage.output_tokens

@@ -6,8 +6,18 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from littoral.gateway import embedding, named, ranking, request, speech, tokenization
+from littoral.gateway import (
+    decision,
+    embedding,
+    moderation,
+    named,
+    ranking,
+    request,
+    speech,
+    tokenization,
+)
 from littoral.gateway.asked import Asked
+from littoral.gateway.ballot import Matter
 from littoral.gateway.dialect.anthropic import ask as messages
 from littoral.gateway.dialect.anthropic import count
 from littoral.gateway.dialect.anthropic.say import TRANSLATION as MESSAGES
@@ -57,6 +67,7 @@ class Route(Struct, frozen=True, gc=False):
         mender: The translator for engines whose answers have the right shape in part.
         instead: The route to go where no place has what this one needs.
         guess: The answer, without any engine, where there is no such route either.
+        panel: What several chats answer, where no engine can by itself; None for most.
     """
 
     operation: int
@@ -72,6 +83,7 @@ class Route(Struct, frozen=True, gc=False):
     mender: Translator | None = None
     instead: "Route | None" = None
     guess: Callable[[Asked], bytes] | None = None
+    panel: Callable[[Asked], Matter] | None = None
 
 
 CHAT_FLOW: Final = Flow(b'"content":"')
@@ -187,6 +199,18 @@ COUNT: Final = Route(
     weigh=tokenization.unbilled,
     instead=COUNT_BY_TOKENS,
 )
+MODERATION: Final = Route(
+    OPERATIONS.index("moderations"),
+    moderation.read,
+    named.encode,
+    OPENAI,
+    NO_FLOW,
+    writes=False,
+    panel=moderation.Judging,
+)
+DECISION: Final = Route(
+    CHAT.operation, decision.read, request.encode, OPENAI, NO_FLOW, panel=decision.Deciding
+)
 ROUTES: Final = {
     b"/v1/chat/completions": CHAT,
     b"/v1/completions": COMPLETION,
@@ -195,6 +219,8 @@ ROUTES: Final = {
     b"/v1/rerank": RERANK,
     b"/v2/rerank": replace(RERANK, translator=COHERE),
     b"/v1/score": SCORE,
+    b"/v1/moderations": MODERATION,
+    b"/v1/decisions": DECISION,
     b"/v1/audio/transcriptions": TRANSCRIPTION,
     b"/v1/audio/translations": TRANSLATION,
     b"/v1/audio/speech": SPEECH,

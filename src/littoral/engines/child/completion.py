@@ -134,10 +134,10 @@ class Work(msgspec.Struct, kw_only=True):
                 "top_logprobs": None,
                 "text_offset": [len("".join(pieces[:count])) for count in range(len(pieces))],
             }
-        content: list[object] = [
-            {"token": piece, "logprob": -0.1, "bytes": [*piece.encode()], "top_logprobs": []}
-            for piece in pieces
-        ]
+        content: list[object] = []
+        for piece in pieces:
+            told: dict[str, object] = {"token": piece, "logprob": -0.1, "bytes": [*piece.encode()]}
+            content.append(told | {"top_logprobs": [told] if self.ask.top_logprobs else []})
         return {"content": content, "refusal": None}
 
     def _usage(self) -> object:

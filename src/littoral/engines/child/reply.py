@@ -87,6 +87,7 @@ class Ask(msgspec.Struct):
     stop: str | list[str] | None = None
     n: int | None = None
     logprobs: bool | int | None = None
+    top_logprobs: int | None = None
     tools: list[Tool] | None = None
     tool_choice: str | Choice | None = None
     response_format: Format | None = None

@@ -81,7 +81,9 @@ class Inner:
         self.key = key
         self.due = math.inf
 
-    def ask(self, route: Route, asked: Asked, *, size: int, total_s: float) -> None:
+    def ask(
+        self, route: Route, asked: Asked, *, size: int, total_s: float, level: int | None = None
+    ) -> None:
         """Begin.
 
         Args:
@@ -89,8 +91,11 @@ class Inner:
             asked: The request, read.
             size: Its bytes, from which its tokens are estimated.
             total_s: Deadline, seconds from now; ``inf`` for none.
+            level: Its priority, 0 the highest; None for the usual one.
         """
         worker = self._worker
+        if level is not None:
+            self._exchange.level = level
         self._spoke = worker.wheel.add(self)
         worker.inners.add(self)
         try:

@@ -16,6 +16,7 @@ from littoral.gateway.table import KeyRow
 from littoral.gateway.voice import Voice
 from littoral.gateway.wire.exchange import Exchange
 from littoral.gateway.wire.intake import Intake, Message, Sink
+from littoral.gateway.wire.panel import Panel
 from littoral.gateway.wire.proxy import Passage
 from littoral.gateway.wire.share import Share
 from littoral.gateway.wire.worker import Worker
@@ -53,7 +54,7 @@ class Paced(asyncio.Protocol):
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._transport = cast("asyncio.Transport", None)
-        self.answering: Exchange | Passage | None = None
+        self.answering: Exchange | Panel | Passage | None = None
         self.due = 0.0
 
     @property
@@ -236,7 +237,8 @@ class Client(Paced):
         worker, key, route = self._worker, ask.key, ask.route
         self._busy = True
         self._voice = route.voice
-        exchange = Exchange(worker, self, worker.request_id(), key=key)
+        kind = Exchange if route.panel is None else Panel
+        exchange = kind(worker, self, worker.request_id(), key=key)
         total_s, exchange.level = ask.terms
         if worker.wall_us >= key.expires_us:
             self.refuse(EXPIRED, exchange.rid)
