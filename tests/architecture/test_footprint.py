@@ -20,6 +20,7 @@ REVIEWED = {
     "truststore",
     "typing-extensions",
     "uvloop",
+    "websockets",
 }
 SCRIPT = """
 import importlib, json, pkgutil, sys

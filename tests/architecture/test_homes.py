@@ -40,9 +40,13 @@ HOMES: dict[str, set[str]] = {
     "threading": {"app/command/waiting.py", "stores", "testing/origin.py"},
     "time": {"app/system.py"},
     "tokenizers": {"engines/child/encoder.py"},
-    "urllib": {"app/bench/run.py", "app/command", "client", "engines", "gateway/desk.py", "jobs"},
+    "urllib": {
+        *("app/bench/run.py", "app/command", "client", "engines", "gateway/desk.py"),
+        *("gateway/realtime.py", "jobs"),
+    },
     "uvicorn": {"control"},
     "uvloop": {"app/bench/wire/worker.py", "gateway/wire/loop.py"},
+    "websockets": {"gateway/wire/socket.py"},
     "xllamacpp": {"engines/child/llama_cpp.py"},
     "yaml": {"app/command/documents.py"},
 }

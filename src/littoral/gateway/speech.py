@@ -141,6 +141,15 @@ def read_translation(data: bytes) -> Asked | Refusal:
     return found[0]
 
 
+def transcription_of(sound: bytes, fields: Transcription) -> Asked:
+    """Ask for the transcript of a WAV file, as a stream."""
+    fields.stream = True
+    file = Part(name="file", data=sound, filename="audio.wav", media="audio/wav")
+    asked = _asked(Recording(fields, file), ())
+    asked.streamed, asked.needs = True, TRANSCRIPTIONS | _STREAM
+    return asked
+
+
 def encode_recording(asked: Asked, model: str, _cap: int) -> bytes:
     """Write the form for an engine: of text formats it is asked for what they are made from."""
     recording: Recording = asked.body  # pyright: ignore[reportAssignmentType]  these readers make no other
@@ -182,11 +191,16 @@ def _read_form(data: bytes, kind: type[Sound]) -> tuple[Asked, Recording] | Refu
         return refuse(type(error), error.message, param=error.param)
     except msgspec.ValidationError as error:
         return refusal_of(error)
+    return _asked(recording, ignored), recording
+
+
+def _asked(recording: Recording, ignored: Sequence[str]) -> Asked:
+    fields, file = recording.fields, recording.file
     media = _MEDIA.get(fields.response_format or "", b"")
     asked = Asked(fields.model, recording, ignored, 0, wants_usage=True, media=media)
     asked.longest = 1  # engines cut sound to what they can take
     asked.weight = len(file.data) // BYTES_A_TOKEN + 1
-    return asked, recording
+    return asked
 
 
 def _fields(parts: Sequence[Part]) -> tuple[dict[str, str | list[str]], Part]:

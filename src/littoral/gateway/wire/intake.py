@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import httptools
 from msgspec import Struct
@@ -14,13 +14,16 @@ from littoral.gateway.head import Headers, Known
 from littoral.gateway.refusal import Refusal, malformed
 from littoral.gateway.route import ROUTES
 
-_UPGRADE: Final = malformed("upgrades are not served", status=501, code="not_implemented")
+_UPGRADE: Final = malformed(
+    "upgrades are served at /v1/realtime only", status=501, code="not_implemented"
+)
 _LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,7})(?=\r\n)")
 MAX_MISSES: Final = 8
 BODY_S: Final = 30.0
 SLOWEST: Final = 128 * 1024
 """Bytes a second that a long body must come with, beyond the time that each body has."""
 _BAD: Final = malformed("these bytes are not a request in HTTP/1.1")
+REALTIME: Final = b"/v1/realtime"
 PASSAGE: Final = b"/api/"
 """Paths whose bodies stream through to control."""
 
@@ -38,7 +41,10 @@ class Sink(Protocol):
 
 
 class Message(Struct, gc=False):
-    """A message to answer, or the refusal of one that could not be read."""
+    """A message to answer, or the refusal of one that could not be read.
+
+    ``upgrade`` are all the headers of one that turns its connection into something else.
+    """
 
     method: bytes
     url: bytes
@@ -48,6 +54,7 @@ class Message(Struct, gc=False):
     refusal: Refusal | None = None
     sink: Sink | None = None
     held: int = 0
+    upgrade: Headers | None = None
 
 
 class _Memo(Struct, gc=False):
@@ -91,6 +98,7 @@ class Intake:
         "head_done",
         "patience_s",
         "ready",
+        "rest",
         "sink",
     )
 
@@ -112,6 +120,7 @@ class Intake:
         self.deaf = False
         self.fed = 0
         self.head_done = False
+        self.rest = b""
         self.sink: Sink | None = None
 
     def recall(self, data: bytes) -> bytes | None:
@@ -158,7 +167,11 @@ class Intake:
         self.fed += len(data)
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        except httptools.HttpParserUpgrade as upgrade:
+            self.rest = data[cast("int", upgrade.args[0]) :]
+            self.give_up(_UPGRADE)
+            return
+        except httptools.HttpParserError:
             self.give_up(_BAD)
             return
         if self.fed > head.MAX_HEAD and not self.head_done and not self.ready:
@@ -201,7 +214,7 @@ class Intake:
         if self.fed > head.MAX_HEAD and head.size(self._headers, self._url) > head.MAX_HEAD:
             self.give_up(head.head_too_long())
         elif self._parser.should_upgrade():
-            self.give_up(_UPGRADE)
+            self._upgrade()
         elif self._url.startswith(PASSAGE):
             self._pass(head.length_of(known))
         else:
@@ -213,6 +226,16 @@ class Intake:
                 self.give_up(refusal)
             elif b"expect" in known and length and not self.ready:
                 self._proceed()
+
+    def _upgrade(self) -> None:
+        """Hand over a connection that becomes something else, where its path does."""
+        if self._url.partition(b"?")[0] != REALTIME or self.ready:
+            self.give_up(_UPGRADE)
+            return
+        self.deaf = True
+        method, headers = self._parser.get_method(), self._headers
+        message = Message(method, self._url, self._known, b"", keep=False, upgrade=headers)
+        self.ready.append(message)
 
     def _expect_much(self, known: Known, length: int) -> Refusal | None:
         """Take a long body, or one of unknown length, where its path allows and there is room."""

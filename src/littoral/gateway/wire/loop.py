@@ -151,6 +151,8 @@ class Gateway:
         for client in self._clients():
             if client.answering is None:
                 client.cut(_STOPPING)
+        for lasting in list(self._worker.sockets):
+            lasting.leave(_STOPPING)
 
     def _clients(self) -> list[Client]:
         return [client for client in self._worker.clients if isinstance(client, Client)]
@@ -175,8 +177,8 @@ class Gateway:
             self._loop.call_later(TICK_S, self._tick)
 
     def _cut_all(self, refusal: Refusal) -> None:
-        for inner in list(self._worker.inners):
-            inner.cut(refusal)
+        for each in (*self._worker.inners, *self._worker.sockets):
+            each.cut(refusal)
         for client in self._clients():
             client.cut(refusal)
 
@@ -214,10 +216,10 @@ class Gateway:
                 grant = grants.get(exchange.key.grant.id)
                 if grant is None or grant.revoked:
                     client.cut(_REVOKED)
-        for inner in list(self._worker.inners):
-            grant = grants.get(inner.key.grant.id)
+        for each in (*self._worker.inners, *self._worker.sockets):
+            grant = grants.get(each.key.grant.id)
             if grant is None or grant.revoked:
-                inner.cut(_REVOKED)
+                each.cut(_REVOKED)
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 50)

@@ -15,6 +15,7 @@ from littoral.gateway.route import ROUTES, Route
 from littoral.gateway.table import KeyRow
 from littoral.gateway.voice import Voice
 from littoral.gateway.wire.exchange import Exchange
+from littoral.gateway.wire.handover import hand_over
 from littoral.gateway.wire.intake import Intake, Message, Sink
 from littoral.gateway.wire.panel import Panel
 from littoral.gateway.wire.proxy import Passage
@@ -42,6 +43,18 @@ class Ask(Struct, gc=False):
     terms: Terms
     keep: bool
     number: int
+
+
+def ask_of(route: Route, message: Message, key: KeyRow | Refusal, *, number: int) -> Ask | Refusal:
+    """What a message asks for, or the first reason to refuse it."""
+    if isinstance(key, Refusal):
+        return key
+    terms = head.terms_of(message.known)
+    if message.method != b"POST":
+        return desk.wrong_method(message.method)
+    if isinstance(terms, Refusal):
+        return terms
+    return Ask(route, key, terms, message.keep, number)
 
 
 class Paced(asyncio.Protocol):
@@ -160,10 +173,7 @@ class Client(Paced):
         """The client is gone: so is what it asked for."""
         del exc
         worker = self._worker
-        self._intake.deaf = True
-        self._share.leave()
-        worker.clients.discard(self)
-        worker.wheel.discard(self, self._spoke)
+        self.hand_over()
         answering, self.answering = self.answering, None
         if answering is not None:
             worker.counters["cancelled"] += 1
@@ -209,29 +219,25 @@ class Client(Paced):
         elif isinstance(message.sink, Passage):
             self.answering = message.sink
             message.sink.start()
+        elif message.upgrade is not None:
+            key = self._key_of(message.known)
+            if isinstance(key, Refusal):
+                self.refuse(key, self._worker.request_id())
+            else:
+                hand_over(self._worker, self, message, key=key)
         else:
             route = ROUTES.get(message.url) or ROUTES.get(message.url.partition(b"?")[0])
             if route is None:
                 self._inform(message)
             else:
                 self._voice = route.voice
-                ask = self._ask_of(route, message)
+                key, number = self._key_of(message.known), self._worker.source.tables.number
+                ask = ask_of(route, message, key, number=number)
                 if isinstance(ask, Refusal):
                     self.refuse(ask, self._worker.request_id())
                 else:
                     self._ask = ask
                     self._infer(ask, message.body)
-
-    def _ask_of(self, route: Route, message: Message) -> Ask | Refusal:
-        key = self._key_of(message.known)
-        if isinstance(key, Refusal):
-            return key
-        terms = head.terms_of(message.known)
-        if message.method != b"POST":
-            return desk.wrong_method(message.method)
-        if isinstance(terms, Refusal):
-            return terms
-        return Ask(route, key, terms, message.keep, self._worker.source.tables.number)
 
     def _infer(self, ask: Ask, body: bytes) -> None:
         worker, key, route = self._worker, ask.key, ask.route
@@ -256,6 +262,15 @@ class Client(Paced):
             self.refuse(refusal, exchange.rid)
         else:
             self._answer(200, reply.named(exchange.rid) + reply.ESTIMATED, guess)
+
+    def hand_over(self) -> tuple[asyncio.Transport, bytes]:
+        """Let go of the connection; returns it, and what was read of it and not used."""
+        worker = self._worker
+        self._intake.deaf = True
+        self._share.leave()
+        worker.clients.discard(self)
+        worker.wheel.discard(self, self._spoke)
+        return self._transport, self._intake.rest
 
     def _key_of(self, known: Known) -> KeyRow | Refusal:
         worker = self._worker

@@ -37,6 +37,14 @@ class Cuttable(Protocol):
         ...
 
 
+class Lasting(Cuttable, Protocol):
+    """A connection that outlives single requests."""
+
+    def leave(self, refusal: Refusal) -> None:
+        """End it once nothing is under way."""
+        ...
+
+
 class Worker:
     """Tables, flight slots, pools, time, and counters.
 
@@ -72,7 +80,7 @@ class Worker:
         self.control_socket = control_socket
         self.hit: Callable[[FailpointName], None] | None = failpoints.hit if failpoints else None
         self.clients: set[Timed] = set()
-        self.inners: set[Cuttable] = set()
+        self.inners, self.sockets = set[Cuttable](), set[Lasting]()
         self.counters: Counter[str] = Counter()
         self.in_flight, self.lag_s = 0, 0.0
         self.room = ROOM
