@@ -16,7 +16,7 @@ from littoral.domain.units import Bytes
 
 SIZE_MAX: Final = (1 << 31) - 1
 """A protobuf message cannot be longer."""
-FIELDS_MAX: Final = 1 << 22
+FIELDS_MAX: Final = 1 << 18
 DEPTH_MAX: Final = 8
 DIMENSIONS_MAX: Final = 16
 ELEMENTS_MAX: Final = 1 << 50

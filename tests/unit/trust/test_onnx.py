@@ -1,6 +1,7 @@
 """ONNX files are walked before anything loads them, and foreign code in them is refused."""
 
 import hashlib
+import mmap
 
 import pytest
 from hypothesis import example, given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from littoral.domain.errors import Damaged, InvalidInput, LittoralError, TooLarge
 from littoral.testing import onnx
 from littoral.testing.onnx import field, varint, varint_field
-from littoral.trust.onnx import DEPTH_MAX, DIMENSIONS_MAX, FIELDS_MAX, NAME_MAX, read_onnx
+from littoral.trust.onnx import DEPTH_MAX, DIMENSIONS_MAX, FIELDS_MAX, NAME_MAX, SIZE_MAX, read_onnx
 
 MODEL = onnx.model()
 VERSION = varint_field(1, 8)
@@ -146,3 +147,22 @@ def test_no_change_of_bytes_makes_it_fail_otherwise(place, put, cut):
         read(data)
     except LittoralError:
         return
+
+
+def test_what_does_not_matter_is_stepped_over():
+    values = varint_field(1, 2) + varint_field(2, 1) + field(9, bytes(8))
+    constant = field(1, field(4, b"Constant") + field(5, varint_field(3, 1) + field(5, values)))
+    sparse = field(15, field(1, values) + varint_field(3, 4))
+    sets = field(8, field(1, b"ai.onnx") + varint_field(2, 17))
+    data = graph(constant, sparse, varint_field(2, 1), field(13, b"")) + sets + field(14, b"")
+    fixed = varint(9 << 3 | 1) + bytes(8)
+    assert read(data + fixed).parameters == 2
+
+
+def test_no_file_longer_than_a_protobuf_message_can_be_is_walked():
+    with (
+        mmap.mmap(-1, SIZE_MAX + 1) as mapped,
+        memoryview(mapped) as view,
+        pytest.raises(TooLarge, match=f"at most {SIZE_MAX}"),
+    ):
+        read_onnx(view)
