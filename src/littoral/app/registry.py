@@ -16,16 +16,20 @@ ENGINES: Mapping[str, str] = {
     "fake": "littoral.engines.fake:Fake",
     "llama_cpp": "littoral.engines.llama_cpp:LlamaCpp",
     "openai": "littoral.engines.openai:OpenAICompatible",
+    "whisper": "littoral.engines.whisper:Whisper",
 }
 CHILDREN: Mapping[str, str] = {
     "embed": "littoral.engines.child.embed:main",
     "fake": "littoral.engines.child.fake:main",
     "llama_cpp": "littoral.engines.child.llama_cpp:main",
+    "whisper": "littoral.engines.child.whisper:main",
 }
 """What ``littoral engine KIND`` runs, for the kinds that have a process."""
 SOURCES: Mapping[str, str] = {"sources": "littoral.app.sources:sources"}
 """What makes the table of model sources, with its HTTP client: only who obtains models loads it."""
 EXTRAS: Mapping[str, str] = {
+    "av": "speech",
+    "faster_whisper": "speech",
     "numpy": "embed",
     "onnxruntime": "embed",
     "tokenizers": "embed",

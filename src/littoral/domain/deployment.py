@@ -8,11 +8,12 @@ from littoral.domain.ids import DeploymentName, UpstreamName
 from littoral.domain.model import Artefact, Format
 from littoral.domain.units import Tokens
 
-EngineKind: TypeAlias = Literal["llama_cpp", "embed", "openai", "fake"]
+EngineKind: TypeAlias = Literal["llama_cpp", "embed", "whisper", "openai", "fake"]
 Option: TypeAlias = str | int | float | bool
 FORMATS: Final[Mapping[EngineKind, Format]] = {
     "llama_cpp": "gguf",
     "embed": "onnx",
+    "whisper": "ctranslate2",
 }
 """The engines that load weights, and which; of two for one format, the first is the default."""
 

@@ -225,7 +225,9 @@ def here(form):
     )
 
 
-@pytest.mark.parametrize(("form", "engine"), [("gguf", "llama_cpp"), ("onnx", "embed")])
+@pytest.mark.parametrize(
+    ("form", "engine"), [("gguf", "llama_cpp"), ("onnx", "embed"), ("ctranslate2", "whisper")]
+)
 def test_weights_choose_their_engine(call, stand_in, form, engine):
     stand_in.on("GET /api/v1/models", listed(here(form)))
     stand_in.on("POST /api/v1/apply", CREATED)
