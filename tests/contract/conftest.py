@@ -4,10 +4,23 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from contract.driven import CHATTING, DRIVERS, EMBEDDING, RANKING, TOKENIZING, Driven
+from contract.driven import (
+    CHATTING,
+    DRIVERS,
+    EMBEDDING,
+    HEARING,
+    RANKING,
+    REAL,
+    TOKENIZING,
+    Driven,
+)
+
+EVERY = [
+    pytest.param(name, marks=pytest.mark.slow) if name in REAL else name for name in sorted(DRIVERS)
+]
 
 
-@pytest.fixture(params=sorted(DRIVERS))
+@pytest.fixture(params=EVERY)
 async def driven(request: pytest.FixtureRequest, tmp_path) -> AsyncGenerator[Driven]:
     async with DRIVERS[request.param](tmp_path) as driven:
         yield driven
@@ -33,5 +46,11 @@ async def ranking(request: pytest.FixtureRequest, tmp_path) -> AsyncGenerator[Dr
 
 @pytest.fixture(params=TOKENIZING)
 async def tokenizing(request: pytest.FixtureRequest, tmp_path) -> AsyncGenerator[Driven]:
+    async with DRIVERS[request.param](tmp_path) as driven:
+        yield driven
+
+
+@pytest.fixture(params=HEARING)
+async def hearing(request: pytest.FixtureRequest, tmp_path) -> AsyncGenerator[Driven]:
     async with DRIVERS[request.param](tmp_path) as driven:
         yield driven

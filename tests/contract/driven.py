@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from contract.weights import obtained
 from littoral.app.spawner import Children
 from littoral.app.system import environment
 from littoral.domain.deployment import Assignment, UpstreamGrant
@@ -24,6 +25,7 @@ from littoral.engines.embed import Embed
 from littoral.engines.fake import Fake
 from littoral.engines.llama_cpp import LlamaCpp
 from littoral.engines.openai import OpenAICompatible
+from littoral.engines.whisper import Whisper
 from littoral.testing import gguf, onnx
 from littoral.testing.entropy import SeededEntropy
 from littoral.trust.address import verdict
@@ -141,11 +143,38 @@ async def embed(folder: Path) -> AsyncGenerator[Driven]:
     yield Driven(engine=engine, spec=spec, bad=bad, process=own_process, ended=own_end)
 
 
-DRIVERS = {"fake": fake, "llama_cpp": llama_cpp, "openai": openai, "embed": embed}
+@asynccontextmanager
+async def whisper(folder: Path) -> AsyncGenerator[Driven]:
+    if importlib.util.find_spec("faster_whisper") is None:
+        pytest.skip("the real engine is not installed: counted as not run")
+    spec = await real_spec("whisper", "whisper-tiny-en")
+    bad = {"beam": 0, "compute": "int4", "vad": "yes", "nonsense": 1}
+    engine = Whisper(**world(folder))
+    yield Driven(engine=engine, spec=spec, bad=bad, process=own_process, ended=own_end)
+
+
+async def real_spec(engine: Any, name: str) -> EngineSpec:
+    """A spec with the weights of the catalogue, which are fetched once."""
+    artefact, blobs = await obtained(name)
+    spec = spec_of(engine, artefact=artefact, context=None)
+    paths = {file.name: blobs.path(file.digest) or "" for file in artefact.files}
+    return replace(spec, artefact_path=blobs.path(artefact.digest), files=paths)
+
+
+DRIVERS = {
+    "fake": fake,
+    "llama_cpp": llama_cpp,
+    "openai": openai,
+    "embed": embed,
+    "whisper": whisper,
+}
 CHATTING = ("fake", "llama_cpp", "openai")
 EMBEDDING = ("embed",)
 RANKING = ("embed",)
 TOKENIZING = ("embed",)
+HEARING = (pytest.param("whisper", marks=pytest.mark.slow),)
+REAL = {"whisper"}
+"""They need weights of the catalogue, and so a package index: run in the slow lane."""
 
 
 def own_process(instance: Instance) -> int:

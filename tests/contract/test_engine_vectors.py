@@ -87,6 +87,7 @@ async def test_what_cannot_be_embedded_is_refused_and_the_engine_lives_on(embedd
 
 async def test_documents_come_back_best_first(ranking):
     asked = {"query": "ebb", "documents": [*TEXTS, "ebb, ebb and ebb"], "top_n": 3}
+    asked |= {"return_documents": True}
     async with launched(ranking) as (endpoint, client):
         answer = await client.post("/rerank", json=asked)
         hurried = await client.post("/rerank", json=asked, headers={"x-littoral-deadline-ms": "1"})

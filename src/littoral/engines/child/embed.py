@@ -70,7 +70,8 @@ class RerankAsk(msgspec.Struct, kw_only=True):
     query: str
     documents: list[str]
     top_n: int | None = None
-    return_documents: bool = True
+    return_documents: bool = False
+    max_tokens_per_doc: int | None = None
 
 
 class ScoreAsk(msgspec.Struct, kw_only=True):
@@ -165,9 +166,9 @@ class Desk:
         began = anyio.current_time()
         ask = read(call.body, RerankAsk)
         top = _top_of(ask)
-        rows = await self._rows(
-            [ask.query, *ask.documents], "query or document", truncate=self._encoder.shape.context
-        )
+        cut = ask.max_tokens_per_doc or self._encoder.shape.context
+        query = await self._rows([ask.query], "query", truncate=None)
+        rows = [*query, *await self._rows(ask.documents, "document", truncate=cut)]
         vectors = await self._vectors(rows)
         meaning = cosines(vectors)
         words = await anyio.to_thread.run_sync(bm25, ask.query, ask.documents, limiter=self._lane)

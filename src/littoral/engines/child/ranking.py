@@ -23,6 +23,8 @@ Matrix: TypeAlias = NDArray[np.float32]
 WORD = re.compile(r"[a-z0-9]+|[^\W\d_]", re.IGNORECASE)
 """Words of Latin letters and digits; of other scripts, each letter is one."""
 SATURATION, LENGTH_SHARE = 1.2, 0.75
+MAX_SIM_SHARE = 0.25
+"""Weight of MaxSim beside the other two: what ranked docstrings best (docs/performance.md)."""
 LEAST_SPREAD = 1e-6
 LEAST_NORM = 1e-12
 
@@ -62,7 +64,7 @@ def max_sim(query: Matrix, document: Matrix) -> float:
 
 def refined(scores: Vector, *, best: Sequence[int], similar: Sequence[float]) -> Vector:
     """Add MaxSim, as z-scores among the best; all others count as the least similar of them."""
-    extra = z_scores(np.array(similar, np.float32))
+    extra = MAX_SIM_SHARE * z_scores(np.array(similar, np.float32))
     total = scores + extra.min()
     total[list(best)] = scores[list(best)] + extra
     return total
