@@ -24,6 +24,7 @@ from littoral.domain.deployment import Assignment
 from littoral.domain.endpoint import Address, Endpoint
 from littoral.domain.flight import SLOT_BYTES, read
 from littoral.domain.ids import DeploymentName, EndpointId, NodeId, ProjectId
+from littoral.domain.limits import NO_LIMITS, Limits, limit_ids
 from littoral.domain.node import Event
 from littoral.domain.project import KeyGrant
 from littoral.domain.session import Endpoints, Frame, Freed, Settled, Tables
@@ -36,6 +37,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 PEPPER = b"p" * 32
 SLOTS = 4096
 MODEL = "bench-model"
+RATE = Limits(requests_per_minute=60_000_000)
 CAPABILITIES = ("chat", "completions", "stream", "tools", "json_schema", "logprobs")
 
 
@@ -64,7 +66,7 @@ class Frames:
         return found
 
 
-def keyed(requests_per_minute: int | None, noise: bytes = b"n" * 48) -> tuple[str, KeyGrant]:
+def keyed(noise: bytes = b"n" * 48) -> tuple[str, KeyGrant]:
     """A key's text, and its grant under ``PEPPER``."""
     minted = mint(noise)
     grant = KeyGrant(
@@ -72,13 +74,15 @@ def keyed(requests_per_minute: int | None, noise: bytes = b"n" * 48) -> tuple[st
         mac=mac_of(minted.digest, pepper=PEPPER),
         project=ProjectId("bench"),
         scopes=("infer",),
-        requests_per_minute=requests_per_minute,
     )
     return minted.text, grant
 
 
-def tables(grants: Sequence[KeyGrant], names: Sequence[str] = (MODEL,)) -> Tables:
-    """A snapshot with these keys, serving these names."""
+def tables(
+    grants: Sequence[KeyGrant], names: Sequence[str] = (MODEL,), limits: Limits = RATE
+) -> Tables:
+    """A snapshot with these keys, each with these limits, serving these names."""
+    bounds = {limit_ids(grant.id, "", "")[0]: limits for grant in grants}
     assignments = tuple(
         Assignment(name=DeploymentName(n), revision=1, serves=n, engine="openai", model=n)
         for n in names
@@ -91,8 +95,9 @@ def tables(grants: Sequence[KeyGrant], names: Sequence[str] = (MODEL,)) -> Table
         pepper=PEPPER,
         keys=tuple(grants),
         assignments=assignments,
+        limits={} if limits == NO_LIMITS else bounds,
     )
-    return Tables(snapshot=snapshot)
+    return Tables(snapshot=snapshot, rows={name: row for row, name in enumerate(bounds)})
 
 
 def endpoint(name: str, port: int, *, serves: str = MODEL, slots: int = 4096) -> Endpoint:
@@ -194,7 +199,7 @@ async def book(gateway: Gateway, outbox: SqliteOutbox) -> None:
 async def serve(port: int, engine: int, prefix: Sequence[str]) -> None:
     """Run a gateway in front of the engine until standard input ends."""
     with tempfile.TemporaryDirectory() as place:
-        text, grant = keyed(60_000_000)
+        text, grant = keyed()
         gateway = Gateway(pathlib.Path(place), port=port, prefix=prefix)
         send(gateway.link, tables([grant]))
         two = (endpoint(name, engine) for name in ("e1", "e2"))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The Python part of one warm request: both protocols on fake transports, no sockets.
 
-    .venv/bin/python bench/gateway/warm.py [--profile]
+    .venv/bin/python bench/gateway/warm.py [--profile] [--limits none|rate|all]
 
 Prints microseconds a request (best of rounds) and their ratio to a calibration loop of the same
 process, which moves less from machine to machine than the microseconds do.
@@ -15,14 +15,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from node import MODEL, SLOTS, endpoint, endpoints, keyed, tables
+from node import MODEL, RATE, SLOTS, endpoint, endpoints, keyed, tables
 
 from littoral.app.system import SystemClock, SystemEntropy
 from littoral.domain.flight import SLOT_BYTES
+from littoral.domain.limits import NO_LIMITS, Budget, Limits
+from littoral.gateway.quota import Quotas
 from littoral.gateway.settlement import Flights
 from littoral.gateway.wire.server import Client
 from littoral.gateway.wire.upstream import Engine
 from littoral.gateway.wire.worker import Worker
+from littoral.testing.quota import quota_table
 
 REPLY = (
     b'{"id":"chatcmpl-abc123abc123","object":"chat.completion","created":1760000000,"model":"m",'
@@ -70,7 +73,19 @@ class Still:
     call_soon = call_later
 
 
-def prepare() -> tuple[Worker, Client, Engine, Engine, bytes]:
+LIMITS = {
+    "none": NO_LIMITS,
+    "rate": RATE,
+    "all": Limits(
+        requests_per_minute=60_000_000,
+        tokens_per_minute=60_000_000_000,
+        concurrent=4096,
+        budget=Budget(amount=1e9),
+    ),
+}
+
+
+def prepare(limits: str) -> tuple[Worker, Client, Engine, Engine, bytes]:
     """A worker with one client and a warm connection to each of two endpoints."""
     loop: Any = Still()
     flights = Flights(memoryview(bytearray(SLOT_BYTES * SLOTS)))
@@ -79,11 +94,13 @@ def prepare() -> tuple[Worker, Client, Engine, Engine, bytes]:
         clock=SystemClock(),
         entropy=SystemEntropy(),
         flights=flights,
+        quotas=Quotas(quota_table()),
         node="bench",
         control_socket="",
     )
-    key, grant = keyed(60_000_000)
-    worker.source.take_snapshot(tables([grant]).snapshot)
+    key, grant = keyed()
+    told = tables([grant], limits=LIMITS[limits])
+    worker.source.take_snapshot(told.snapshot, told.rows)
     worker.source.take_endpoints(endpoints(endpoint("e1", 1), endpoint("e2", 1)).endpoints)
     engines = []
     for place in worker.source.places():
@@ -109,9 +126,9 @@ def prepare() -> tuple[Worker, Client, Engine, Engine, bytes]:
     return worker, client, *engines, head + body
 
 
-def requests(count: int) -> Callable[[], None]:
+def requests(count: int, limits: str) -> Callable[[], None]:
     """A function that serves ``count`` requests."""
-    worker, client, one, two, request = prepare()
+    worker, client, one, two, request = prepare(limits)
     flights = worker.flights
 
     def serve() -> None:
@@ -141,9 +158,10 @@ def main() -> None:
     """Print the figures."""
     p = argparse.ArgumentParser()
     p.add_argument("--profile", action="store_true")
+    p.add_argument("--limits", choices=sorted(LIMITS), default="rate")
     p.add_argument("--requests", type=int, default=20_000)
     args = p.parse_args()
-    serve = requests(args.requests)
+    serve = requests(args.requests, args.limits)
     serve()
     if args.profile:
         with cProfile.Profile() as profile:

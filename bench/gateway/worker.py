@@ -11,6 +11,7 @@ import sys
 from littoral.app.codec import pack, unpack
 from littoral.app.system import SystemClock, SystemEntropy
 from littoral.gateway.wire.loop import run
+from littoral.testing.quota import quota_table
 
 
 def main(listener: str, link: str, *paths: str) -> int:
@@ -22,6 +23,7 @@ def main(listener: str, link: str, *paths: str) -> int:
         listener=socket.socket(fileno=int(listener)),
         link=socket.socket(fileno=int(link)),
         flight=table,
+        quota=quota_table(),
         node="bench",
         control_socket=control,
         pack=pack,

@@ -74,6 +74,20 @@ async def test_records_come_back_as_they_were_and_in_order(opened: Opener):
     assert [row.seq for row in rows] == [1, 2, 3]
 
 
+async def test_what_records_cost_is_summed_once_each_and_stays_when_they_are_gone(opened: Opener):
+    first = replace(record(1), cost=0.25)
+    async with opened() as outbox:
+        await outbox.append([first, replace(record(2), cost=0.0)])
+        await outbox.append([first, replace(record(1, attempt=1), cost=0.5)])
+        await outbox.stored(3)
+    async with opened() as outbox:
+        spent = {each.limit: each.amount for each in await outbox.spent()}
+        hours = {each.hour for each in await outbox.spent()}
+    assert spent["key:k1"] == 750_000_000
+    assert set(spent) == {"key:k1", f"project:{first.project}", f"model:{first.model}"}
+    assert hours == {first.at_us // 3_600_000_000}
+
+
 async def test_read_begins_after_a_number_and_ends_at_the_limit(opened: Opener):
     async with opened() as outbox:
         await outbox.append([record(number) for number in range(1, 8)])

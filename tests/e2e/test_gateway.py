@@ -32,12 +32,12 @@ RUN = """
 import mmap, socket, sys
 from littoral.app.codec import pack, unpack
 from littoral.app.system import SystemClock, SystemEntropy
-from littoral.gateway.wire.loop import run
+from littoral.gateway.wire.loop import run; from littoral.testing.quota import quota_table
 listener, link = (socket.socket(fileno=int(fd)) for fd in sys.argv[1:3])
-with open(sys.argv[3], "r+b") as file:
-    table = memoryview(mmap.mmap(file.fileno(), 0))
-sys.exit(run(listener=listener, link=link, flight=table, node="here", control_socket=sys.argv[4],
-             pack=pack, unpack=unpack, clock=SystemClock(), entropy=SystemEntropy(), drain_s=30.0))
+file = open(sys.argv[3], "r+b"); table = memoryview(mmap.mmap(file.fileno(), 0))
+sys.exit(run(listener=listener, link=link, flight=table, quota=quota_table(), node="here",
+             control_socket=sys.argv[4], pack=pack, unpack=unpack, clock=SystemClock(),
+             entropy=SystemEntropy(), drain_s=30.0))
 """
 BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
 STREAM = BODY[:-1] + b',"stream":true}'

@@ -50,7 +50,9 @@ def test_errors_are_its_own_exception_types(client, site):
     with pytest.raises(openai.AuthenticationError):
         client.with_options(api_key="lit-sk-wrong").models.list()
     status, made = site.request(
-        "POST", "/api/v1/keys", {"name": "slow", "scopes": ["infer"], "requests_per_minute": 1}
+        "POST",
+        "/api/v1/keys",
+        {"name": "slow", "scopes": ["infer"], "limits": {"requests_per_minute": 1}},
     )
     assert status in {200, 201}
     limited = client.with_options(api_key=made["secret"])

@@ -1,11 +1,10 @@
 """Whether declared specs make sense: ranges, and that what they name exists."""
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 
+from littoral.control.bounds import check_limits, refuse, within
 from littoral.domain.deployment import FORMATS, DeploymentSpec, UpstreamSpec
-from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import NAME
 from littoral.domain.model import (
     WEIGHTS,
@@ -81,8 +80,9 @@ def check_spec(spec: Spec, specs: Specs, statuses: Statuses) -> None:
     """
     match spec:
         case ProjectSpec():
-            _within("spec.title", len(spec.title), (0, 200))
-            _within("spec.weight", spec.weight, (0.01, 100))
+            within("spec.title", len(spec.title), (0, 200))
+            within("spec.weight", spec.weight, (0.01, 100))
+            check_limits(spec.limits, at="spec.limits")
         case ModelSpec():
             _check_model(spec)
         case UpstreamSpec():
@@ -94,37 +94,27 @@ def check_spec(spec: Spec, specs: Specs, statuses: Statuses) -> None:
 def check_labels(resource: Resource) -> None:
     """Refuse labels that are too many or too long."""
     labels = resource.metadata.labels
-    _within("metadata.labels", len(labels), (0, 32))
+    within("metadata.labels", len(labels), (0, 32))
     for name, value in labels.items():
-        _within(f"metadata.labels.{name}", len(name), (1, 63))
-        _within(f"metadata.labels.{name}", len(value), (0, 256))
-
-
-def _refuse(path: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{path}: {message}", param=path)
-
-
-def _within(path: str, value: float | None, bounds: tuple[float, float]) -> None:
-    least, most = bounds
-    if value is not None and not (math.isfinite(value) and least <= value <= most):
-        raise _refuse(path, f"{value!r} is not within {least} to {most}")
+        within(f"metadata.labels.{name}", len(name), (1, 63))
+        within(f"metadata.labels.{name}", len(value), (0, 256))
 
 
 def _matches(path: str, value: str | None, *, pattern: re.Pattern[str], allowed: str) -> None:
     if value is not None and pattern.fullmatch(value) is None:
-        raise _refuse(path, f"{value!r} will not do: {allowed}")
+        raise refuse(path, f"{value!r} will not do: {allowed}")
 
 
 def _check_model(spec: ModelSpec) -> None:
     if not spec.versions:
-        raise _refuse("spec.versions", "a model needs at least one version")
+        raise refuse("spec.versions", "a model needs at least one version")
     names = [version.name for version in spec.versions]
     for index, version in enumerate(spec.versions):
         at = f"spec.versions[{index}]"
         allowed = "1 to 63 of a-z 0-9 . _ -, beginning and ending with a letter or digit"
         _matches(f"{at}.name", version.name, pattern=NAME, allowed=allowed)
         if names.index(version.name) != index:
-            raise _refuse(f"{at}.name", f"{version.name!r} is there twice")
+            raise refuse(f"{at}.name", f"{version.name!r} is there twice")
         _check_file(at, version)
         _check_beside(at, version)
 
@@ -135,95 +125,113 @@ def _check_file(at: str, file: FileSpec) -> None:
     for field, value in (("sha256", file.sha256), ("container_sha256", file.container_sha256)):
         allowed = "64 lower-case hexadecimal digits"
         _matches(f"{at}.{field}", value, pattern=_SHA256, allowed=allowed)
-    _within(f"{at}.size", file.size, (1, 2**50))
+    within(f"{at}.size", file.size, (1, 2**50))
 
 
 def _check_beside(at: str, version: VersionSpec) -> None:
     """Files that go with weights are pinned, as are weights in parts."""
-    _within(f"{at}.files", len(version.files), (0, MOST_FILES))
+    within(f"{at}.files", len(version.files), (0, MOST_FILES))
     names = [file.name for file in version.files]
     for index, file in enumerate(version.files):
         path = f"{at}.files[{index}]"
         allowed = "1 to 64 of letters, digits, . _ -, beginning with a letter or digit"
         _matches(f"{path}.name", file.name, pattern=_FILE, allowed=allowed)
         if file.name != WEIGHTS and names.index(file.name) != index:
-            raise _refuse(f"{path}.name", f"{file.name!r} is there twice")
+            raise refuse(f"{path}.name", f"{file.name!r} is there twice")
         _check_file(path, file)
         if file.sha256 is None:
-            raise _refuse(f"{path}.sha256", "a file that goes with weights must be pinned")
+            raise refuse(f"{path}.sha256", "a file that goes with weights must be pinned")
     if WEIGHTS in names and version.sha256 is None:
-        raise _refuse(f"{at}.sha256", "weights in parts must be pinned, the first part too")
+        raise refuse(f"{at}.sha256", "weights in parts must be pinned, the first part too")
 
 
 def _check_upstream(spec: UpstreamSpec) -> None:
     found = _URL.fullmatch(spec.url)
     if found is None:
-        raise _refuse(
+        raise refuse(
             "spec.url",
             "give http:// or https://, a host, maybe a port and a path such as /v1; "
             "no user, password, query or fragment",
         )
     if found["port"] is not None:
-        _within("spec.url", int(found["port"]), (1, 65535))
+        within("spec.url", int(found["port"]), (1, 65535))
     credential = spec.credential
     if credential is not None and not (credential.isascii() and credential.isprintable()):
-        raise _refuse("spec.credential", "only printable ASCII can be sent in a header")
+        raise refuse("spec.credential", "only printable ASCII can be sent in a header")
 
 
 def _check_deployment(spec: DeploymentSpec, specs: Specs, statuses: Statuses) -> None:
-    _within("spec.slots", spec.slots, (1, MOST_SLOTS))
-    _within("spec.context", spec.context, (LEAST_CONTEXT, MOST_TOKENS))
-    _within("spec.max_tokens", spec.max_tokens, (1, spec.context or MOST_TOKENS))
-    _within("spec.first_token_ms", spec.first_token_ms, (1, 3_600_000))
-    _within("spec.price_in", spec.price_in, (0, 1e9))
-    _within("spec.price_out", spec.price_out, (0, 1e9))
+    within("spec.slots", spec.slots, (1, MOST_SLOTS))
+    within("spec.context", spec.context, (LEAST_CONTEXT, MOST_TOKENS))
+    within("spec.max_tokens", spec.max_tokens, (1, spec.context or MOST_TOKENS))
+    within("spec.first_token_ms", spec.first_token_ms, (1, 3_600_000))
+    within("spec.price_in", spec.price_in, (0, 1e9))
+    within("spec.price_out", spec.price_out, (0, 1e9))
     for name, value in spec.options.items():
         if isinstance(value, float):
-            _within(f"spec.options.{name}", value, (-1e18, 1e18))
+            within(f"spec.options.{name}", value, (-1e18, 1e18))
+    check_limits(spec.limits, at="spec.limits")
+    _check_same_limits(spec, specs)
     allowed = "1 to 96 of letters, digits, . _ - / :"
     _matches("spec.serves", spec.serves, pattern=SERVES, allowed=allowed)
     _CHECKS[spec.engine](spec, specs, statuses)
+
+
+def _check_same_limits(spec: DeploymentSpec, specs: Specs) -> None:
+    """Limits bound a served name: deployments that share one may not declare different limits."""
+    deployments = [
+        (serves_of(name, each), each)
+        for (kind, name), each in specs.items()
+        if kind == "Deployment" and isinstance(each, DeploymentSpec)
+    ]
+    names = {served for served, each in deployments if each == spec}
+    if len({each.limits for served, each in deployments if served in names and each.limits}) > 1:
+        raise refuse(
+            "spec.limits",
+            f"another deployment that serves {min(names)!r} declares other limits: declare them on "
+            "one of them, or the same on all",
+        )
 
 
 def _check_upstream_engine(spec: DeploymentSpec, specs: Specs, statuses: Statuses) -> None:
     del statuses
     if spec.upstream is None:
         known = _known("Upstream", specs)
-        raise _refuse("spec.upstream", f"engine 'openai' needs an upstream; known: {known}")
+        raise refuse("spec.upstream", f"engine 'openai' needs an upstream; known: {known}")
     if ("Upstream", spec.upstream) not in specs:
         known = _known("Upstream", specs)
-        raise _refuse("spec.upstream", f"no upstream is named {spec.upstream!r}; known: {known}")
+        raise refuse("spec.upstream", f"no upstream is named {spec.upstream!r}; known: {known}")
 
 
 def _check_local_engine(spec: DeploymentSpec, specs: Specs, statuses: Statuses) -> None:
-    _refuse_upstream(spec)
+    __refuse_upstream(spec)
     name = spec.model.partition("@")[0]
     model = specs.get(("Model", name))
     if not isinstance(model, ModelSpec):
         known = _known("Model", specs)
-        raise _refuse("spec.model", f"no model is named {name!r}; known: {known}")
+        raise refuse("spec.model", f"no model is named {name!r}; known: {known}")
     version = version_of(spec, model)
     if version is None:
         known = ", ".join(version.name for version in model.versions)
-        raise _refuse("spec.model", f"{spec.model!r}: no such version; known: {known}")
+        raise refuse("spec.model", f"{spec.model!r}: no such version; known: {known}")
     status = statuses.get((name, version.name))
     if status is not None and status.artefact is not None:
         facts = status.artefact.facts
         fitting = [engine for engine, form in FORMATS.items() if form == facts.format]
         if spec.engine not in fitting:
             what = f"engine {spec.engine!r} cannot run {facts.format} weights"
-            raise _refuse("spec.engine", f"{what}; {' or '.join(fitting)} can")
-        _within("spec.context", spec.context, (LEAST_CONTEXT, facts.context or MOST_TOKENS))
+            raise refuse("spec.engine", f"{what}; {' or '.join(fitting)} can")
+        within("spec.context", spec.context, (LEAST_CONTEXT, facts.context or MOST_TOKENS))
 
 
 def _check_fake_engine(spec: DeploymentSpec, specs: Specs, statuses: Statuses) -> None:
     del specs, statuses
-    _refuse_upstream(spec)
+    __refuse_upstream(spec)
 
 
-def _refuse_upstream(spec: DeploymentSpec) -> None:
+def __refuse_upstream(spec: DeploymentSpec) -> None:
     if spec.upstream is not None:
-        raise _refuse("spec.upstream", f"engine {spec.engine!r} runs here and has no upstream")
+        raise refuse("spec.upstream", f"engine {spec.engine!r} runs here and has no upstream")
 
 
 _CHECKS: Mapping[str, Callable[[DeploymentSpec, Specs, Statuses], None]] = {

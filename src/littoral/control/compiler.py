@@ -14,6 +14,7 @@ import msgspec
 from littoral.control.check import Specs, Statuses, needs_model, serves_of, version_of
 from littoral.domain.deployment import Assignment, DeploymentSpec, UpstreamGrant, UpstreamSpec
 from littoral.domain.ids import DeploymentName, NodeId, ProjectId
+from littoral.domain.limits import NO_LIMITS, Limits, limit_ids
 from littoral.domain.model import Artefact, ModelSpec
 from littoral.domain.project import KeyGrant, ProjectSpec
 from littoral.domain.snapshot import Snapshot
@@ -30,6 +31,7 @@ class Desired:
     keys: Sequence[KeyGrant]
     specs: Specs
     statuses: Statuses
+    key_limits: Mapping[str, Limits] = field(default_factory=dict[str, Limits])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,8 @@ def compile_snapshot(
     bare = tuple(_assignments(desired))
     digests: dict[str, str] = {item.name: _digest(item) for item in bare}
     traffic = tuple(_traffic(desired.specs))
-    digest = _digest([desired.pepper, keys, bare, traffic])
+    limits = _limits(desired)
+    digest = _digest([desired.pepper, keys, bare, traffic, limits])
     if (memo.epoch, memo.digest) != (desired.epoch, digest):
         version = memo.version + 1
         revisions = {
@@ -74,6 +77,7 @@ def compile_snapshot(
         node=node,
         pepper=desired.pepper,
         keys=keys,
+        limits=limits,
         assignments=tuple(replace(item, revision=memo.revisions[item.name][0]) for item in bare),
         traffic=traffic,
     )
@@ -149,6 +153,17 @@ def _traffic(specs: Specs) -> Iterator[TrafficGrant]:
             )
             if grant != TrafficGrant(project=grant.project):
                 yield grant
+
+
+def _limits(desired: Desired) -> Mapping[str, Limits]:
+    """The limits of keys, projects and served names, by limit id."""
+    found = {limit_ids(key, "", "")[0]: each for key, each in desired.key_limits.items()}
+    for (kind, name), spec in sorted(desired.specs.items()):
+        if isinstance(spec, ProjectSpec) and spec.limits:
+            found[limit_ids("", name, "")[1]] = spec.limits
+        if kind == "Deployment" and isinstance(spec, DeploymentSpec) and spec.limits:
+            found[limit_ids("", "", serves_of(name, spec))[2]] = spec.limits
+    return {name: each for name, each in sorted(found.items()) if each != NO_LIMITS}
 
 
 def _revision(old: tuple[int, str] | None, digest: str, version: int) -> tuple[int, str]:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from littoral.control.bounds import check_limits
 from littoral.control.vault import Vault
 from littoral.domain.errors import Conflict, Denied, InvalidInput, Unauthenticated, UnknownName
 from littoral.domain.ids import ProjectId, checked_name
+from littoral.domain.limits import NO_LIMITS, Limits
 from littoral.domain.ports import Clock, Entropy, State
 from littoral.domain.project import Key, KeyGrant, Principal
 from littoral.domain.units import Micros
@@ -13,7 +15,6 @@ from littoral.domain.view import KeyRequest, MintedKey
 from littoral.trust import key as trust_key
 from littoral.trust import role
 
-MOST_REQUESTS_PER_MINUTE = 1_000_000
 MOST_DAYS = 36_500
 _DAY_US = 86_400_000_000
 _OWN_PEPPER_BYTES = 32
@@ -59,7 +60,7 @@ class Keys:
             name=request.name,
             scopes=request.scopes,
             models=request.models,
-            requests_per_minute=request.requests_per_minute,
+            limits=request.limits,
             created_us=now,
             expires_us=None if days is None else Micros(now + int(days * _DAY_US)),
         )
@@ -116,6 +117,14 @@ class Keys:
         found = [self._grant(key, pepper) for key in self.list()]
         return sorted((grant for grant in found if grant), key=lambda grant: grant.id)
 
+    def limits(self) -> Mapping[str, Limits]:
+        """The limits of all good keys that have any, by key."""
+        return {
+            key.id: key.limits
+            for key in self.list()
+            if key.revoked_us is None and key.limits != NO_LIMITS
+        }
+
     def authenticate(self, presented: str) -> Principal:
         """Say who presents a key.
 
@@ -152,7 +161,6 @@ class Keys:
             project=key.project,
             scopes=key.scopes,
             models=key.models,
-            requests_per_minute=key.requests_per_minute,
             expires_us=key.expires_us,
             revoked=key.revoked_us is not None,
         )
@@ -186,12 +194,7 @@ class Keys:
             raise InvalidInput("a key needs at least one scope", param="scopes")
         if not request.models or not all(request.models):
             raise InvalidInput("models: name at least one, or '*' for all", param="models")
-        rate = request.requests_per_minute
-        if rate is not None and not 1 <= rate <= MOST_REQUESTS_PER_MINUTE:
-            raise InvalidInput(
-                f"requests_per_minute: {rate} is not within 1 to {MOST_REQUESTS_PER_MINUTE}",
-                param="requests_per_minute",
-            )
+        check_limits(request.limits, at="limits")
         days = request.expires_in_days
         if days is not None and not 0 < days <= MOST_DAYS:
             raise InvalidInput(

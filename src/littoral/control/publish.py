@@ -54,6 +54,7 @@ class Publisher:
             keys=self._keys.grants(self._site.pepper),
             specs=self._resources.opened_specs(),
             statuses=self._statuses(),
+            key_limits=self._keys.limits(),
         )
         memo = self._memo(node)
         snapshot, kept = compile_snapshot(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from littoral.domain.ids import DeploymentName, UpstreamName
+from littoral.domain.limits import Limits
 from littoral.domain.model import Artefact, Format
 from littoral.domain.units import Tokens
 
@@ -39,6 +40,7 @@ class DeploymentSpec:
     for engine ``openai``. ``first_token_ms`` is the objective for the first token: half of it is
     how long requests may wait before some are sent away. Prices are per million tokens, in the
     platform's one currency.
+    ``limits`` bound the name that is served, whichever deployment answers.
     """
 
     engine: EngineKind = "llama_cpp"
@@ -52,6 +54,7 @@ class DeploymentSpec:
     price_in: float = 0.0
     price_out: float = 0.0
     options: Mapping[str, Option] = field(default_factory=dict[str, Option])
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ LittoralError
 │   ├── Busy                409 busy
 │   └── NewerData           409 newer_data
 ├── LimitReached            429 rate_limited
+│   └── BudgetExhausted     429 budget_exhausted
 ├── UpstreamFailed          502 upstream
 ├── Unavailable             503 unavailable
 │   ├── Loading             503 loading
@@ -123,11 +124,18 @@ class NewerData(Conflict):
 
 
 class LimitReached(LittoralError):
-    """The caller's own limit: rate, tokens, budget."""
+    """The caller's own limit: requests or tokens a minute, requests at one time."""
 
     code = "rate_limited"
     status = 429
     retryable = True
+
+
+class BudgetExhausted(LimitReached):
+    """What the budget leaves does not cover the most that this request may cost."""
+
+    code = "budget_exhausted"
+    retryable = False
 
 
 class UpstreamFailed(LittoralError):

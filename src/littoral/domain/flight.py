@@ -5,14 +5,16 @@ then *settled* until its record is synced, then free again. When the gateway die
 node finds what every request had used; nothing is lost and no sync stands on the request's path.
 
 A slot is 512 bytes, little-endian: the header below, then the identity, six names joined by
-newlines. The state byte is written last on the way in, so a slot that is not free is whole.
+newlines, then what the request holds of limits. The state byte is written last on the way in, so a
+slot that is not free is whole.
 """
 
 import struct
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId, ProjectId, RequestId
+from littoral.domain.quota import Charge
 from littoral.domain.units import Micros, Tokens
 from littoral.domain.usage import UsageRecord, UsageStatus
 
@@ -20,16 +22,20 @@ Buffer: TypeAlias = bytearray | memoryview
 
 SLOT_BYTES = 512
 FREE, OPEN, SETTLED = 0, 1, 2
-STREAMED, ESTIMATED = 1, 2
+STREAMED, ESTIMATED, CHARGED = 1, 2, 4
 STATUSES: tuple[UsageStatus, ...] = ("ok", "cancelled", "failed", "interrupted")
 HEADER = struct.Struct("<BBBBIIIQIIIIddH")
 """state, flags, status, attempt, tokens in, cached, out, at_us, first_us, total_us, predicted_us,
 predicted_p90_us, price_in, price_out (per million tokens), identity bytes."""
 _TOKENS_OUT = struct.Struct("<I")
 _TOKENS_OUT_AT = 12
-IDENTITY_BYTES = SLOT_BYTES - HEADER.size
+CHARGE = struct.Struct("<QqB6H")
+"""What an open request holds of limits, at the end of its slot: tokens, nano-units, how many rows
+of the quota table, and which. It counts where ``CHARGED`` is set."""
+_CHARGE_AT = SLOT_BYTES - CHARGE.size
+IDENTITY_BYTES = _CHARGE_AT - HEADER.size
 _WHOLE = struct.Struct(f"{HEADER.format}{IDENTITY_BYTES}s")
-"""A slot in one write: the header, then the names."""
+"""A slot but its charge in one write: the header, then the names."""
 _COUNTS = struct.Struct(HEADER.format[:11])
 """The header up to ``total_us``."""
 
@@ -56,11 +62,12 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flight:
-    """One slot as read back: its state and what it would be as a usage record."""
+    """One slot as read back: its state, what it would be as a usage record, what it holds."""
 
     index: int
     settled: bool
     record: UsageRecord
+    charge: Charge | None = None
 
 
 def identity(names: tuple[str, str, str, str, str, str]) -> bytes:
@@ -83,6 +90,13 @@ def write(
     at = index * SLOT_BYTES
     _WHOLE.pack_into(buffer, at, FREE, *header, min(len(names), IDENTITY_BYTES), names)
     buffer[at] = state
+
+
+def charge(buffer: Buffer, index: int, held: Charge) -> None:
+    """Write what a request holds of limits, before ``write`` with ``CHARGED`` makes it count."""
+    rows = (*held.rows, 0, 0, 0, 0, 0, 0)[:6]
+    at = index * SLOT_BYTES + _CHARGE_AT
+    CHARGE.pack_into(buffer, at, held.tokens, held.money, len(held.rows), *rows)
 
 
 def count(buffer: Buffer, index: int, tokens_out: int) -> None:
@@ -155,4 +169,12 @@ def read(buffer: Buffer, index: int) -> Flight | None:
             head.tokens_in, head.tokens_out, price_in=head.price_in, price_out=head.price_out
         ),
     )
-    return Flight(index=index, settled=settled, record=record)
+    held = _charge(buffer, index) if head.flags & CHARGED else None
+    return Flight(index=index, settled=settled, record=record, charge=held)
+
+
+def _charge(buffer: Buffer, index: int) -> Charge:
+    tokens, money, count, *rows = cast(
+        "tuple[int, ...]", CHARGE.unpack_from(buffer, index * SLOT_BYTES + _CHARGE_AT)
+    )
+    return Charge(tuple(rows[:count]), tokens, money)

@@ -11,6 +11,7 @@ from typing import Protocol
 from littoral.domain.endpoint import Endpoint, EngineSpec
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ids import Digest, KeyId, NodeId, ProjectId
+from littoral.domain.limits import Spent
 from littoral.domain.model import FileSpec, VersionSpec, VersionStatus
 from littoral.domain.node import Event
 from littoral.domain.project import Key
@@ -138,6 +139,10 @@ class Outbox(Protocol):
 
     async def depth(self) -> int:
         """How many records wait to be stored."""
+        ...
+
+    async def spent(self) -> Sequence[Spent]:
+        """What all records ever appended cost, by limit id and hour; it survives ``stored``."""
         ...
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from littoral.domain.ids import KeyId, ProjectId
+from littoral.domain.limits import NO_LIMITS, Limits
 from littoral.domain.traffic import Priority
 from littoral.domain.units import Micros
 
@@ -18,12 +19,13 @@ class ProjectSpec:
 
     Where requests wait, projects get engine time in proportion to their ``weight``; ``priority`` is
     the highest that a request may ask for, and what it gets where it asks for none, but not more
-    than ``default``.
+    than ``default``. ``limits`` bound all its keys together.
     """
 
     title: str = ""
     weight: float = 1.0
     priority: Priority = "default"
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class Key:
     name: str
     scopes: tuple[Scope, ...]
     models: tuple[str, ...] = ("*",)
-    requests_per_minute: int | None = None
+    limits: Limits = NO_LIMITS
     created_us: Micros
     expires_us: Micros | None = None
     revoked_us: Micros | None = None
@@ -50,7 +52,6 @@ class KeyGrant:
     project: ProjectId
     scopes: tuple[Scope, ...]
     models: tuple[str, ...] = ("*",)
-    requests_per_minute: int | None = None
     expires_us: Micros | None = None
     revoked: bool = False
 

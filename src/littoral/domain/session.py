@@ -5,7 +5,7 @@ are part of the wire: they are only ever added, and fields are only ever appende
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from littoral.domain.endpoint import Endpoint, Folded
@@ -93,9 +93,10 @@ class Goodbye:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
-    """Node to gateway: what to serve from."""
+    """Node to gateway: what to serve from, and each limit's row of the quota table."""
 
     snapshot: Snapshot
+    rows: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,11 @@
 """Snapshot: everything a node needs to serve without asking anybody."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from littoral.domain.deployment import Assignment
 from littoral.domain.ids import NodeId
+from littoral.domain.limits import Limits
 from littoral.domain.project import KeyGrant
 from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
@@ -13,7 +15,8 @@ from littoral.domain.units import Micros
 class Snapshot:
     """Desired state for one node. (epoch, version) only ever rises; a restore raises the epoch.
 
-    ``pepper`` keys the MACs in ``keys``; it belongs to this node's site.
+    ``pepper`` keys the MACs in ``keys``; it belongs to this node's site. ``limits`` are by limit
+    id, of those keys, projects and models that have any.
     """
 
     epoch: int
@@ -24,3 +27,4 @@ class Snapshot:
     keys: tuple[KeyGrant, ...]
     assignments: tuple[Assignment, ...]
     traffic: tuple[TrafficGrant, ...] = ()
+    limits: Mapping[str, Limits] = field(default_factory=dict[str, Limits])

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.endpoint import Endpoint, Fit
 from littoral.domain.ids import DeploymentName, ModelName, NodeId
+from littoral.domain.limits import NO_LIMITS, Limits
 from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
 from littoral.domain.node import Event
 from littoral.domain.project import Key, Scope
@@ -67,7 +68,7 @@ class KeyRequest:
     project: str = "default"
     scopes: tuple[Scope, ...] = ("infer",)
     models: tuple[str, ...] = ("*",)
-    requests_per_minute: int | None = None
+    limits: Limits = NO_LIMITS
     expires_in_days: float | None = None
 
 

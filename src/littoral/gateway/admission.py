@@ -5,11 +5,11 @@ The order of errors is part of the API: 413 and 431, then 401, 400, 404, 403, 42
 
 from hashlib import sha256
 
-from littoral.domain.errors import Denied, LimitReached, Unauthenticated, UnknownModel
+from littoral.domain.errors import Denied, Unauthenticated, UnknownModel
 from littoral.gateway.head import Known, credential
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.table import KeyRow, ModelRow, Tables
-from littoral.trust import key, limit
+from littoral.trust import key
 
 _NO_KEY = refuse(
     Unauthenticated,
@@ -84,17 +84,3 @@ def find(tables: Tables, row: KeyRow, name: str) -> ModelRow | Refusal:
 def usable(tables: Tables, row: KeyRow) -> list[str]:
     """Names of the models a key may use, sorted."""
     return [name for name in tables.models if row.may_infer and row.may_use(name)]
-
-
-def pace(row: KeyRow, now_ns: int) -> int | Refusal:
-    """Ask the key's request limit; returns its state to be, which the caller stores on success."""
-    if not row.interval_ns:
-        return 0
-    tat, wait_ns = limit.admit(row.tat, now_ns, interval_ns=row.interval_ns, burst_ns=row.burst_ns)
-    if wait_ns:
-        rate = row.grant.requests_per_minute
-        message = (
-            f"this API key may make {rate} requests a minute; try again in {wait_ns / 1e9:.1f} s"
-        )
-        return refuse(LimitReached, message, retry_after_s=wait_ns / 1e9)
-    return tat

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from littoral.domain.errors import LittoralError
+from littoral.domain.errors import BudgetExhausted, LittoralError
 
 
 class Refusal(NamedTuple):
@@ -34,3 +34,13 @@ def refuse(
 def malformed(message: str, *, status: int = 400, code: str = "invalid_request") -> Refusal:
     """Make a refusal of bytes that break the protocol: the connection closes after it."""
     return Refusal(status, code, message, close=True)
+
+
+def patience(refusal: Refusal) -> bytes:
+    """Header lines that say when trying again helps; empty where nothing is known of it."""
+    if refusal.code == BudgetExhausted.code:
+        return b"x-should-retry: false\r\n"
+    if refusal.retry_after_s is None:
+        return b""
+    wait_ms = max(int(refusal.retry_after_s * 1000), 1)
+    return b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (-(-wait_ms // 1000), wait_ms)

@@ -2,6 +2,7 @@
 
 from littoral.domain import flight
 from littoral.domain.flight import FREE, OPEN, SLOT_BYTES, STATUSES
+from littoral.domain.quota import Charge
 
 OK, CANCELLED, FAILED, INTERRUPTED = range(len(STATUSES))
 
@@ -31,6 +32,14 @@ class Flights:
     def take(self) -> int:
         """Take the slot freed last, or -1 where none is left."""
         return self._idle.pop() if self._idle else -1
+
+    def put_back(self, slot: int) -> None:
+        """Give back a slot that was taken and not opened."""
+        self._idle.append(slot)
+
+    def charge(self, slot: int, held: Charge) -> None:
+        """Write what a request holds of limits, before its slot is opened with ``CHARGED``."""
+        flight.charge(self._buffer, slot, held)
 
     def open(self, slot: int, header: tuple[float, ...], names: bytes) -> None:
         """Write an admitted request; from here on its record survives this process.

@@ -7,45 +7,43 @@ from typing import Final
 from littoral.cost.predictor import unknown
 from littoral.domain.deployment import Assignment
 from littoral.domain.endpoint import Endpoint, Folded
+from littoral.domain.flight import cost_of
 from littoral.domain.ids import EndpointId
+from littoral.domain.limits import limit_ids
 from littoral.domain.placement import Candidate
 from littoral.domain.project import KeyGrant
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.traffic import PRIORITIES, TrafficGrant
 from littoral.gateway.breaker import Breaker, Throttle
 from littoral.gateway.operation import heads_of
+from littoral.gateway.quota import Gate, gates_of
 from littoral.gateway.traffic import Traffic
 from littoral.placement.decide import Row, row_of
 from littoral.placement.filters import CAPABILITIES
-from littoral.trust.limit import per_minute
 
 _SERVING: Final = frozenset({"ready", "degraded"})
 
 
 class KeyRow:
-    """A key's grant as the warm path reads it; ``tat`` outlives a swap of tables."""
+    """A key's grant as the warm path reads it; ``gates`` are its own limits and its project's."""
 
     __slots__ = (
         "any_model",
-        "burst_ns",
         "expires_us",
+        "gates",
         "grant",
-        "interval_ns",
         "level",
         "may_infer",
         "models",
         "names",
         "prefixes",
-        "tat",
         "weight",
     )
 
-    def __init__(self, grant: KeyGrant, tat: int) -> None:
+    def __init__(self, grant: KeyGrant, gates: tuple[Gate, ...]) -> None:
         self.grant = grant
         self.share(TrafficGrant(project=grant.project))
-        self.tat = tat
-        rate = grant.requests_per_minute
-        self.interval_ns, self.burst_ns = per_minute(rate) if rate else (0, 0)
+        self.gates = gates
         self.expires_us: float = math.inf if grant.expires_us is None else grant.expires_us
         self.may_infer = "infer" in grant.scopes or "admin" in grant.scopes
         self.any_model = "*" in grant.models
@@ -115,14 +113,19 @@ class Place:
         """The row as it counts now: a place that is left alone is not ready."""
         return self.row._replace(ready=False) if self.ejected and not self.trial else self.row
 
+    def cost(self, tokens_in: int, tokens_out: int) -> float:
+        """Money of one request here."""
+        return cost_of(tokens_in, tokens_out, price_in=self.price_in, price_out=self.price_out)
+
 
 class ModelRow:
-    """A name that clients ask for, and the places that serve it."""
+    """A name that clients ask for, the places that serve it, and its limits."""
 
-    __slots__ = ("expected_out", "name", "places", "queue", "retries", "rows", "traffic")
+    __slots__ = ("expected_out", "gates", "name", "places", "queue", "retries", "rows", "traffic")
 
     def __init__(self, name: str, places: Sequence[Place], traffic: Traffic) -> None:
         self.name = name
+        self.gates: tuple[Gate, ...] = ()
         self.places = tuple(places)
         self.rows = [place.seen() for place in places]
         self.traffic = traffic
@@ -155,6 +158,7 @@ class Source:
     def __init__(self, node: str) -> None:
         self._node = node
         self._snapshot: Snapshot | None = None
+        self._gates: Mapping[str, Gate] = {}
         self._endpoints: Sequence[Endpoint] = ()
         self._folds: dict[EndpointId, Folded] = {}
         self._places: dict[EndpointId, Place] = {}
@@ -170,9 +174,15 @@ class Source:
         """Every place that now takes requests."""
         return self._places.values()
 
-    def take_snapshot(self, snapshot: Snapshot) -> None:
-        """Build new keys and models."""
+    def take_snapshot(self, snapshot: Snapshot, rows: Mapping[str, int]) -> None:
+        """Build new keys and models.
+
+        Args:
+            snapshot: What to serve.
+            rows: Where each limit of it is counted.
+        """
         self._snapshot = snapshot
+        self._gates = gates_of(snapshot.limits, rows)
         old = self.tables
         new = Tables()
         new.number = old.number + 1
@@ -180,13 +190,12 @@ class Source:
         new.pepper = snapshot.pepper
         new.grants = {grant.id: grant for grant in snapshot.keys}
         settings = {each.project: each for each in snapshot.traffic}
-        rows: dict[str, KeyRow] = {}
+        keys: dict[str, KeyRow] = {}
         for grant in snapshot.keys:
-            known = old.keys.get(grant.id)
-            row = rows[grant.id] = KeyRow(grant, known.tat if known else 0)
+            row = keys[grant.id] = KeyRow(grant, self._gates_of(grant))
             if grant.project in settings:
                 row.share(settings[grant.project])
-        new.keys = rows
+        new.keys = keys
         new.models = self._models()
         self.tables = new
 
@@ -210,7 +219,8 @@ class Source:
         self._places = places
         rows: dict[str, ModelRow] = {}
         for name, members in sorted(served.items()):
-            rows[name] = ModelRow(name, members, self.traffic.get(name) or Traffic(name))
+            row = rows[name] = ModelRow(name, members, self.traffic.get(name) or Traffic(name))
+            row.gates = self._known(limit_ids("", "", name)[2])
             outs = [
                 self._folds[p.endpoint.id].out_p50 for p in members if p.endpoint.id in self._folds
             ]
@@ -222,6 +232,12 @@ class Source:
             row.traffic.line.expect(_target_s(name, assignments))
             row.traffic.slots = sum(place[4] for place in row.rows if place.ready) or 1
         return rows
+
+    def _gates_of(self, grant: KeyGrant) -> tuple[Gate, ...]:
+        return self._known(*limit_ids(grant.id, grant.project, "")[:2])
+
+    def _known(self, *names: str) -> tuple[Gate, ...]:
+        return tuple(self._gates[name] for name in names if name in self._gates)
 
     def _place(self, endpoint: Endpoint) -> Place:
         folded = self._folds.get(endpoint.id) or unknown(endpoint.id)

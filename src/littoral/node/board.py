@@ -1,7 +1,7 @@
 """Board: what the gateway serves from and the fleet sees, in the one place where it changes."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from littoral.domain.endpoint import Endpoint, Folded, Machine
@@ -50,10 +50,10 @@ class Board:
         """The snapshot in force."""
         return self._snapshot
 
-    def put_snapshot(self, snapshot: Snapshot) -> None:
-        """Serve from a new snapshot."""
+    def put_snapshot(self, snapshot: Snapshot, rows: Mapping[str, int] | None = None) -> None:
+        """Serve from a new snapshot; ``rows`` say where its limits are counted."""
         self._snapshot = snapshot
-        self._tables = Tables(snapshot=snapshot)
+        self._tables = Tables(snapshot=snapshot, rows=rows or {})
         self.changed.notify()
 
     def put_endpoint(self, endpoint: Endpoint) -> None:

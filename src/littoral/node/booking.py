@@ -12,9 +12,11 @@ from littoral.domain.errors import LittoralError
 from littoral.domain.flight import OPEN, SLOT_BYTES, Flight, free, read
 from littoral.domain.ids import EndpointId
 from littoral.domain.ports import Failpoints, Outbox
+from littoral.domain.quota import Lost
 from littoral.domain.units import Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.node.board import Board
+from littoral.node.limits import LimitRows
 from littoral.node.signal import Signal
 
 RETRY = Seconds(1.0)
@@ -62,22 +64,29 @@ class Booking:
     Args:
         table: Where the flights are.
         outbox: Where their records go.
+        limits: Is told what was booked, and settles for a gateway that died.
         failpoints: Hit between the sync and giving the slots back.
         board: Is told when the disk refuses.
         booked: Called with the records of each group once they are on disk.
+        column: The gateway's in the quota table.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the ports of one gateway's books
         self,
         table: FlightTable,
         outbox: Outbox,
+        limits: LimitRows,
         *,
         failpoints: Failpoints,
         board: Board,
         booked: Callable[[Sequence[UsageRecord]], None],
+        column: int = 1,
     ) -> None:
         self._table = table
         self._outbox = outbox
+        self._limits = limits
+        self._column = column
+        self.tried = anyio.Event()
         self._failpoints = failpoints
         self._board = board
         self._booked = booked
@@ -92,11 +101,21 @@ class Booking:
         self._ended.notify()
 
     async def leftovers(self) -> int:
-        """Book every slot, settled or not; only while no gateway lives. Returns how many."""
+        """Book every slot, settled or not; only while its gateway is dead. Returns how many.
+
+        What the gateway left half done is undone: a request that it was admitting never was, one
+        that it was settling is still open.
+        """
         self._waiting.clear()
+        lost = self._limits.lost(self._column)
         flights = self._table.all()
+        if lost.opening:
+            self._table.free([each for each in flights if each.index == lost.slot])
+            flights = [each for each in flights if each.index != lost.slot]
         for start in range(0, len(flights), GROUP):
-            await self._book(flights[start : start + GROUP])
+            await self._book(flights[start : start + GROUP], lost=lost)
+        self._limits.buried(self._column)
+        self.tried.set()
         self._ended.notify()
         return len(flights)
 
@@ -116,7 +135,8 @@ class Booking:
         while any(record.endpoint == endpoint for record in self._table.open()):
             await self._ended.wait()
 
-    async def _book(self, flights: Sequence[Flight]) -> tuple[int, ...]:
+    async def _book(self, flights: Sequence[Flight], lost: Lost | None = None) -> tuple[int, ...]:
+        """Append, and give back; ``lost`` where the gateway is dead and cannot settle."""
         records = [flight.record for flight in flights]
         refused = False
         while records:
@@ -127,10 +147,15 @@ class Booking:
                 if not refused:
                     self._board.say_error("outbox", error)
                 refused = True
+                self.tried.set()
                 await anyio.sleep(RETRY)
         if refused:
             self._board.say("outbox", "outbox_recovered", "usage records are written again")
         self._failpoints.hit("slots.freed")
+        for flight in flights:
+            if lost is not None and (not flight.settled or flight.index == lost.slot):
+                self._limits.settle(self._column, flight)
+        self._limits.booked(flights)
         done = self._table.free(flights)
         self._booked(records)
         return done

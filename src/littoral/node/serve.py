@@ -20,6 +20,7 @@ from littoral.domain.ports import (
     Registry,
     Sink,
 )
+from littoral.domain.quota import ROWS, QuotaTable
 from littoral.domain.session import PROTOCOL, Frame, Hello
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Seconds
@@ -31,6 +32,7 @@ from littoral.node.converge import Converger
 from littoral.node.engine import EngineParts
 from littoral.node.gateway import GatewayKeeper, Launch
 from littoral.node.learning import Learning
+from littoral.node.limits import LimitRows
 from littoral.node.memory import Promises
 from littoral.node.session import SessionParts, Uplink
 from littoral.node.snapshot import HeldSnapshot, SnapshotFile
@@ -55,7 +57,8 @@ class NodeParts:
     """Everything a node asks of the world.
 
     ``session`` is the address of control's session listener; ``flight`` the mapped flight table;
-    ``report`` is told role and pid of all children; ``pack`` and ``unpack`` turn frames into bytes.
+    ``quota`` the quota table, in which column 0 is ours; ``report`` is told role and pid of all
+    children; ``pack`` and ``unpack`` turn frames into bytes.
     """
 
     identity: Identity
@@ -72,6 +75,7 @@ class NodeParts:
     pack: Callable[[Frame], bytes]
     unpack: Callable[[bytes], Frame]
     flight: memoryview
+    quota: QuotaTable
     gateway: Launch
     machine: Callable[[], Machine]
     report: Callable[[dict[str, int]], None]
@@ -86,9 +90,13 @@ class _Wired:
         self.board = Board(clock=parts.clock, sink=parts.sink, report=parts.report)
         table = FlightTable(parts.flight)
         self.learning = Learning(self.board, open_now=table.open)
+        self.limits = LimitRows(parts.quota, parts.clock)
+        self._wanted: Snapshot | None = None
+        self._restored = False
         self.booking = Booking(
             table,
             parts.outbox,
+            self.limits,
             failpoints=parts.failpoints,
             board=self.board,
             booked=self._booked,
@@ -157,8 +165,40 @@ class _Wired:
         self.uplink.appended()
 
     def _swapped(self, snapshot: Snapshot) -> None:
-        self.board.put_snapshot(snapshot)
+        self._wanted = snapshot
         self.converger.want(snapshot.assignments)
+        if self._restored:
+            self._publish(snapshot)
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        rows = self.limits.allot(snapshot.limits)
+        if len(rows) < len(snapshot.limits):
+            self.board.say(
+                "limits",
+                "limits_full",
+                f"{len(snapshot.limits) - len(rows)} limits cannot be counted: who has one of them "
+                f"is refused; this node counts {ROWS}",
+                level="error",
+            )
+        self.board.put_snapshot(snapshot, rows)
+
+    async def restore(self) -> None:
+        """Book what earlier gateways left, and begin to count limits from what was spent."""
+        await self.booking.leftovers()
+        spent = await self.parts.outbox.spent()
+        self.limits.restore(spent, self._wanted.limits if self._wanted else ())
+        self._restored = True
+        if self._wanted is not None:
+            self._publish(self._wanted)
+
+    async def uplink_later(self) -> None:
+        """Speak to control once what was left is booked, or the disk is full: then it helps.
+
+        Records that control has stored are dropped here. One that is booked a second time must
+        still meet the first, or its cost would count twice in a budget.
+        """
+        await self.booking.tried.wait()
+        await self.uplink.run()
 
     async def watch_machine(self) -> None:
         """Keep the host's figures fresh."""
@@ -182,13 +222,14 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
         group.start_soon(node.watch_machine)
         group.start_soon(node.learning.run)
         group.start_soon(node.converger.run)
-        group.start_soon(node.uplink.run)
+        group.start_soon(node.uplink_later)
 
         async def stopper() -> None:
             await stop.wait()
             node.keeper.stop()
 
         group.start_soon(stopper)
+        await node.restore()
         await node.keeper.run()
         with anyio.move_on_after(FLUSH):
             await node.uplink.flush()

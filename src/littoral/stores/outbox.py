@@ -18,6 +18,7 @@ import anyio.to_thread
 import apsw
 
 from littoral.domain.errors import StorageFull, Unavailable
+from littoral.domain.limits import Spent
 from littoral.domain.ports import Clock, Entropy, Failpoints, Sink
 from littoral.domain.usage import StoredRecord, UsageRecord
 from littoral.stores.outbox_file import OutboxFile, Tuning, World
@@ -114,6 +115,10 @@ class SqliteOutbox:
     async def depth(self) -> int:
         """How many records wait to be stored."""
         return cast("int", await self._ask(_Job(lambda file: file.last - file.stored)))
+
+    async def spent(self) -> Sequence[Spent]:
+        """What all records ever appended cost, by limit id and hour."""
+        return cast("Sequence[Spent]", await self._ask(_Job(lambda file: file.spent())))
 
     async def _ask(self, job: _Job) -> object:
         if self._closed:

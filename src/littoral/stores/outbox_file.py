@@ -15,11 +15,12 @@ import apsw
 
 from littoral.domain.errors import Damaged, Unavailable
 from littoral.domain.ids import new_id
+from littoral.domain.limits import Spent
 from littoral.domain.node import Event
 from littoral.domain.ports import Clock, Entropy, Failpoints, Sink
 from littoral.domain.units import Bytes
 from littoral.domain.usage import StoredRecord, UsageRecord
-from littoral.stores import body, salvage, sqlite
+from littoral.stores import body, salvage, spending, sqlite
 from littoral.stores.ballast import Ballast
 from littoral.stores.sqlite import run, transact
 
@@ -28,7 +29,10 @@ create table outbox(
   seq integer primary key, request text not null, attempt integer not null, body blob not null,
   unique(request, attempt)
 ) strict"""
-STEPS: tuple[sqlite.Step, ...] = ((sqlite.META, TABLE, "insert into meta values('stored', 0)"),)
+STEPS: tuple[sqlite.Step, ...] = (
+    (sqlite.META, TABLE, "insert into meta values('stored', 0)"),
+    (spending.TABLE,),
+)
 INSERT = "insert into outbox(seq, request, attempt, body) values(?, ?, ?, ?)"
 INSERT_NEW = f"{INSERT} on conflict(request, attempt) do nothing"
 READ = "select seq, body from outbox where seq > ? order by seq limit ?"
@@ -136,6 +140,10 @@ class OutboxFile:
             self._tell("outbox.damaged", f"{error.message}: it is left out under a new name")
             return []
 
+    def spent(self) -> list[Spent]:
+        """What all records ever appended cost, by limit id and hour."""
+        return spending.read(self._open_connection())
+
     def forget(self, upto: int) -> None:
         """Delete rows up to ``upto``; above the last number, begin a new name.
 
@@ -201,6 +209,7 @@ class OutboxFile:
             name = str(run(connection, GET, ("name",))[0][0])
             stored = _int(run(connection, GET, ("stored",))[0][0])
             highest = _int(run(connection, "select coalesce(max(seq), 0) from outbox")[0][0])
+            self._fold(connection)
             connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
             last = max(stored, highest)
             lost = self.last - last if name == self.name else 0
@@ -226,6 +235,12 @@ class OutboxFile:
             raise
         return connection
 
+    def _fold(self, connection: apsw.Connection) -> None:
+        """Sum up old spendings; on a full disk that waits for another start."""
+        now = self._world.clock.wall()
+        with contextlib.suppress(apsw.FullError):
+            transact(connection, lambda: spending.fold(connection, now))
+
     def _detach(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -234,12 +249,16 @@ class OutboxFile:
                 connection.close()
 
     def _salvage(self, aside: str) -> None:
-        rows, lost = salvage.rescue(self._path)
+        rows, lost, spent = salvage.rescue(self._path)
         connection = self._connect(salvage.fresh(self._path))
 
         def fill() -> None:
             for number, (request, attempt, blob) in enumerate(rows, 1):
                 run(connection, INSERT_NEW, (number, request, attempt, blob))
+            if spent:
+                spending.restore(connection, spent)
+            else:
+                spending.add(connection, (body.unpack(row[2]) for row in rows))
 
         try:
             transact(connection, fill)
@@ -312,6 +331,7 @@ def _insert(
     run(connection, "savepoint batch")
     try:
         sqlite.run_many(connection, INSERT, rows)
+        spending.add(connection, records)
         ends = [last + end for end in accumulate(len(group) for group in groups)]
     except apsw.ConstraintError:
         run(connection, "rollback to batch")
@@ -328,7 +348,9 @@ def _insert_singly(
         for record in group:
             row = (last + 1, record.request, record.attempt, body.pack(record))
             run(connection, INSERT_NEW, row)
-            last += connection.changes()
+            if connection.changes():
+                last += 1
+                spending.add(connection, (record,))
         ends.append(last)
     return ends
 

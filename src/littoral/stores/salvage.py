@@ -9,7 +9,7 @@ from pathlib import Path
 
 import apsw
 
-from littoral.stores import body
+from littoral.stores import body, spending
 from littoral.stores.durable import sync_folder
 from littoral.stores.sqlite import Row, run
 
@@ -24,23 +24,26 @@ def fresh(path: str) -> str:
     return f"{path}.new"
 
 
-def rescue(path: str) -> tuple[list[Row], int]:
+def rescue(path: str) -> tuple[list[Row], int, list[Row]]:
     """Read a damaged outbox by ranges of numbers, halving around what cannot be read.
 
     Returns:
-        (request, attempt, body) of each readable row in order, and how many are known to be lost.
+        (request, attempt, body) of each readable row in order, how many are known to be lost, and
+        what could be read of the spendings.
     """
     rows: list[Row] = []
+    spent: list[Row] = []
     with contextlib.suppress(apsw.Error):
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             _read_ranges(connection, rows)
+            spent = run(connection, spending.ALL)
         finally:
             connection.close()
     readable = [row for row in rows if body.readable(row[3])]
     numbers = [row[0] for row in rows if isinstance(row[0], int)]
     span = max(numbers) - min(numbers) + 1 if numbers else 0
-    return [row[1:] for row in readable], span - len(readable)
+    return [row[1:] for row in readable], span - len(readable), spent
 
 
 def _read_ranges(connection: apsw.Connection, rows: list[Row]) -> None:

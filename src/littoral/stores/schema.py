@@ -127,6 +127,14 @@ create table api_key(
 ) strict""",
         "create table fact(name text not null primary key, value blob not null) strict",
     ),
+    (
+        """\
+update api_key set body = json_remove(
+  json_set(body, '$.limits', json_object(
+    'requests_per_minute', json_extract(body, '$.requests_per_minute'))),
+  '$.requests_per_minute')
+where json_extract(body, '$.requests_per_minute') is not null""",
+    ),
 )
 LEDGER_STEPS: tuple[Step, ...] = (
     (

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from littoral.domain.errors import StorageFull
+from littoral.domain.limits import Spent, spendings
 from littoral.domain.usage import StoredRecord, UsageRecord
 
 
@@ -15,6 +16,7 @@ class MemoryOutbox:
         self._names = 1
         self._rows: dict[tuple[str, int], UsageRecord] = {}
         self._stored = 0
+        self._spent: dict[tuple[str, int], int] = {}
 
     @property
     def name(self) -> str:
@@ -30,7 +32,11 @@ class MemoryOutbox:
         if self.full:
             raise StorageFull("no room for usage records")
         for record in records:
-            self._rows.setdefault((record.request, record.attempt), record)
+            if (record.request, record.attempt) not in self._rows:
+                self._rows[record.request, record.attempt] = record
+                for each in spendings([record]):
+                    at = (each.limit, each.hour)
+                    self._spent[at] = self._spent.get(at, 0) + each.amount
         return self._last
 
     async def read(self, after: int, limit: int) -> Sequence[StoredRecord]:
@@ -53,3 +59,8 @@ class MemoryOutbox:
     async def depth(self) -> int:
         """How many records wait to be stored."""
         return len(self._rows)
+
+    async def spent(self) -> Sequence[Spent]:
+        """What all records ever appended cost."""
+        rows = self._spent.items()
+        return [Spent(limit=limit, hour=hour, amount=amount) for (limit, hour), amount in rows]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from littoral.domain import errors
-from littoral.domain.errors import LimitReached, LittoralError
+from littoral.domain.errors import BudgetExhausted, LimitReached, LittoralError
 
 
 def tree(kind: type[LittoralError], depth: int = 0) -> Iterator[tuple[int, type[LittoralError]]]:
@@ -37,7 +37,8 @@ def test_every_error_has_a_code_of_its_own_a_status_and_a_sentence(kind):
     assert 400 <= kind.status < 600
     assert str(kind.__doc__).splitlines()[0].endswith((".", ")"))
     assert [other for other in ALL if other.code == kind.code] == [kind]
-    assert kind.retryable == (kind.status in {429, 502, 503})
+    waits = kind.status in {429, 502, 503} and kind is not BudgetExhausted
+    assert kind.retryable == waits
 
 
 def test_an_error_carries_what_a_client_needs():

@@ -8,15 +8,18 @@ from littoral.domain import flight
 from littoral.domain.deployment import Assignment
 from littoral.domain.endpoint import Address, Endpoint
 from littoral.domain.ids import DeploymentName, EndpointId, NodeId, ProjectId
+from littoral.domain.limits import Limits
 from littoral.domain.project import KeyGrant
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Tokens
+from littoral.gateway.quota import Quotas
 from littoral.gateway.settlement import Flights
 from littoral.gateway.wire.batch import Batch
 from littoral.gateway.wire.server import Client
 from littoral.gateway.wire.worker import Worker
 from littoral.testing.clock import SettableClock
 from littoral.testing.entropy import SeededEntropy
+from littoral.testing.quota import quota_table
 from littoral.trust.key import mac_of, mint
 
 PEPPER = b"p" * 32
@@ -142,16 +145,18 @@ class FakeTask:
 class Rig:
     """A worker with one key and as many endpoints as ports are given."""
 
-    def __init__(self, *ports, rate=None, failpoints=None, **grant):
+    def __init__(self, *ports, rate=None, limits=None, failpoints=None, **grant):
         self.loop = FakeLoop()
         self.clock = SettableClock()
         self.clock.advance(100.0)
         self.table = bytearray(flight.SLOT_BYTES * SLOTS)
+        self.quota = quota_table()
         self.worker = Worker(
             self.loop,
             clock=self.clock,
             entropy=SeededEntropy(),
             flights=Flights(memoryview(self.table)),
+            quotas=Quotas(self.quota),
             node="here",
             control_socket="/control",
             failpoints=failpoints,
@@ -159,12 +164,15 @@ class Rig:
         minted = mint(b"n" * 48)
         self.key = minted.text
         mac = mac_of(minted.digest, pepper=PEPPER)
-        fields = {"project": ProjectId("p"), "scopes": ("infer",), "requests_per_minute": rate}
+        fields = {"project": ProjectId("p"), "scopes": ("infer",)}
+        self.limits = dict(limits or {})
+        if rate:
+            self.limits[f"key:{minted.id}"] = Limits(requests_per_minute=rate)
         self.grant = KeyGrant(id=minted.id, mac=mac, **{**fields, **grant})
         self.snapshot(self.grant)
         self.endpoints(*map(self.endpoint, ports))
 
-    def snapshot(self, *grants, serves=("m",)):
+    def snapshot(self, *grants, serves=("m",), counted=True):
         assignments = tuple(
             Assignment(name=DeploymentName(n), revision=1, serves=n, engine="fake", model=n)
             for n in serves
@@ -178,7 +186,9 @@ class Rig:
                 pepper=PEPPER,
                 keys=grants,
                 assignments=assignments,
-            )
+                limits=self.limits,
+            ),
+            {name: row for row, name in enumerate(self.limits) if counted},
         )
 
     def endpoint(self, port, **fields):

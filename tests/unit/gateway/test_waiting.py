@@ -87,7 +87,8 @@ def snapshot(rig, *keys, traffic=(), **fields):
                 ),
             ),
             traffic=traffic,
-        )
+        ),
+        {},
     )
 
 

@@ -5,9 +5,11 @@ import pytest
 
 from littoral.domain.flight import OPEN, SETTLED, SLOT_BYTES, identity, write
 from littoral.node.booking import Booking, FlightTable
+from littoral.node.limits import LimitRows
 from littoral.testing.failpoints import Crash
 from littoral.testing.loop import simulate
 from littoral.testing.outbox import MemoryOutbox
+from littoral.testing.quota import quota_table
 
 SLOTS = 8
 
@@ -27,6 +29,7 @@ class Desk:
         return Booking(
             self.table,
             self.outbox,
+            LimitRows(quota_table(mine=0), self.around.clock),
             failpoints=self.around.failpoints,
             board=self.around.board,
             booked=lambda records: self.learned.extend(each.request for each in records),

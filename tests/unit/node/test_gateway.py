@@ -15,9 +15,11 @@ from littoral.domain.units import Micros, Seconds
 from littoral.node.backoff import Patience
 from littoral.node.booking import Booking, FlightTable
 from littoral.node.gateway import GatewayKeeper
+from littoral.node.limits import LimitRows
 from littoral.testing.channel import channel_pair
 from littoral.testing.loop import simulate
 from littoral.testing.outbox import MemoryOutbox
+from littoral.testing.quota import quota_table
 
 
 def snapshot(version: int) -> Snapshot:
@@ -88,6 +90,7 @@ class House:
         booking = Booking(
             self.table,
             self.outbox,
+            LimitRows(quota_table(mine=0), around.clock),
             failpoints=around.failpoints,
             board=around.board,
             booked=lambda _records: None,

@@ -32,6 +32,7 @@ from littoral.testing.disk import MemoryDisk
 from littoral.testing.loop import simulate
 from littoral.testing.network import MemoryNetwork
 from littoral.testing.outbox import MemoryOutbox
+from littoral.testing.quota import quota_table
 
 SNAPSHOT = Snapshot(
     epoch=1,
@@ -90,6 +91,7 @@ class Host:
         self.outbox = MemoryOutbox()
         self.disk = MemoryDisk()
         self.table = bytearray(8 * SLOT_BYTES)
+        self.quota = quota_table(mine=0)
         self.gateways: list[Gateway] = []
         self.offer: Snapshot | None = None
         self.heard: list[Frame] = []
@@ -139,6 +141,7 @@ class Host:
             pack=pack,
             unpack=unpack,
             flight=memoryview(self.table),
+            quota=self.quota,
             gateway=self.launch,
             machine=lambda: around.machine,
             report=lambda _pids: None,

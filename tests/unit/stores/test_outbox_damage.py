@@ -9,6 +9,7 @@ import apsw
 import pytest
 
 from littoral.domain.errors import Busy, NewerData, Unavailable
+from littoral.domain.limits import nanos
 from littoral.testing.usage import usage_record
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +26,7 @@ def overwrite(path: Path, offset: int, data: bytes) -> None:
 
 
 async def test_a_damaged_page_costs_its_own_rows_and_no_others(bench):
-    name = await bench.fill(500)
+    one, name = usage_record(1), await bench.fill(500)
     page = bench.path.read_bytes().index(b"\xa6rq_250") // 4096
     overwrite(bench.path, page * 4096, b"\xff" * 4096)
     async with bench.open() as outbox:
@@ -34,6 +35,8 @@ async def test_a_damaged_page_costs_its_own_rows_and_no_others(bench):
         assert 450 < len(kept) < 500
         assert "rq_250" not in kept
         assert [row.seq for row in await outbox.read(0, 1000)] == list(range(1, len(kept) + 1))
+        spent = {each.limit: each.amount for each in await outbox.spent()}
+        assert spent[f"project:{one.project}"] == 500 * nanos(one.cost)
         await outbox.append([usage_record(1000)])
     assert bench.sink.codes() == ["outbox.damaged"]
     assert f"{len(kept)} records were readable" in bench.sink.events[0].message
@@ -103,7 +106,7 @@ async def test_a_file_of_a_newer_version_is_refused_with_both_numbers(bench):
     connection = apsw.Connection(str(bench.path))
     connection.execute("update meta set value = 7 where name = 'schema'")
     connection.close()
-    with pytest.raises(NewerData, match=r"schema 7.* up to 1"):
+    with pytest.raises(NewerData, match=r"schema 7.* up to 2"):
         async with bench.open():
             pass
 

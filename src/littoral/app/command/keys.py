@@ -1,10 +1,9 @@
 """``littoral keys``: make, list and revoke API keys."""
 
-from typing import Annotated, cast, get_args
-
-from cyclopts import Parameter
+from typing import cast, get_args
 
 from littoral.app.command import parsing
+from littoral.app.command.bounds import UNBOUNDED, Bounds, shown_limits
 from littoral.app.command.confirm import confirm
 from littoral.app.command.encoding import plain
 from littoral.app.command.figures import moment
@@ -24,7 +23,7 @@ def create(
     /,
     *,
     models: str = "*",
-    rpm: Annotated[int | None, Parameter(name="--rpm")] = None,
+    bounds: Bounds = UNBOUNDED,
     expires: str | None = None,
     scope: str = "infer",
     reach: Reach = HERE,
@@ -34,7 +33,7 @@ def create(
     Args:
         name: Whose it is or what for.
         models: Names of models it may use, with commas; * is all.
-        rpm: Most requests a minute.
+        bounds: What it may use.
         expires: After how many days it ends, such as 30d.
         scope: What it may do, with commas: infer, read, write, keys, admin.
         reach: Which instance.
@@ -44,7 +43,7 @@ def create(
         name=name,
         scopes=_scopes(scope),
         models=parsing.words(models),
-        requests_per_minute=rpm,
+        limits=bounds.limits(),
         expires_in_days=None if expires is None else parsing.whole_days(expires, what="--expires"),
     )
     with admin(reach) as control:
@@ -84,14 +83,14 @@ def list_keys(*, reach: Reach = HERE) -> None:
             key.project,
             ",".join(key.scopes),
             ",".join(key.models),
-            "-" if key.requests_per_minute is None else str(key.requests_per_minute),
+            shown_limits(key.limits),
             "-" if key.expires_us is None else moment(key.expires_us),
             state(key, now=now),
         )
         for key in keys
     ]
-    head = ("ID", "NAME", "PROJECT", "SCOPES", "MODELS", "RPM", "EXPIRES", "STATE")
-    shown.rows(head, rows, right=(5,))
+    head = ("ID", "NAME", "PROJECT", "SCOPES", "MODELS", "LIMITS", "EXPIRES", "STATE")
+    shown.rows(head, rows)
 
 
 def state(key: Key, *, now: Micros) -> str:

@@ -102,6 +102,7 @@ VERBS: tuple[Verb, ...] = (
         (
             "littoral keys create alice",
             "littoral keys create ci --models smollm2-135m --rpm 60 --expires 30d",
+            "littoral keys create nightly --tpm 20000 --concurrent 4 --budget 20/month",
             "littoral keys create ops --scope read,write",
         ),
     ),

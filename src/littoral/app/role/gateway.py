@@ -5,6 +5,7 @@ import socket
 from littoral.app.codec import pack, unpack
 from littoral.app.flight_file import flight_file
 from littoral.app.handed import Handed, failed, handed
+from littoral.app.quota_file import quota_file
 from littoral.app.settings import Settings
 from littoral.app.system import SystemClock, SystemEntropy, SystemFailpoints
 from littoral.domain.errors import InvalidInput, LittoralError
@@ -23,11 +24,15 @@ def main() -> int:
 def _serve(given: Handed) -> int:
     settings = given.settings
     failpoints = SystemFailpoints(settings.failpoints) if settings.failpoints else None
-    with flight_file(settings, writer=True) as flight:
+    with (
+        flight_file(settings, writer=True) as flight,
+        quota_file(settings, workers=1, mine=1) as quota,
+    ):
         return run(
             listener=socket.socket(fileno=given.descriptors["listen"]),
             link=socket.socket(fileno=given.descriptors["link"]),
             flight=flight,
+            quota=quota,
             node=settings.name,
             control_socket=str(settings.path("run/control.sock")),
             pack=pack,

@@ -14,6 +14,7 @@ from littoral.app.flight_file import flight_file
 from littoral.app.gateway_child import launcher
 from littoral.app.handed import Handed
 from littoral.app.play import play
+from littoral.app.quota_file import NODE, quota_file
 from littoral.app.role.world import drivers, to_stderr
 from littoral.app.system import (
     SystemChance,
@@ -61,7 +62,10 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
         failpoints=failpoints,
         sink=log,
     )
-    with flight_file(settings) as flight:
+    with (
+        flight_file(settings) as flight,
+        quota_file(settings, workers=1, mine=NODE) as quota,
+    ):
         async with outbox as opened:
             yield NodeParts(
                 identity=Identity(
@@ -83,6 +87,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 pack=pack,
                 unpack=unpack,
                 flight=flight,
+                quota=quota,
                 gateway=launcher(settings, given.descriptors["listen"]),
                 machine=Host().read,
                 report=_report,

@@ -1,9 +1,9 @@
 """Account: the books of one request: where it is placed, what it used, which slot says so."""
 
-from typing import Final, cast
+from typing import Final
 
 from littoral.domain.errors import NoCandidate
-from littoral.domain.flight import ESTIMATED, STREAMED, cost_of
+from littoral.domain.flight import CHARGED, ESTIMATED, STREAMED
 from littoral.gateway import health, reply
 from littoral.gateway.admission import usable
 from littoral.gateway.asked import Asked
@@ -12,10 +12,10 @@ from littoral.gateway.queue import Ticket
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.route import Route
 from littoral.gateway.settlement import OK
-from littoral.gateway.table import KeyRow, ModelRow, Place
+from littoral.gateway.table import ModelRow
 from littoral.gateway.tally import Usage
 from littoral.gateway.traffic import Waiter
-from littoral.gateway.wire.worker import Worker
+from littoral.gateway.wire.charged import Charged
 from littoral.placement.decide import Verdict
 
 _U32: Final = 0xFFFF_FFFF
@@ -24,28 +24,21 @@ MOST_S: Final = 4294.0
 """Longest prediction that a slot can hold in microseconds, seconds."""
 
 
-class Account:
+class Account(Charged):
     """Made at admission, dropped when settled; scratch of the warm path, hence no record.
 
     Whoever makes one sets what has no default here.
     """
 
     rid: bytes
-    key: KeyRow
     body: bytes
     route: Route
-    asked: Asked
-    model: ModelRow
     attempt = 0
     slot = -1
     deadline: float
     """The caller's, in monotonic seconds."""
-    _worker: Worker
-    _tokens_in: int
     _ticket: Ticket[Waiter] | None = None
-    place: Place = cast("Place", None)
     _verdict: Verdict
-    _started = 0.0
     _skip = 0
     _beginning = 0
     """What affinity remembers of the request's beginning; 0 where that is too short."""
@@ -108,6 +101,8 @@ class Account:
         self._at_us = int(self._started * 1e6) + worker.offset_us
         worker.in_flight += 1
         self._enter()
+        if self._charge is not None:
+            worker.quotas.seal()
         if worker.hit is not None:
             worker.hit("request.admitted")
 
@@ -115,6 +110,9 @@ class Account:
         """Try to go to another place; False where none would have it."""
         old = self.place
         if self.choose(now, self._skip | 1 << self._verdict.position) is not None:
+            return False
+        if not self._fits(self.place):
+            self.place = old
             return False
         self.attempt += 1
         old.in_flight -= 1
@@ -132,8 +130,12 @@ class Account:
             self._worker.affinity.served(self._beginning, place.endpoint.id)
         _, _, _, p50, p90, _, _ = self._verdict
         self._predicted_us = predicted_us = int(p50 * 1e6) if p50 < MOST_S else _U32
+        flags = ESTIMATED | STREAMED if self.asked.streamed else ESTIMATED
+        if self._charge is not None:
+            flags |= CHARGED
+            self._worker.flights.charge(self.slot, self._charge)
         header = (
-            ESTIMATED | STREAMED if self.asked.streamed else ESTIMATED,
+            flags,
             OK,
             self.attempt,
             self._tokens_in,
@@ -168,15 +170,17 @@ class Account:
         if usage is None:
             flags |= ESTIMATED
             usage = Usage(self._tokens_in, 0, counted)
-        tokens_in, tokens_out = usage.tokens_in, usage.tokens_out
         elapsed = int((worker.time() - self._started) * 1e6)
         total_us = min(_U32, elapsed)
         first_us = self._first_us or total_us
         self._first_us = first_us
-        used = (tokens_in, usage.cached, tokens_out)
-        worker.flights.settle(
-            slot, (flags, status, self.attempt, *used, self._at_us, first_us, total_us)
-        )
+        used = (usage.tokens_in, usage.cached, usage.tokens_out)
+        counts = (status, self.attempt, *used, self._at_us, first_us, total_us)
+        cost = place.cost(usage.tokens_in, usage.tokens_out) if place.priced else 0.0
+        if self._charge is None:
+            worker.flights.settle(slot, (flags, *counts))
+        else:
+            self._return(self._charge, slot, (flags | CHARGED, *counts), cost=cost)
         place.in_flight -= 1
         worker.in_flight -= 1
         place.breaker.calls += status == OK
@@ -188,10 +192,7 @@ class Account:
             worker.hit("request.settled")
         if not worker.reporting:
             worker.settled()
-        if not place.priced:
-            return 0.0
-        price_in, price_out = place.price_in, place.price_out
-        return cost_of(tokens_in, tokens_out, price_in=price_in, price_out=price_out)
+        return cost
 
     def _judge(self, status: int) -> None:
         """Say how it went, where somebody wants to know; failures were told before."""
@@ -227,7 +228,9 @@ class Account:
         if not self._first_us:
             self._first_us = self._elapsed_us()
         verdict, rid = self._verdict, self.rid
-        rest = _ignored(self.asked) if self.asked.ignored else b""
+        rest = self._bounded
+        if self.asked.ignored:
+            rest += _ignored(self.asked)
         if self._ticket is not None:
             waited_s = self._started - self._ticket.since
             rest += b"x-littoral-queued-ms: %d\r\n" % int(waited_s * 1000)

@@ -78,19 +78,13 @@ class Exchange(Waiting):
                 return found
             model = found
         now = worker.time()
-        tat = admission.pace(key, int(now * 1e9))
-        if isinstance(tat, Refusal):
-            return tat
         self.asked, self.model, self.route = asked, model, route
         self.deadline = now + total_s
         self._size = size
         if len(model.places) < 2:
             self._beginning = 0
         self._tokens_in = asked.weight or size // 4 or 1
-        refusal = self.queue_up(now)
-        if refusal is None:
-            key.tat = tat
-        return refusal
+        return self.queue_up(now)
 
     def start(self, now: float) -> None:
         """Send the request to its place, on a connection used before if there is one."""

@@ -84,7 +84,7 @@ class Link(asyncio.Protocol):
         elif isinstance(frame, Endpoints):
             source.take_endpoints(frame.endpoints)
         elif isinstance(frame, Tables):
-            source.take_snapshot(frame.snapshot)
+            source.take_snapshot(frame.snapshot, frame.rows)
             self._changed()
 
     def report(self) -> None:

@@ -12,7 +12,9 @@ import uvloop
 from littoral.domain.errors import Unavailable
 from littoral.domain.node import Level
 from littoral.domain.ports import Clock, Entropy, Failpoints
+from littoral.domain.quota import QuotaTable
 from littoral.domain.session import Frame, Said
+from littoral.gateway.quota import Quotas
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.settlement import Flights
 from littoral.gateway.wire.exchange import Exchange
@@ -36,6 +38,7 @@ def run(  # noqa: PLR0913  the inheritance of one process
     listener: socket.socket,
     link: socket.socket,
     flight: memoryview,
+    quota: QuotaTable,
     node: str,
     control_socket: str,
     pack: Callable[[Frame], bytes],
@@ -52,6 +55,7 @@ def run(  # noqa: PLR0913  the inheritance of one process
         listener: Bound and listening.
         link: Stream socket to the node, framed by a length of four bytes, big-endian.
         flight: The flight table.
+        quota: The quota table, as this process sees it.
         node: This node's name, for ``x-littoral-route``.
         control_socket: Path of control's unix socket.
         pack: Frame to bytes, without the length.
@@ -72,6 +76,7 @@ def run(  # noqa: PLR0913  the inheritance of one process
             clock=clock,
             entropy=entropy,
             flights=Flights(flight),
+            quotas=Quotas(quota),
             node=node,
             control_socket=control_socket,
             failpoints=failpoints,

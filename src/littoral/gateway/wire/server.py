@@ -10,7 +10,7 @@ from littoral.gateway import desk, head, reply
 from littoral.gateway.admission import EXPIRED, KeyMemo
 from littoral.gateway.dialect.openai import OPENAI
 from littoral.gateway.head import Headers, Known, Terms
-from littoral.gateway.refusal import Refusal, malformed, refuse
+from littoral.gateway.refusal import Refusal, malformed, patience, refuse
 from littoral.gateway.route import ROUTES, Route
 from littoral.gateway.table import KeyRow
 from littoral.gateway.voice import Voice
@@ -299,7 +299,7 @@ class Client(Paced):
         if refusal.close:
             self._keep = False
         self._worker.counters[refusal.code] += 1
-        fields = reply.named(rid, retry_after_s=refusal.retry_after_s)
+        fields = reply.named(rid) + patience(refusal)
         self._answer(refusal.status, fields, self._voice.error_body(refusal, rid.decode()))
 
     def _answer(self, status: int, fields: bytes, body: bytes) -> None:

@@ -23,7 +23,6 @@ class Waiting(Answer):
 
     level = PRIORITIES.index("default")
     """What the request asks for; its project may allow less."""
-    _size = 0
 
     @abstractmethod
     def start(self, now: float) -> None:
@@ -39,15 +38,19 @@ class Waiting(Answer):
 
     def _go(self, now: float) -> Refusal | None:
         """Take a place and a slot of the flight table, and start; ``FULL`` where none is free."""
-        worker = self._worker
+        worker, gates = self._worker, self.gates()
         refusal = self.choose(now, 0)
         if refusal is None and self.place.throttle is not None:
             refusal = self._spare(now)
         if refusal is not None:
-            return refusal
+            return refusal if refusal is FULL or not gates else self.over_limit(gates) or refusal
         slot = worker.flights.take()
         if slot < 0:
             return _UNRECORDED
+        refusal = self.reserve(gates, slot) if gates else None
+        if refusal is not None:
+            worker.flights.put_back(slot)
+            return refusal
         self.model.retries.earn()
         try:
             self.open(slot)
@@ -70,7 +73,10 @@ class Waiting(Answer):
         return refuse(Overloaded, message, retry_after_s=10.0)
 
     def _wait(self, now: float) -> Refusal | None:
-        model, key, worker = self.model, self.key, self._worker
+        model, key, worker, gates = self.model, self.key, self._worker, self.gates()
+        refusal = self.over_limit(gates) if gates else None
+        if refusal is not None:
+            return refusal
         verdict = expect(
             model,
             needs=self.asked.needs,

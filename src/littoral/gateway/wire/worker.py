@@ -11,6 +11,7 @@ from littoral.domain.failpoint import FailpointName
 from littoral.domain.ports import Clock, Entropy, Failpoints
 from littoral.gateway import health
 from littoral.gateway.affinity import Affinity
+from littoral.gateway.quota import Quotas
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.settlement import Flights
 from littoral.gateway.shed import Strain
@@ -53,6 +54,7 @@ class Worker:
         clock: Time.
         entropy: For the prefix of request ids.
         flights: The flight table.
+        quotas: The limits.
         node: This node's name.
         control_socket: Path of control's unix socket.
         failpoints: Places where tests interfere; None costs nothing.
@@ -65,6 +67,7 @@ class Worker:
         clock: Clock,
         entropy: Entropy,
         flights: Flights,
+        quotas: Quotas,
         node: str,
         control_socket: str,
         failpoints: Failpoints | None = None,
@@ -73,7 +76,7 @@ class Worker:
         self.batch = Batch(loop)
         self.clock = clock
         self.time = clock.now
-        self.flights = flights
+        self.flights, self.quotas = flights, quotas
         self.source = Source(node)
         self.strain, self.pump, self.affinity = Strain(), Pump(loop, self.source), Affinity()
         self.wheel = Wheel()

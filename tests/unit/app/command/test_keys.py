@@ -24,6 +24,12 @@ def test_the_new_key_stands_alone_on_standard_output(call, stand_in):
             "a,b",
             "--rpm",
             "60",
+            "--tpm",
+            "5000",
+            "--concurrent",
+            "2",
+            "--budget",
+            "20/day",
             "--expires",
             "30d",
             "--scope",
@@ -38,7 +44,12 @@ def test_the_new_key_stands_alone_on_standard_output(call, stand_in):
             "project": "default",
             "scopes": ["infer", "read"],
             "models": ["a", "b"],
-            "requests_per_minute": 60,
+            "limits": {
+                "requests_per_minute": 60,
+                "tokens_per_minute": 5000,
+                "concurrent": 2,
+                "budget": {"amount": 20.0, "period": "day"},
+            },
             "expires_in_days": 30,
         }
     ]
@@ -50,6 +61,8 @@ def test_the_new_key_stands_alone_on_standard_output(call, stand_in):
         (["--scope", "infre"], "no scope 'infre'; known: infer, read, write, keys, admin"),
         (["--expires", "soon"], "--expires"),
         (["--rpm", "many"], "rpm"),
+        (["--budget", "much"], "such as 20/month"),
+        (["--budget", "20/week"], "total, hour, day, month"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_sent(call, stand_in, words, told):
@@ -60,10 +73,22 @@ def test_wrong_options_are_refused_before_anything_is_sent(call, stand_in, words
 
 
 def test_the_list_shows_limits_and_state(call, stand_in):
-    keys = [key("a", requests_per_minute=60), key("b", revoked_us=5, models=("m",))]
+    keys = [
+        key("a", limits={"requests_per_minute": 60, "budget": {"amount": 2.5}}),
+        key("b", revoked_us=5, models=("m",)),
+    ]
     stand_in.on("GET /api/v1/keys", {"items": keys})
     first, second = call("keys", "list").out.splitlines()[1:]
-    assert first.split() == ["ABCDEFGHIJ", "a", "default", "infer", "*", "60", "-", "good"]
+    assert first.split() == [
+        "ABCDEFGHIJ",
+        "a",
+        "default",
+        "infer",
+        "*",
+        "rpm=60,budget=2.5/month",
+        "-",
+        "good",
+    ]
     assert second.endswith("revoked")
 
 

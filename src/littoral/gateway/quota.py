@@ -1,0 +1,256 @@
+"""Quota: what limits say to a request, and what it holds of them while it is under way."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from littoral.domain.errors import BudgetExhausted, InvalidInput, LimitReached, Unavailable
+from littoral.domain.limits import Limits, nanos
+from littoral.domain.quota import REQUESTS, TOKENS, UNTIL, Charge, QuotaTable, Use
+from littoral.gateway.refusal import Refusal, refuse
+from littoral.trust import limit
+from littoral.trust.limit import per_minute
+
+TEMPLATE_TOKENS: Final = 64
+"""What a chat template may add around messages, beyond one token for each byte of their JSON."""
+_NO_STORY: Final = (1 << 63, 0, b"")
+LATER_S: Final = 1.0
+MOST_LATER_S: Final = 60.0
+_UNCOUNTED: Final = refuse(
+    Unavailable, "this node has no room to count one more limit; ask its operator"
+)
+
+
+class Gate:
+    """The limits of one key, project or model, ready for the warm path.
+
+    Args:
+        limits: What was declared.
+        row: Where it is counted; -1 where the table had no row left.
+        who: Whose limits they are, for messages.
+    """
+
+    __slots__ = (
+        "budget",
+        "concurrent",
+        "holds",
+        "limits",
+        "requests",
+        "requests_told",
+        "row",
+        "tokens",
+        "tokens_told",
+        "who",
+    )
+
+    def __init__(self, limits: Limits, row: int, who: str) -> None:
+        self.limits = limits
+        self.row = row
+        self.who = who
+        self.requests = _pace(limits.requests_per_minute)
+        self.tokens = _pace(limits.tokens_per_minute)
+        self.requests_told = _told("requests", limits.requests_per_minute)
+        self.tokens_told = _told("tokens", limits.tokens_per_minute)
+        self.concurrent = limits.concurrent or 0
+        self.budget = -1 if limits.budget is None else nanos(limits.budget.amount)
+        self.holds = bool(self.concurrent or limits.tokens_per_minute or self.budget >= 0)
+
+    def refusal(self, table: QuotaTable, wish: Use) -> Refusal | None:
+        """Say why a request may not pass now; it changes nothing."""
+        if self.row < 0:
+            return _UNCOUNTED
+        interval, burst = self.requests
+        if interval:
+            tat = table.words[table.at(self.row) + REQUESTS]
+            wait = limit.admit(tat, wish.now_ns, interval_ns=interval, burst_ns=burst)[1]
+            if wait:
+                return self.too_often(wait / 1e9)
+        return self._refusal_to_hold(table, wish) if self.holds else None
+
+    def _refusal_to_hold(self, table: QuotaTable, wish: Use) -> Refusal | None:
+        if self.concurrent and table.under_way(self.row) >= self.concurrent:
+            return refuse(
+                LimitReached,
+                f"{self.who} may have {self.concurrent} requests under way at one time",
+                retry_after_s=LATER_S,
+            )
+        if self.tokens[0]:
+            refusal = self._too_many_tokens(table, wish)
+            if refusal is not None:
+                return refusal
+        if self.budget >= 0 and wish.money:
+            over = wish.at_us >= table.words[table.at(self.row) + UNTIL]
+            taken = 0 if over else table.taken(self.row)
+            if taken + wish.money > self.budget:
+                return self._too_dear(taken, wish.money)
+        return None
+
+    def _too_many_tokens(self, table: QuotaTable, wish: Use) -> Refusal | None:
+        interval, burst = self.tokens
+        rate = self.limits.tokens_per_minute
+        if wish.tokens * interval > burst:
+            message = (
+                f"this request may use {wish.tokens} tokens, {self.who} may use {rate} a minute: "
+                "ask for fewer with max_tokens"
+            )
+            return refuse(InvalidInput, message, param="max_tokens")
+        tat = table.words[table.at(self.row) + TOKENS]
+        units = wish.tokens + table.held(self.row)
+        wait = limit.admit(tat, wish.now_ns, interval_ns=interval, burst_ns=burst, cost=units)[1]
+        if not wait:
+            return None
+        later = min(wait / 1e9, MOST_LATER_S)
+        message = f"{self.who} may use {rate} tokens a minute; try again in {later:.1f} s"
+        return refuse(LimitReached, message, retry_after_s=later)
+
+    def too_often(self, wait_s: float) -> Refusal:
+        """Say when a request may come again."""
+        message = (
+            f"{self.who} may make {self.limits.requests_per_minute} requests a minute; "
+            f"try again in {wait_s:.1f} s"
+        )
+        return refuse(LimitReached, message, retry_after_s=wait_s)
+
+    def _too_dear(self, taken: int, money: int) -> Refusal:
+        budget = self.limits.budget
+        period = "in all" if budget is None or budget.period == "total" else f"a {budget.period}"
+        message = (
+            f"{self.who} may spend {self.budget / 1e9:g} {period}, {taken / 1e9:g} is spent or "
+            f"reserved, and this request may cost {money / 1e9:g}"
+        )
+        return refuse(BudgetExhausted, message)
+
+    def take(self, table: QuotaTable, wish: Use) -> None:
+        """Charge a request that no gate refused; inside a section."""
+        words, at = table.words, table.at(self.row)
+        interval = self.requests[0]
+        if interval:
+            words[at + REQUESTS] = max(words[at + REQUESTS], wish.now_ns) + interval
+        if self.holds:
+            if self.budget >= 0 and wish.at_us >= words[at + UNTIL]:
+                table.roll(self.row, wish.at_us)
+            table.reserve(self.row, wish.tokens, wish.money)
+
+
+class Quotas:
+    """The limits of one gateway, over the table that all share.
+
+    Args:
+        table: Where they are counted.
+    """
+
+    __slots__ = ("table",)
+
+    def __init__(self, table: QuotaTable) -> None:
+        self.table = table
+
+    def admit(self, gates: Sequence[Gate], wish: Use, slot: int) -> Charge | Refusal:
+        """Charge a request to all its gates, or to none.
+
+        ``seal`` must follow, once its slot of the flight table is written.
+
+        Args:
+            gates: Of its key, its project and its model.
+            wish: The most that it may use.
+            slot: Of the flight table, which it will be written into.
+
+        Returns:
+            What it holds until it is settled; or why it may not pass, then nothing is charged.
+        """
+        table = self.table
+        table.acquire()
+        for gate in gates:
+            refusal = gate.refusal(table, wish)
+            if refusal is not None:
+                table.leave()
+                return refusal
+        table.begin([gate.row for gate in gates], slot, opening=True)
+        for gate in gates:
+            gate.take(table, wish)
+        return Charge(tuple(gate.row for gate in gates if gate.holds), wish.tokens, wish.money)
+
+    def peek(self, gates: Iterable[Gate], now_ns: int, at_us: int) -> Refusal | None:
+        """Say which limit is used up already, before anything is known of the request's place."""
+        wish = Use(0, 0, at_us, now_ns)
+        found = (gate.refusal(self.table, wish) for gate in gates)
+        return next((refusal for refusal in found if refusal is not None), None)
+
+    def settle(self, charge: Charge, slot: int, used: Use) -> None:
+        """Give back what a request held and count what it used; ``seal`` must follow.
+
+        Args:
+            charge: From ``admit``.
+            slot: Its slot, to be written before ``seal``.
+            used: What it used.
+        """
+        table = self.table
+        table.acquire()
+        table.begin(charge.rows, slot, opening=False)
+        table.settle(table.mine, charge, used)
+
+    def seal(self) -> None:
+        """The slot is written: what was charged or settled counts from now on."""
+        self.table.seal()
+
+    def pace(self, gate: Gate, now_ns: int) -> Refusal | None:
+        """Charge a request to a gate that holds nothing: one word changes, or none."""
+        table = self.table
+        if gate.row < 0:
+            return _UNCOUNTED
+        words, at = table.words, table.at(gate.row) + REQUESTS
+        interval, burst = gate.requests
+        table.acquire()
+        tat, wait = limit.admit(words[at], now_ns, interval_ns=interval, burst_ns=burst)
+        words[at] = tat
+        table.leave()
+        return gate.too_often(wait / 1e9) if wait else None
+
+    def story(self, gates: Iterable[Gate], now_ns: int) -> bytes:
+        """Headers that say what the tightest limits leave, as OpenAI's; empty without any."""
+        table = self.table
+        words = table.words
+        requests = tokens = _NO_STORY
+        for gate in gates:
+            at = table.at(gate.row)
+            interval, burst = gate.requests
+            if interval:
+                level = max(words[at + REQUESTS] - now_ns, 0)
+                requests = min(requests, ((burst - level) // interval, level, gate.requests_told))
+            interval, burst = gate.tokens
+            if interval:
+                level = max(words[at + TOKENS] - now_ns, 0)
+                left = max(burst - level - table.held(gate.row) * interval, 0) // interval
+                tokens = min(tokens, (left, level, gate.tokens_told))
+        told = b""
+        for left, level, text in (requests, tokens):
+            if text:
+                told += text % (left, level // 1_000_000)
+        return told
+
+
+def gates_of(limits: Mapping[str, Limits], rows: Mapping[str, int]) -> Mapping[str, Gate]:
+    """Make the gate of each limit id."""
+    return {name: Gate(each, rows.get(name, -1), _who(name)) for name, each in limits.items()}
+
+
+def most_money(worst_in: int, worst_out: int, *, price_in: float, price_out: float) -> int:
+    """Bound a request's cost: nano-units of its most tokens, rounded up."""
+    return -int(-(worst_in * price_in + worst_out * price_out) * 1000 // 1)
+
+
+def _who(limit_id: str) -> str:
+    kind, _, name = limit_id.partition(":")
+    return "this API key" if kind == "key" else f"{kind} {name!r}"
+
+
+def _pace(rate: int | None) -> tuple[int, int]:
+    return per_minute(rate) if rate else (0, 0)
+
+
+def _told(kind: str, rate: int | None) -> bytes:
+    lines = (
+        f"x-ratelimit-limit-{kind}: {rate}",
+        f"x-ratelimit-remaining-{kind}: %d",
+        f"x-ratelimit-reset-{kind}: %dms",
+        "",
+    )
+    return "\r\n".join(lines).encode()
