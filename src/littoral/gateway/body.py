@@ -30,14 +30,15 @@ class Reader(Generic[T]):
     Args:
         strict: The body's type, where unknown fields are an error: the warm path's first try.
         loose: The same fields, where unknown ones are dropped.
-        inner: Names the unknown fields further inside; they are told to the client.
+        inner: Names the unknown fields further inside; they are told to the client. Or refuses,
+            where leaving an unknown field out would change what was asked for.
     """
 
     def __init__(
         self,
         strict: type[T],
         loose: type[T],
-        inner: Callable[[dict[str, Raw]], Sequence[str]] | None = None,
+        inner: Callable[[dict[str, Raw]], Sequence[str] | Refusal] | None = None,
     ) -> None:
         self._strict = msgspec.json.Decoder(strict).decode
         self._loose = msgspec.json.Decoder(loose).decode
@@ -68,9 +69,10 @@ class Reader(Generic[T]):
         except _FAULTS as error:
             return refusal_of(error)
         ignored = [name for name in fields if name not in self._known]
-        if self._inner is not None:
-            ignored += self._inner(fields)
-        return body, ignored
+        inner = self._inner(fields) if self._inner is not None else ()
+        if isinstance(inner, Refusal):
+            return inner
+        return body, [*ignored, *inner]
 
 
 def damage(data: bytes) -> Refusal | None:

@@ -10,9 +10,10 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from littoral.domain.errors import InvalidInput
 from littoral.gateway.asked import Asked
 from littoral.gateway.body import Reader
-from littoral.gateway.refusal import Refusal
+from littoral.gateway.refusal import Refusal, refuse
 from littoral.placement.filters import capability_mask
 
 MAX_ITEMS: Final = 10_000
@@ -37,6 +38,13 @@ class ResponseFormat(Struct, omit_defaults=True):
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: Raw = Raw()
+
+
+class Adapter(Struct):
+    """One adapter to answer with, by the engine's number of it, and how strongly."""
+
+    id: Annotated[int, Meta(ge=0, le=1024)]
+    scale: Annotated[float, Meta(ge=-100, le=100)]
 
 
 class Message(Struct, omit_defaults=True):
@@ -76,6 +84,8 @@ class Body(Struct, omit_defaults=True, kw_only=True):
     repeat_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
     logit_bias: Annotated[dict[str, float], Meta(max_length=1024)] | None = None
     response_format: ResponseFormat | None = None
+    grammar: Annotated[str, Meta(min_length=1, max_length=65_536)] | None = None
+    lora: Annotated[list[Adapter], Meta(max_length=64)] | None = None
 
 
 class Chat(Body, omit_defaults=True, kw_only=True):
@@ -124,15 +134,32 @@ _TOOLS = capability_mask(("tools",))
 _SCHEMA = capability_mask(("json_schema",))
 _LOGPROBS = capability_mask(("logprobs",))
 _CHOICES = capability_mask(("many_choices",))
+_GRAMMAR = capability_mask(("grammar",))
+_LORA = capability_mask(("lora",))
 _WITH_USAGE = StreamOptions(include_usage=True)
 
 
-def _unknown_in_messages(fields: dict[str, Raw]) -> Sequence[str]:
+UNSERVED: Final = {
+    "functions": "functions are not served; send them as tools",
+    "function_call": "function_call is not served; send tool_choice",
+    "audio": "answers in sound are not served; ask /v1/audio/speech",
+    "moderation": "a chat is not moderated on its way; ask /v1/moderations",
+}
+"""Fields of OpenAI's that no engine gets, and that may not be left out silently."""
+_NULL: Final = Raw(b"null")
+
+
+def _unknown(fields: dict[str, Raw]) -> Sequence[str] | Refusal:
+    for name, why in UNSERVED.items():
+        if fields.get(name, _NULL) != _NULL:
+            return refuse(InvalidInput, why, param=name)
+    if b'"audio"' in bytes(fields.get("modalities", _NULL)):
+        return refuse(InvalidInput, UNSERVED["audio"], param="modalities")
     inner = {name for message in _MESSAGES(fields["messages"]) for name in message}
     return [f"messages[].{name}" for name in sorted(inner - _MESSAGE_FIELDS)]
 
 
-_read_chat = Reader(StrictChat, Chat, _unknown_in_messages).read
+_read_chat = Reader(StrictChat, Chat, _unknown).read
 _read_completion = Reader(StrictCompletion, Completion).read
 
 
@@ -202,6 +229,10 @@ def _asked(
         needs |= _SCHEMA
     if body.logprobs:
         needs |= _LOGPROBS
+    if body.grammar is not None:
+        needs |= _GRAMMAR
+    if body.lora:
+        needs |= _LORA
     options = body.stream_options
     wants_usage = options is not None and options.include_usage is True
     return Asked(body.model, body, ignored, needs, streamed, wants_usage, cap, choices)

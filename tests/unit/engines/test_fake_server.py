@@ -153,3 +153,21 @@ async def test_bytes_that_are_no_request_end_the_connection():
 async def test_an_unknown_route_is_not_found():
     async with client() as session:
         assert (await session.get("/v1/nothing")).status_code == 404
+
+
+async def test_parallel_calls_and_thought_are_streamed_and_whole_alike():
+    tools = [{"type": "function", "function": {"name": name}} for name in "ab"]
+    more = {"tools": tools, "parallel_tool_calls": True, "reasoning_effort": "low"}
+    async with client() as session:
+        whole = (await post(session, chat("hi", **more))).json()["choices"][0]["message"]
+        text = (await post(session, chat("hi", stream=True, **more))).text
+    deltas = [
+        json.loads(line[6:])["choices"][0]["delta"]
+        for line in text.splitlines()
+        if line.startswith("data: {")
+    ]
+    assert "".join(d.get("reasoning_content", "") for d in deltas) == whole["reasoning_content"]
+    calls = [each for d in deltas for each in d.get("tool_calls", ())]
+    assert [each["id"] for each in calls if "id" in each] != []
+    assert len({each["index"] for each in calls}) == len(whole["tool_calls"]) == 2
+    assert len({each["id"] for each in whole["tool_calls"]}) == 2

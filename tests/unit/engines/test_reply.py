@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from littoral.engines.child.reply import Ask, Reply, answer, count_tokens, split_tokens
+from littoral.engines.child.reply import Ask, Reply, answer, count_tokens, split_tokens, tokens_of
 
 
 def ask(**fields) -> Reply:
@@ -46,14 +46,38 @@ def test_an_answer_ends_before_the_first_stop_word():
 def test_a_named_tool_is_called_with_the_smallest_arguments():
     tools = [tool("first", a={"type": "string"}), tool("second", b={"enum": ["x", "y"]})]
     choice = {"type": "function", "function": {"name": "second"}}
-    assert ask(tools=tools).call == ("first", '{"a": "foo"}')
-    assert ask(tools=tools, tool_choice=choice).call == ("second", '{"b": "x"}')
-    assert ask(tools=tools, tool_choice="none").call is None
+    assert ask(tools=tools).calls == (("first", '{"a": "foo"}'),)
+    assert ask(tools=tools, tool_choice=choice).calls == (("second", '{"b": "x"}'),)
+    assert ask(tools=tools, tool_choice="none").calls == ()
+
+
+def test_tools_are_called_side_by_side_where_that_is_asked_for():
+    tools = [tool("first"), tool("second")]
+    reply = ask(tools=tools, parallel_tool_calls=True)
+    assert [name for name, _ in reply.calls] == ["first", "second"]
+    assert reply.completion_tokens == 2
+    choice = {"type": "function", "function": {"name": "second"}}
+    assert len(ask(tools=tools, parallel_tool_calls=True, tool_choice=choice).calls) == 1
+
+
+def test_an_effort_of_reasoning_is_thought_that_counts():
+    reply = ask(reasoning_effort="low")
+    assert "".join(reply.thought) == "thinking about: hello there"
+    assert reply.completion_tokens == len(reply.thought) + len(reply.pieces)
+    assert ask(reasoning_effort="none").thought == ()
+    short = ask(reasoning_effort="low", max_tokens=3)
+    assert (len(short.thought), short.pieces, short.finish) == (3, (), "length")
+
+
+def test_a_prompt_of_tokens_is_the_text_that_they_stand_for():
+    tokens = tokens_of("hello")
+    assert "".join(ask(messages=None, prompt=tokens).pieces) == "echo: hello"
+    assert "".join(ask(messages=None, prompt=[tokens, tokens]).pieces) == "echo: hello hello"
 
 
 def test_a_tools_result_is_answered_in_words():
     messages = [{"role": "user", "content": "hi"}, {"role": "tool", "content": "42"}]
-    assert ask(messages=messages, tools=[tool("first")]).call is None
+    assert ask(messages=messages, tools=[tool("first")]).calls == ()
 
 
 def test_a_schema_shapes_the_answer():

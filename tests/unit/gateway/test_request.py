@@ -10,6 +10,7 @@ from littoral.gateway import request
 from littoral.gateway.asked import DEFAULT_CAP, cap_of
 from littoral.gateway.body import too_deep
 from littoral.gateway.refusal import Refusal
+from littoral.placement.filters import capability_mask
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -94,6 +95,38 @@ def test_unknown_fields_are_dropped_and_named_at_both_levels():
     asked = read(body)
     assert list(asked.ignored) == ["api_base", "zz", "messages[].odd"]
     assert set(sent(body)) == {"model", "messages", "max_tokens"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("functions", [{"name": "f"}]),
+        ("function_call", "auto"),
+        ("audio", {"voice": "alloy", "format": "wav"}),
+        ("modalities", ["text", "audio"]),
+        ("moderation", {"model": "m"}),
+    ],
+)
+def test_what_may_not_be_left_out_silently_is_refused(field, value):
+    refusal = read({**CHAT, field: value})
+    assert (refusal.status, refusal.param) == (400, field)
+
+
+def test_what_changes_nothing_of_the_answer_is_left_out_and_named():
+    fields = {"modalities": ["text"], "functions": None, "prediction": {"type": "content"}}
+    fields |= {"store": True, "metadata": {"a": "b"}, "web_search_options": {}, "user": "u"}
+    assert list(read({**CHAT, **fields}).ignored) == list(fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "capability"),
+    [({"grammar": "root ::= [0-9]"}, "grammar"), ({"lora": [{"id": 0, "scale": 0.5}]}, "lora")],
+)
+def test_a_grammar_and_adapters_go_to_engines_that_have_them(fields, capability):
+    asked = read({**CHAT, **fields})
+    assert asked.needs == request.CHAT | capability_mask((capability,))
+    assert sent({**CHAT, **fields}).items() >= fields.items()
+    assert read({**CHAT, "lora": []}).needs == request.CHAT
 
 
 def test_a_stream_always_asks_for_usage():

@@ -47,8 +47,10 @@ class Work(msgspec.Struct, kw_only=True):
     async def _stream(self) -> None:
         if self.chat:
             await self._spread({"role": "assistant", "content": "" if self.reply.pieces else None})
-        if self.reply.call is not None:
-            await self._spread_call(*self.reply.call)
+        for piece in self.reply.thought:
+            await self._spread({"reasoning_content": piece})
+        for number, (name, arguments) in enumerate(self.reply.calls):
+            await self._spread_call(number, name, arguments)
         for number, piece in enumerate(self.reply.pieces):
             if number == self.reply.faults.after:
                 self.responder.cut()
@@ -64,16 +66,16 @@ class Work(msgspec.Struct, kw_only=True):
         await self.responder.event(b"[DONE]")
         await self.responder.end()
 
-    async def _spread_call(self, name: str, arguments: str) -> None:
+    async def _spread_call(self, number: int, name: str, arguments: str) -> None:
         opening: dict[str, object] = {"name": name, "arguments": ""}
         first: dict[str, object] = {
-            "index": 0,
-            "id": self._call_id(),
+            "index": number,
+            "id": self._call_id(number),
             "type": "function",
             "function": opening,
         }
         await self._spread({"tool_calls": [first]})
-        rest: dict[str, object] = {"index": 0, "function": {"arguments": arguments}}
+        rest: dict[str, object] = {"index": number, "function": {"arguments": arguments}}
         await self._spread({"tool_calls": [rest]})
 
     async def _spread(
@@ -104,8 +106,9 @@ class Work(msgspec.Struct, kw_only=True):
     def _count(self) -> int:
         return min(max(self.ask.n or 1, 1), CHOICES)
 
-    def _call_id(self) -> str:
-        return "call_" + self.identity.partition("-")[2]
+    def _call_id(self, number: int) -> str:
+        name = "call_" + self.identity.partition("-")[2]
+        return f"{name}_{number}" if number else name
 
     def _choice(self, index: int) -> object:
         text = "".join(self.reply.pieces)
@@ -115,12 +118,17 @@ class Work(msgspec.Struct, kw_only=True):
             return choice | {"text": text}
         message: dict[str, object] = {"role": "assistant", "content": text, "refusal": None}
         message["annotations"] = []
-        if self.reply.call is not None:
-            name, arguments = self.reply.call
-            function: dict[str, object] = {"name": name, "arguments": arguments}
+        if self.reply.thought:
+            message["reasoning_content"] = "".join(self.reply.thought)
+        if self.reply.calls:
             message["content"] = None
             message["tool_calls"] = [
-                {"id": self._call_id(), "type": "function", "function": function}
+                {
+                    "id": self._call_id(number),
+                    "type": "function",
+                    "function": {"name": name, "arguments": arguments},
+                }
+                for number, (name, arguments) in enumerate(self.reply.calls)
             ]
         return choice | {"message": message}
 
@@ -147,7 +155,9 @@ class Work(msgspec.Struct, kw_only=True):
             "completion_tokens": completion,
             "total_tokens": self.reply.prompt_tokens + completion,
             "prompt_tokens_details": {"cached_tokens": 0},
-            "completion_tokens_details": {"reasoning_tokens": 0},
+            "completion_tokens_details": {
+                "reasoning_tokens": len(self.reply.thought) * self._count()
+            },
         }
 
 

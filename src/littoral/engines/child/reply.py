@@ -12,6 +12,10 @@ from littoral.engines.child.instance import JSON, instance
 
 DIRECTIVE = re.compile(r"\[\[([a-z]+)(?:=([a-z0-9:]+))?\]\]")
 MEDIA_TOKENS = 64
+MOST_CALLS = 8
+SHIFT = 32
+THOUGHT = 64
+"""Letters of the request that are thought about."""
 
 
 class Part(msgspec.Struct):
@@ -79,7 +83,7 @@ class Ask(msgspec.Struct):
 
     model: str = ""
     messages: list[Message] | None = None
-    prompt: str | list[str] | None = None
+    prompt: str | list[str | int | list[int]] | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
@@ -90,6 +94,8 @@ class Ask(msgspec.Struct):
     top_logprobs: int | None = None
     tools: list[Tool] | None = None
     tool_choice: str | Choice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
     response_format: Format | None = None
 
 
@@ -108,18 +114,20 @@ class Faults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """The answer: pieces of one token each, or one call of a tool."""
+    """The answer: pieces of one token each, or calls of tools; before it maybe some thought."""
 
     pieces: tuple[str, ...]
     finish: str
     prompt_tokens: int
-    call: tuple[str, str] | None
+    calls: tuple[tuple[str, str], ...] = ()
+    thought: tuple[str, ...] = ()
     faults: Faults
 
     @property
     def completion_tokens(self) -> int:
-        """Tokens of the answer: one a piece, and those of the call's arguments."""
-        return len(self.pieces) + (count_tokens(self.call[1]) if self.call else 0)
+        """Tokens of the answer: one a piece, and those of the calls' arguments."""
+        arguments = sum(count_tokens(said) for _, said in self.calls)
+        return len(self.thought) + len(self.pieces) + arguments
 
 
 def count_tokens(text: str) -> int:
@@ -137,6 +145,23 @@ def split_tokens(text: str) -> tuple[str, ...]:
     return tuple(pieces)
 
 
+def tokens_of(text: str) -> list[int]:
+    """The ids of a text's tokens: four bytes each, and how many they are."""
+    data = text.encode("utf-8", "replace")
+    pieces = [data[at : at + 4] for at in range(0, len(data), 4)]
+    return [len(piece) << SHIFT | int.from_bytes(piece, "little") for piece in pieces]
+
+
+def text_of_tokens(tokens: Sequence[int]) -> str:
+    """The text of tokens; what is no token of ours says so."""
+    pieces: list[bytes] = []
+    for token in tokens:
+        size, value = token >> SHIFT, token & ((1 << SHIFT) - 1)
+        good = 0 <= size <= 4 and value < 1 << 8 * size
+        pieces.append(value.to_bytes(size, "little") if good else f"<{token}>".encode())
+    return b"".join(pieces).decode("utf-8", "replace")
+
+
 def answer(ask: Ask, *, directives: bool, default_tokens: int) -> Reply:
     """Decide the whole answer to a request.
 
@@ -148,25 +173,28 @@ def answer(ask: Ask, *, directives: bool, default_tokens: int) -> Reply:
     heard = _heard(ask)
     faults = faults_of(heard) if directives else Faults()
     said = DIRECTIVE.sub("", heard) if directives else heard
-    call = _call(ask)
-    if call is not None:
+    limit = ask.max_completion_tokens or ask.max_tokens or default_tokens
+    thought = _thought(ask, said)[:limit]
+    calls = _calls(ask)
+    if calls:
         return Reply(
             pieces=(),
             finish="tool_calls",
             prompt_tokens=_prompt_tokens(ask),
-            call=call,
+            calls=calls,
+            thought=thought,
             faults=faults,
         )
     text = _shaped(ask.response_format) or f"echo: {said}"
     if faults.length is not None:
         text = (text * (faults.length * 4 // len(text) + 1))[: faults.length * 4]
     pieces = split_tokens(_stopped(text, ask.stop))
-    limit = ask.max_completion_tokens or ask.max_tokens or default_tokens
+    limit -= len(thought)
     return Reply(
         pieces=pieces[:limit],
         finish="length" if len(pieces) > limit else "stop",
         prompt_tokens=_prompt_tokens(ask),
-        call=None,
+        thought=thought,
         faults=faults,
     )
 
@@ -181,9 +209,23 @@ def text_of(message: Message) -> str:
 
 def _heard(ask: Ask) -> str:
     if ask.messages is None:
-        return ask.prompt if isinstance(ask.prompt, str) else " ".join(ask.prompt or ())
+        return _prompt(ask.prompt or "")
     users = [message for message in ask.messages if message.role == "user"]
     return text_of(users[-1]) if users else ""
+
+
+def _prompt(given: str | Sequence[str | int | Sequence[int]]) -> str:
+    """The text of a prompt: of several, joined; of the ids of tokens, what they stand for."""
+    if isinstance(given, str):
+        return given
+    ids = [each for each in given if isinstance(each, int)]
+    if ids:
+        return text_of_tokens(ids)
+    return " ".join(
+        each if isinstance(each, str) else _prompt(each)
+        for each in given
+        if not isinstance(each, int)
+    )
 
 
 def _prompt_tokens(ask: Ask) -> int:
@@ -197,17 +239,25 @@ def _prompt_tokens(ask: Ask) -> int:
     return total
 
 
-def _call(ask: Ask) -> tuple[str, str] | None:
+def _calls(ask: Ask) -> tuple[tuple[str, str], ...]:
+    """The named tool, else the first; all of them where calls side by side are asked for."""
     if not ask.tools or ask.tool_choice == "none" or not ask.messages:
-        return None
+        return ()
     if ask.messages[-1].role == "tool":
-        return None
-    function = ask.tools[0].function
+        return ()
+    functions = [tool.function for tool in ask.tools]
     if isinstance(ask.tool_choice, Choice):
         wanted = ask.tool_choice.function.name
-        named = [tool.function for tool in ask.tools if tool.function.name == wanted]
-        function = named[0] if named else function
-    return function.name, _sample(function.parameters)
+        functions = [each for each in functions if each.name == wanted] or functions
+    if ask.parallel_tool_calls is not True or isinstance(ask.tool_choice, Choice):
+        functions = functions[:1]
+    return tuple((each.name, _sample(each.parameters)) for each in functions[:MOST_CALLS])
+
+
+def _thought(ask: Ask, said: str) -> tuple[str, ...]:
+    if ask.messages is None or ask.reasoning_effort in {None, "none", "minimal"}:
+        return ()
+    return split_tokens(f"thinking about: {said[:THOUGHT]}")
 
 
 def _sample(schema: msgspec.Raw) -> str:

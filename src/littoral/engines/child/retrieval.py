@@ -10,7 +10,14 @@ from typing import TypeAlias
 
 import msgspec
 
-from littoral.engines.child.reply import Message, Tool, count_tokens, text_of
+from littoral.engines.child.reply import (
+    Message,
+    Tool,
+    count_tokens,
+    text_of,
+    text_of_tokens,
+    tokens_of,
+)
 
 DIMENSIONS = 256
 MOST_DIMENSIONS = 4096
@@ -31,7 +38,6 @@ CATEGORIES = (
 )
 FLAGGED, CALM = 0.9, 0.01
 _WORD = re.compile(r"[一-鿿]|[^\W一-鿿]+")
-_SHIFT = 32
 Object: TypeAlias = dict[str, object]
 
 
@@ -179,19 +185,20 @@ def _judged(text: str) -> Object:
 def tokenize(ask: Tokenize, *, context: int) -> Object:
     """Return the tokens of a prompt, or of messages one after the other."""
     texts = [ask.prompt or ""] if ask.messages is None else map(text_of, ask.messages)
-    pieces = [piece for text in texts for piece in _pieces(text)]
-    strings = [piece.decode("utf-8", "replace") for piece in pieces]
+    tokens = [token for text in texts for token in tokens_of(text)]
     return {
-        "count": len(pieces),
+        "count": len(tokens),
         "max_model_len": context,
-        "tokens": [len(piece) << _SHIFT | int.from_bytes(piece, "little") for piece in pieces],
-        "token_strs": strings if ask.return_token_strs else None,
+        "tokens": tokens,
+        "token_strs": [text_of_tokens([each]) for each in tokens]
+        if ask.return_token_strs
+        else None,
     }
 
 
 def detokenize(ask: Detokenize) -> Object:
     """Return the text of tokens; what is no token of ours says so."""
-    return {"prompt": _text_of(ask.tokens)}
+    return {"prompt": text_of_tokens(ask.tokens)}
 
 
 def overlap(one: str, other: str) -> float:
@@ -211,19 +218,9 @@ def _inputs(ask: Embeddings) -> Sequence[str]:
         return [given]
     ids = [each for each in given if isinstance(each, int)]
     if ids:
-        return [_text_of(ids)]
-    return [_text_of(each) if isinstance(each, list) else str(each) for each in given]
+        return [text_of_tokens(ids)]
+    return [text_of_tokens(each) if isinstance(each, list) else str(each) for each in given]
 
 
-def _pieces(text: str) -> list[bytes]:
-    data = text.encode("utf-8", "replace")
-    return [data[at : at + 4] for at in range(0, len(data), 4)]
-
-
-def _text_of(tokens: Sequence[int]) -> str:
-    pieces: list[bytes] = []
-    for token in tokens:
-        size, value = token >> _SHIFT, token & ((1 << _SHIFT) - 1)
-        good = 0 <= size <= 4 and value < 1 << 8 * size
-        pieces.append(value.to_bytes(size, "little") if good else f"<{token}>".encode())
-    return b"".join(pieces).decode("utf-8", "replace")
+def _string(token: int) -> str:
+    return text_of_tokens([token])
