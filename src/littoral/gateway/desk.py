@@ -9,6 +9,8 @@ from littoral.gateway import admission
 from littoral.gateway.dialect import openai
 from littoral.gateway.dialect.anthropic import models as anthropic
 from littoral.gateway.dialect.anthropic.voice import ANTHROPIC
+from littoral.gateway.dialect.ollama import models as ollama
+from littoral.gateway.dialect.ollama.voice import OLLAMA
 from littoral.gateway.head import Known
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.table import KeyRow, Tables
@@ -16,11 +18,18 @@ from littoral.gateway.voice import Voice
 
 _MODELS: Final = b"/v1/models"
 _VERSION: Final = b"anthropic-version"
+OLLAMA_PATHS: Final = {
+    b"/api/tags": b"GET",
+    b"/api/ps": b"GET",
+    b"/api/version": b"GET",
+    b"/api/show": b"POST",
+}
+"""What Ollama's clients ask of models, and by which method."""
 
 
 def serves(url: bytes) -> bool:
     """Whether a path, without its query, is answered here."""
-    return url == _MODELS or url.startswith(_MODELS + b"/")
+    return url == _MODELS or url.startswith(_MODELS + b"/") or url in OLLAMA_PATHS
 
 
 def nothing(url: bytes) -> Refusal:
@@ -28,8 +37,10 @@ def nothing(url: bytes) -> Refusal:
     return refuse(UnknownName, f"nothing is served at {url.decode('ascii', 'replace')!r}")
 
 
-def voice_of(known: Known) -> Voice:
-    """How who sent these headers wants to be answered where the path does not say it."""
+def voice_of(url: bytes, known: Known) -> Voice:
+    """How who asks at this path, with these headers, wants to be answered."""
+    if url.startswith(b"/api/"):
+        return OLLAMA
     return ANTHROPIC if _VERSION in known else openai.OPENAI
 
 
@@ -45,14 +56,18 @@ class Question(Protocol):
     method: bytes
     url: bytes
     known: Known
+    body: bytes
 
 
 def show(tables: Tables, key: KeyRow, question: Question) -> bytes | Refusal:
     """List the models that a key may use, or show one, in the caller's dialect."""
-    if question.method != b"GET":
-        return wrong_method(question.method)
     names, created = admission.usable(tables, key), tables.created
     path, _, query = question.url.decode("ascii", "replace").partition("?")
+    method = OLLAMA_PATHS.get(path.encode())
+    if question.method != (method or b"GET"):
+        return wrong_method(question.method)
+    if method is not None:
+        return _ollama(tables, names, question)
     strange = _VERSION in question.known
     if path == _MODELS.decode():
         if strange:
@@ -63,6 +78,24 @@ def show(tables: Tables, key: KeyRow, question: Question) -> bytes | Refusal:
         return _unknown(name, names)
     one = anthropic.model_body if strange else openai.model_body
     return one(name, created=created)
+
+
+def _ollama(tables: Tables, names: Sequence[str], question: Question) -> bytes | Refusal:
+    created = tables.created
+    match question.url.partition(b"?")[0]:
+        case b"/api/version":
+            return ollama.version_body()
+        case b"/api/tags":
+            return ollama.tags_body(names, created=created)
+        case b"/api/ps":
+            return ollama.running_body(tables.models[name] for name in names)
+        case _:
+            name = ollama.asked_for(question.body)
+            if isinstance(name, Refusal):
+                return name
+            if name not in names:
+                return _unknown(name, names)
+            return ollama.shown_body(tables.models[name], created=created)
 
 
 def _unknown(name: str, names: Sequence[str]) -> Refusal:

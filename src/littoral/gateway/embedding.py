@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal, TypeAlias
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from littoral.domain.errors import InvalidInput
 from littoral.gateway.asked import Asked
@@ -39,6 +39,19 @@ _read = Reader(StrictEmbedding, Embedding).read
 
 def read_embedding(data: bytes) -> Asked | Refusal:
     """Decode a body; one list holds texts, or token ids, or lists of token ids, and no mixture."""
+    return embedding_asked(data, ())
+
+
+def embedding_asked(
+    data: bytes, dropped: Sequence[str], *, origin: Struct | None = None
+) -> Asked | Refusal:
+    """Decode a body, whichever dialect it came in.
+
+    Args:
+        data: In OpenAI's shape.
+        dropped: Fields of the caller's that are not in it.
+        origin: The request as its own dialect has it.
+    """
     found = _read(data)
     if isinstance(found, Refusal):
         return found
@@ -48,9 +61,9 @@ def read_embedding(data: bytes) -> Asked | Refusal:
     longest = tokens_of(given) if isinstance(given, str) else _longest(given)
     if isinstance(longest, Refusal):
         return longest
-    return Asked(
-        body.model, body, ignored, EMBEDDINGS, cap=NOTHING_WRITTEN, longest=max(longest, 1)
-    )
+    asked = Asked(body.model, body, [*dropped, *ignored], EMBEDDINGS, cap=NOTHING_WRITTEN)
+    asked.longest, asked.origin = max(longest, 1), origin
+    return asked
 
 
 def _longest(given: Sequence[str | int | Sequence[int]]) -> int | Refusal:

@@ -24,6 +24,9 @@ from littoral.gateway.dialect.anthropic.say import TRANSLATION as MESSAGES
 from littoral.gateway.dialect.anthropic.voice import ANTHROPIC
 from littoral.gateway.dialect.mended.chat import MENDED_CHAT
 from littoral.gateway.dialect.mended.text import MENDED_TEXT
+from littoral.gateway.dialect.ollama import ask as ollama
+from littoral.gateway.dialect.ollama import say as lines
+from littoral.gateway.dialect.ollama.voice import OLLAMA
 from littoral.gateway.dialect.openai import OPENAI
 from littoral.gateway.dialect.rerank import COHERE, JINA
 from littoral.gateway.dialect.responses import ask as responses
@@ -211,6 +214,12 @@ MODERATION: Final = Route(
 DECISION: Final = Route(
     CHAT.operation, decision.read, request.encode, OPENAI, NO_FLOW, panel=decision.Deciding
 )
+OLLAMA_CHAT: Final = Route(
+    CHAT.operation, ollama.read_chat, request.encode, OLLAMA, CHAT_FLOW, lines.CHAT
+)
+OLLAMA_EMBED: Final = replace(
+    EMBEDDING, read=ollama.read_embed, voice=OLLAMA, translator=lines.EMBEDDED
+)
 ROUTES: Final = {
     b"/v1/chat/completions": CHAT,
     b"/v1/completions": COMPLETION,
@@ -229,6 +238,10 @@ ROUTES: Final = {
     b"/detokenize": DETOKENIZE,
     b"/v1/detokenize": DETOKENIZE,
     b"/v1/messages": MESSAGE,
+    b"/api/chat": OLLAMA_CHAT,
+    b"/api/generate": replace(OLLAMA_CHAT, read=ollama.read_generate, translator=lines.GENERATE),
+    b"/api/embed": OLLAMA_EMBED,
+    b"/api/embeddings": replace(OLLAMA_EMBED, read=ollama.read_old_embed),
     b"/v1/messages/count_tokens": COUNT,
 }
 """By exact path; every one takes POST."""

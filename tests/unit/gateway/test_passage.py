@@ -1,4 +1,4 @@
-"""``/api/*`` on its way to control and back, on fake transports."""
+"""``/api/v1/*`` on its way to control and back, on fake transports."""
 
 import json
 
@@ -96,7 +96,7 @@ def test_a_client_that_leaves_ends_the_passage(rig):
 
 
 def test_an_upload_over_its_limit_is_refused(rig):
-    client, transport, _ = ask(rig, "POST /api/x", "Transfer-Encoding: chunked\r\n")
+    client, transport, _ = ask(rig, "POST /api/v1/x", "Transfer-Encoding: chunked\r\n")
     piece = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
     for _ in range(65):
         if not transport.closed:
@@ -106,7 +106,7 @@ def test_an_upload_over_its_limit_is_refused(rig):
 
 
 def test_slow_sides_are_waited_for(rig):
-    client, transport, control = ask(rig, "POST /api/x", "Transfer-Encoding: chunked\r\n")
+    client, transport, control = ask(rig, "POST /api/v1/x", "Transfer-Encoding: chunked\r\n")
     control.protocol.pause_writing()
     assert transport.paused
     control.protocol.resume_writing()

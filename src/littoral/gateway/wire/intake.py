@@ -24,7 +24,7 @@ SLOWEST: Final = 128 * 1024
 """Bytes a second that a long body must come with, beyond the time that each body has."""
 _BAD: Final = malformed("these bytes are not a request in HTTP/1.1")
 REALTIME: Final = b"/v1/realtime"
-PASSAGE: Final = b"/api/"
+PASSAGE: Final = b"/api/v1/"
 """Paths whose bodies stream through to control."""
 
 
@@ -74,7 +74,7 @@ class Intake:
 
     Args:
         opener: Called with (method, target), headers and length (-1: chunked) of a message
-            under ``/api/``; returns who takes its body. It joins ``ready`` at once, body unread.
+            under ``/api/v1/``; returns who takes its body. It joins ``ready`` at once, body unread.
         proceed: Called where the client waits for leave to send its body.
         room: Asked with the headers before a body of so many bytes is taken, where that is more
             than most bodies may have; the message's ``held`` is then that number.

@@ -1,4 +1,4 @@
-"""Proxy: ``/api/*`` relayed to control's unix socket, bodies streamed both ways.
+"""Proxy: ``/api/v1/*`` relayed to control's unix socket, bodies streamed both ways.
 
 Control checks keys and rights itself; this side only keeps the framing honest and bounded.
 """

@@ -283,7 +283,7 @@ class Client(Paced):
             good = url == b"/healthz" or worker.ready
             self._answer(200 if good else 503, b"", b"")
             return
-        self._voice = desk.voice_of(message.known)
+        self._voice = desk.voice_of(url, message.known)
         key = self._key_of(message.known) if desk.serves(url) else desk.nothing(url)
         body = key if isinstance(key, Refusal) else desk.show(worker.source.tables, key, message)
         rid = worker.request_id()

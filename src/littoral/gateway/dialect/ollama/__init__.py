@@ -1,0 +1,1 @@
+"""Ollama's API, for clients that know nothing else: requests, answers, streams, lists of models."""
