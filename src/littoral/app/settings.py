@@ -40,6 +40,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "port": (0, 65535),
     "flight_slots": (64, 65536),
     "drain_s": (0, 600),
+    "responses_mib": (1, 1_048_576),
     "crash_limit": (0, 1000),
     "restart_max_s": (0, 3600),
 }
@@ -107,6 +108,10 @@ class Settings:
     )
     flight_slots: int = field(
         default=4096, metadata={"help": "Most requests under way or not yet synced at one time."}
+    )
+    responses_mib: int = field(
+        default=1024,
+        metadata={"help": "Most that stored responses may take on disk, MiB."},
     )
     drain_s: int = field(
         default=10, metadata={"help": "Seconds that open requests may take to end at a stop."}

@@ -82,6 +82,7 @@ def check_spec(spec: Spec, specs: Specs, statuses: Statuses) -> None:
         case ProjectSpec():
             within("spec.title", len(spec.title), (0, 200))
             within("spec.weight", spec.weight, (0.01, 100))
+            within("spec.responses.days", spec.responses.days, (1, 3650))
             check_limits(spec.limits, at="spec.limits")
         case ModelSpec():
             _check_model(spec)

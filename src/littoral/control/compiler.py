@@ -16,7 +16,7 @@ from littoral.domain.deployment import Assignment, DeploymentSpec, UpstreamGrant
 from littoral.domain.ids import DeploymentName, NodeId, ProjectId
 from littoral.domain.limits import NO_LIMITS, Limits, limit_ids
 from littoral.domain.model import Artefact, ModelSpec
-from littoral.domain.project import KeyGrant, ProjectSpec
+from littoral.domain.project import KEEPING, Keeping, KeyGrant, ProjectSpec
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
@@ -62,8 +62,8 @@ def compile_snapshot(
     bare = tuple(_assignments(desired))
     digests: dict[str, str] = {item.name: _digest(item) for item in bare}
     traffic = tuple(_traffic(desired.specs))
-    limits = _limits(desired)
-    digest = _digest([desired.pepper, keys, bare, traffic, limits])
+    limits, keeping = _limits(desired), _keeping(desired.specs)
+    digest = _digest([desired.pepper, keys, bare, traffic, limits, keeping])
     if (memo.epoch, memo.digest) != (desired.epoch, digest):
         version = memo.version + 1
         revisions = {
@@ -80,8 +80,19 @@ def compile_snapshot(
         limits=limits,
         assignments=tuple(replace(item, revision=memo.revisions[item.name][0]) for item in bare),
         traffic=traffic,
+        keeping=keeping,
     )
     return snapshot, memo
+
+
+def _keeping(specs: Specs) -> Mapping[ProjectId, Keeping]:
+    """How responses are kept, of those projects that do not keep them as usual."""
+    found = (
+        (ProjectId(name), spec.responses)
+        for (_, name), spec in sorted(specs.items())
+        if isinstance(spec, ProjectSpec)
+    )
+    return {name: keeping for name, keeping in found if keeping != KEEPING}
 
 
 def without_secrets(snapshot: Snapshot) -> Snapshot:

@@ -14,6 +14,21 @@ keys, everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """Whether a project's responses are stored, and for how many days.
+
+    ``asked`` stores those whose request says so, ``always`` all whose request does not say no, and
+    ``never`` refuses to.
+    """
+
+    store: Literal["asked", "always", "never"] = "asked"
+    days: int = 30
+
+
+KEEPING = Keeping()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectSpec:
     """The tenant: keys, deployments and usage belong to one.
 
@@ -26,6 +41,7 @@ class ProjectSpec:
     weight: float = 1.0
     priority: Priority = "default"
     limits: Limits | None = None
+    responses: Keeping = KEEPING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

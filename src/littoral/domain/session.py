@@ -6,15 +6,17 @@ are part of the wire: they are only ever added, and fields are only ever appende
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from littoral.domain.endpoint import Endpoint, Folded
-from littoral.domain.ids import NodeId
+from littoral.domain.ids import NodeId, ProjectId
 from littoral.domain.node import Level, NodeStatus
+from littoral.domain.response import ResponseStatus, StoredResponse
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import StoredRecord
 
+LookAct: TypeAlias = Literal["show", "thread", "follow", "halt", "drop"]
 PROTOCOL = 1
 """The version of the session that this build speaks."""
 
@@ -147,6 +149,89 @@ class Said:
     message: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """Gateway to node: keep this response, and run it if it is queued. ``Shelved`` answers."""
+
+    number: int
+    response: StoredResponse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Gateway to node, about a stored response; ``Shelved`` answers.
+
+    ``thread`` shows all that it continues, too; ``follow`` shows it and then sends the events of
+    its stream, ``Heard`` by heard; ``halt`` cancels one in the background; ``drop`` deletes it.
+    """
+
+    number: int
+    project: ProjectId
+    response: str
+    act: LookAct = "show"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """Gateway to node: nobody follows under this number any more."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelved:
+    """Node to gateway: what was asked for, or the status, code and message of why not."""
+
+    number: int
+    responses: tuple[StoredResponse, ...] = ()
+    status: int = 0
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Node to gateway: ask an engine for this response; ``Told`` and one ``Ran`` answer."""
+
+    run: int
+    response: StoredResponse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quit:
+    """Node to gateway: stop that run; nothing more is heard of it."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Gateway to node: further events of a run."""
+
+    run: int
+    events: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """Gateway to node: a run ended; or it may go on in ``again_s`` seconds, where that is set."""
+
+    run: int
+    status: ResponseStatus
+    body: bytes = b""
+    reason: str = ""
+    again_s: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """Node to gateway: further events of a response that is followed; ``ended`` are the last."""
+
+    number: int
+    events: bytes
+    ended: bool = False
+
+
 Frame: TypeAlias = (
     Hello
     | Welcome
@@ -163,6 +248,15 @@ Frame: TypeAlias = (
     | Freed
     | Pulse
     | Said
+    | Keep
+    | Look
+    | Leave
+    | Shelved
+    | Run
+    | Quit
+    | Told
+    | Ran
+    | Heard
 )
 
 FRAMES: Mapping[int, type[Frame]] = {
@@ -181,5 +275,14 @@ FRAMES: Mapping[int, type[Frame]] = {
     68: Freed,
     69: Pulse,
     90: Said,
+    100: Keep,
+    101: Look,
+    102: Leave,
+    103: Shelved,
+    104: Run,
+    105: Quit,
+    106: Told,
+    107: Ran,
+    108: Heard,
 }
 """Number of each frame on the wire; 64 and above stay on one host."""

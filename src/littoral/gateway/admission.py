@@ -81,6 +81,11 @@ def find(tables: Tables, row: KeyRow, name: str) -> ModelRow | Refusal:
     return model
 
 
+def check_scope(row: KeyRow) -> Refusal | None:
+    """Refuse a key that may not call models, and so not see what they answered either."""
+    return None if row.may_infer else _SCOPE
+
+
 def usable(tables: Tables, row: KeyRow) -> list[str]:
     """Names of the models a key may use, sorted."""
     return [name for name in tables.models if row.may_infer and row.may_use(name)]

@@ -32,6 +32,12 @@ def serves(url: bytes) -> bool:
     return url == _MODELS or url.startswith(_MODELS + b"/") or url in OLLAMA_PATHS
 
 
+def parts_of(url: bytes) -> tuple[str, dict[str, str]]:
+    """A target's path, and the members of its query."""
+    path, _, query = url.decode("ascii", "replace").partition("?")
+    return path, dict(parse_qsl(query))
+
+
 def nothing(url: bytes) -> Refusal:
     """The refusal of a path that nobody answers."""
     return refuse(UnknownName, f"nothing is served at {url.decode('ascii', 'replace')!r}")

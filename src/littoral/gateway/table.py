@@ -8,10 +8,10 @@ from littoral.cost.predictor import unknown
 from littoral.domain.deployment import Assignment
 from littoral.domain.endpoint import Endpoint, Folded
 from littoral.domain.flight import cost_of
-from littoral.domain.ids import EndpointId
+from littoral.domain.ids import EndpointId, ProjectId
 from littoral.domain.limits import limit_ids
 from littoral.domain.placement import Candidate
-from littoral.domain.project import KeyGrant
+from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.traffic import PRIORITIES, TrafficGrant
 from littoral.gateway.breaker import Breaker, Throttle
@@ -137,13 +137,14 @@ class ModelRow:
 class Tables:
     """Keys and models of one moment. ``number`` rises when keys change: memos end with it."""
 
-    __slots__ = ("created", "grants", "keys", "models", "number", "pepper")
+    __slots__ = ("created", "grants", "keeping", "keys", "models", "number", "pepper")
 
     def __init__(self) -> None:
         self.number = 0
         self.created = 0
         self.pepper = b""
         self.grants: Mapping[str, KeyGrant] = {}
+        self.keeping: Mapping[ProjectId, Keeping] = {}
         self.keys: Mapping[str, KeyRow] = {}
         self.models: Mapping[str, ModelRow] = {}
 
@@ -188,6 +189,7 @@ class Source:
         new.number = old.number + 1
         new.created = snapshot.issued_us // 1_000_000
         new.pepper = snapshot.pepper
+        new.keeping = snapshot.keeping
         new.grants = {grant.id: grant for grant in snapshot.keys}
         settings = {each.project: each for each in snapshot.traffic}
         keys: dict[str, KeyRow] = {}

@@ -13,6 +13,7 @@ from littoral.domain.units import Seconds
 from littoral.node.backoff import Patience, delay
 from littoral.node.board import Board
 from littoral.node.booking import Booking
+from littoral.node.shelf import Link, Shelf
 
 TICK = Seconds(0.5)
 SILENT_TICKS = 4
@@ -59,17 +60,19 @@ class GatewayKeeper:
         launch: Starts it.
         board: What to tell it.
         booking: What to do with what it settled.
+        shelf: What to do with the responses it keeps, asks for and runs.
         clock: Tells how long it lived.
         chance: Jitter of restarts.
         patience: How long it may take to end when it is asked to, and to come back.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  everything that a gateway needs of its node meets here
         self,
         launch: Launch,
         *,
         board: Board,
         booking: Booking,
+        shelf: Shelf,
         clock: Clock,
         chance: Chance,
         patience: Patience,
@@ -77,6 +80,7 @@ class GatewayKeeper:
         self._launch = launch
         self._board = board
         self._booking = booking
+        self._shelf = shelf
         self._clock = clock
         self._chance = chance
         self._patience = patience
@@ -115,18 +119,24 @@ class GatewayKeeper:
         """Serve one gateway until it ends; returns why."""
         ends: list[str] = []
         self.pulse = None
+        link = Link(self._shelf, process.channel)
+
+        async def listen(process: GatewayProcess) -> str:
+            return await self._listen(process, link)
+
         async with anyio.create_task_group() as group:
 
             async def until(ending: Callable[[GatewayProcess], Awaitable[str]]) -> None:
                 ends.append(await ending(process))
                 group.cancel_scope.cancel()
 
-            for ending in (_ended, self._listen, self._tell, self._silence, self._drained):
+            for ending in (_ended, listen, self._tell, self._silence, self._drained):
                 group.start_soon(until, ending)
             group.start_soon(self._book, process.channel)
+            group.start_soon(link.run)
         return ends[0]
 
-    async def _listen(self, process: GatewayProcess) -> str:
+    async def _listen(self, process: GatewayProcess, link: Link) -> str:
         try:
             while True:
                 frame = await process.channel.receive()
@@ -136,6 +146,8 @@ class GatewayKeeper:
                     self.pulse = frame
                 elif isinstance(frame, Said):
                     self._board.say(ROLE, frame.code, frame.message, level=frame.level)
+                else:
+                    link.take(frame)
         except ChannelClosed as error:
             with anyio.move_on_after(TICK):
                 return await process.wait()

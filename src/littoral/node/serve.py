@@ -21,6 +21,7 @@ from littoral.domain.ports import (
     Sink,
 )
 from littoral.domain.quota import ROWS, QuotaTable
+from littoral.domain.response import ResponseStore
 from littoral.domain.session import PROTOCOL, Frame, Hello
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Seconds
@@ -35,6 +36,7 @@ from littoral.node.learning import Learning
 from littoral.node.limits import LimitRows
 from littoral.node.memory import Promises
 from littoral.node.session import SessionParts, Uplink
+from littoral.node.shelf import Shelf
 from littoral.node.snapshot import HeldSnapshot, SnapshotFile
 
 MACHINE_EVERY = Seconds(10.0)
@@ -67,6 +69,7 @@ class NodeParts:
     registry: Registry
     blobs: Blobs
     outbox: Outbox
+    responses: ResponseStore
     disk: Disk
     clock: Clock
     chance: Chance
@@ -101,10 +104,12 @@ class _Wired:
             board=self.board,
             booked=self._booked,
         )
+        self.shelf = Shelf(parts.responses, clock=parts.clock, board=self.board)
         self.keeper = GatewayKeeper(
             parts.gateway,
             board=self.board,
             booking=self.booking,
+            shelf=self.shelf,
             clock=parts.clock,
             chance=parts.chance,
             patience=parts.patience,
@@ -223,6 +228,7 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
         group.start_soon(node.learning.run)
         group.start_soon(node.converger.run)
         group.start_soon(node.uplink_later)
+        group.start_soon(node.shelf.run)
 
         async def stopper() -> None:
             await stop.wait()

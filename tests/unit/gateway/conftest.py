@@ -1,5 +1,6 @@
 """A whole gateway worker on fake transports: no sockets, no waiting, settable time."""
 
+import json
 from collections import deque
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from littoral.domain import flight
 from littoral.domain.deployment import Assignment
 from littoral.domain.endpoint import Address, Endpoint
-from littoral.domain.ids import DeploymentName, EndpointId, NodeId, ProjectId
+from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId
 from littoral.domain.limits import Limits
 from littoral.domain.project import KeyGrant
+from littoral.domain.response import StoredResponse
+from littoral.domain.session import Heard, Look, Shelved
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Tokens
 from littoral.gateway.quota import Quotas
@@ -268,6 +271,75 @@ def unchunked(raw):
     return head, payload, False
 
 
+KEPT = b'{"id":"resp_1","status":"completed","error":null,"output":[]}'
+WISH = {"model": "m", "input": "hi"}
+
+
+def stored(**fields):
+    given = {
+        "id": "resp_1",
+        "project": ProjectId("p"),
+        "key": KeyId("k"),
+        "created_us": Micros(1),
+        "expires_us": Micros(2),
+        "status": "completed",
+        "body": KEPT,
+        "input": b'[{"id":"a","type":"message"},{"id":"b","type":"message"}]',
+    }
+    return StoredResponse(**{**given, **fields})
+
+
+def follows(frame):
+    return isinstance(frame, Look) and frame.act == "follow"
+
+
+class Node:
+    """The far end of the link: keeps what is asked and answers when told."""
+
+    def __init__(self, rig):
+        self.shelf = rig.worker.shelf
+        self.asked = []
+        self.shelf.send = self.asked.append
+
+    def answer(self, *responses, **refusal):
+        number = self.asked[-1].number
+        self.shelf.take(Shelved(number=number, responses=responses, **refusal))
+
+    def hear(self, events=b"", *, ended=False):
+        follow = next(each for each in reversed(self.asked) if follows(each))
+        self.shelf.take(Heard(number=follow.number, events=events, ended=ended))
+
+
+def status_of(transport):
+    return int(transport.data.split()[1]) if transport.data else 0
+
+
+def body_of(transport):
+    return json.loads(transport.data.partition(b"\r\n\r\n")[2])
+
+
+def said(text="yes"):
+    message = {"role": "assistant", "content": text}
+    usage = {"prompt_tokens": 7, "completion_tokens": 5}
+    body = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
+    return json.dumps(body).encode()
+
+
+@pytest.fixture
+def node(rig):
+    return Node(rig)
+
+
+@pytest.fixture
+def ask(rig):
+    def ask(method="POST", path="/v1/responses", **fields):
+        body = json.dumps({**WISH, **fields}).encode()
+        raw = rig.post(body, path=path).replace(b"POST", method.encode(), 1)
+        return rig.ask(raw)
+
+    return ask
+
+
 @pytest.fixture
 def rig():
     return Rig(1)
@@ -284,7 +356,9 @@ def kit():
 
     class Kit:
         body, reply, usage, done, stream_head = BODY, REPLY, USAGE, DONE, STREAM_HEAD
-        slots, pepper = SLOTS, PEPPER
+        slots, pepper, wish = SLOTS, PEPPER, WISH
         event, answer, chunk, unchunked = map(staticmethod, (event, answer, chunk, unchunked))
+        stored, follows, status_of = map(staticmethod, (stored, follows, status_of))
+        body_of, said, node = staticmethod(body_of), staticmethod(said), Node
 
     return Kit

@@ -16,10 +16,12 @@ from littoral.node.backoff import Patience
 from littoral.node.booking import Booking, FlightTable
 from littoral.node.gateway import GatewayKeeper
 from littoral.node.limits import LimitRows
+from littoral.node.shelf import Shelf
 from littoral.testing.channel import channel_pair
 from littoral.testing.loop import simulate
 from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.quota import quota_table
+from littoral.testing.responses import MemoryResponses
 
 
 def snapshot(version: int) -> Snapshot:
@@ -99,6 +101,7 @@ class House:
             self.launch,
             board=around.board,
             booking=booking,
+            shelf=Shelf(MemoryResponses(around.clock), clock=around.clock, board=around.board),
             clock=around.clock,
             chance=around.chance,
             patience=Patience(),

@@ -33,6 +33,7 @@ from littoral.testing.loop import simulate
 from littoral.testing.network import MemoryNetwork
 from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.quota import quota_table
+from littoral.testing.responses import MemoryResponses
 
 SNAPSHOT = Snapshot(
     epoch=1,
@@ -133,6 +134,7 @@ class Host:
             registry=engines.registry,
             blobs=MemoryBlobs(),
             outbox=self.outbox,
+            responses=MemoryResponses(around.clock),
             disk=self.disk,
             clock=around.clock,
             chance=around.chance,

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import cast
 
 import anyio
@@ -16,6 +16,7 @@ from littoral.app.handed import Handed
 from littoral.app.play import play
 from littoral.app.quota_file import NODE, quota_file
 from littoral.app.role.world import drivers, to_stderr
+from littoral.app.settings import Settings
 from littoral.app.system import (
     SystemChance,
     SystemClock,
@@ -24,14 +25,16 @@ from littoral.app.system import (
 )
 from littoral.app.version import VERSION
 from littoral.domain.ids import NodeId, new_id
-from littoral.domain.ports import Disk
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.ports import Clock, Disk, Sink
+from littoral.domain.response import ResponseStore
+from littoral.domain.units import Bytes, Micros, Seconds
 from littoral.node.backoff import Patience
 from littoral.node.machine import Host
 from littoral.node.serve import Identity, NodeParts, serve
 from littoral.stores.blobs import DiskBlobs
 from littoral.stores.disk import LocalDisk
 from littoral.stores.outbox import SqliteOutbox
+from littoral.stores.responses import SqliteResponses
 from littoral.telemetry.log import Log
 
 ID_FILE = "node.json"
@@ -66,7 +69,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
         flight_file(settings) as flight,
         quota_file(settings, workers=1, mine=NODE) as quota,
     ):
-        async with outbox as opened:
+        async with outbox as opened, _responses(settings, clock, log) as responses:
             yield NodeParts(
                 identity=Identity(
                     node=_node_id(disk, clock.wall(), entropy.bytes(10)),
@@ -79,6 +82,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 registry=drivers(settings, entropy),
                 blobs=DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints),
                 outbox=opened,
+                responses=responses,
                 disk=disk,
                 clock=clock,
                 chance=SystemChance(),
@@ -97,6 +101,13 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                     drain_s=Seconds(settings.drain_s),
                 ),
             )
+
+
+def _responses(
+    settings: Settings, clock: Clock, sink: Sink
+) -> AbstractAsyncContextManager[ResponseStore]:
+    path, most = str(settings.path("responses.db")), settings.responses_mib * 1024 * 1024
+    return SqliteResponses.open(path, clock=clock, sink=sink, most=Bytes(most))
 
 
 def _node_id(disk: Disk, wall: Micros, noise: bytes) -> NodeId:

@@ -5,8 +5,19 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from littoral.domain.errors import LittoralError
-from littoral.domain.session import Endpoints, Folds, Frame, Freed, Pulse, Settled, Tables
+from littoral.domain.session import (
+    Endpoints,
+    Folds,
+    Frame,
+    Freed,
+    Pulse,
+    Quit,
+    Run,
+    Settled,
+    Tables,
+)
 from littoral.domain.units import Seconds
+from littoral.gateway.wire.runs import Runs
 from littoral.gateway.wire.worker import Worker
 
 MAX_FRAME: Final = 16 * 1024 * 1024
@@ -40,12 +51,14 @@ class Link(asyncio.Protocol):
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
+        self._runs = Runs(worker, self.send)
         self._pulses = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to report."""
         self._transport = cast("asyncio.Transport", transport)
         self._worker.report = self.report
+        self._worker.shelf.send = self.send
 
     def data_received(self, data: bytes) -> None:
         """Take every whole frame."""
@@ -73,6 +86,7 @@ class Link(asyncio.Protocol):
         del exc
         self._transport = None
         self._worker.linked = False
+        self._worker.shelf.lost()
         self._lost()
 
     def _take(self, frame: Frame) -> None:
@@ -86,6 +100,10 @@ class Link(asyncio.Protocol):
         elif isinstance(frame, Tables):
             source.take_snapshot(frame.snapshot, frame.rows)
             self._changed()
+        elif isinstance(frame, Run | Quit):
+            self._runs.take(frame)
+        else:
+            self._worker.shelf.take(frame)
 
     def report(self) -> None:
         """Name the slots settled since the last report."""

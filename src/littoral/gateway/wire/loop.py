@@ -17,6 +17,7 @@ from littoral.domain.session import Frame, Said
 from littoral.gateway.quota import Quotas
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.settlement import Flights
+from littoral.gateway.wire.errand import Errand
 from littoral.gateway.wire.exchange import Exchange
 from littoral.gateway.wire.link import Link
 from littoral.gateway.wire.server import Client
@@ -217,7 +218,7 @@ class Gateway:
         grants = self._worker.source.tables.grants
         for client in self._clients():
             exchange = client.answering
-            if isinstance(exchange, Exchange):
+            if isinstance(exchange, Exchange | Errand):
                 grant = grants.get(exchange.key.grant.id)
                 if grant is None or grant.revoked:
                     client.cut(_REVOKED)

@@ -11,14 +11,16 @@ from littoral.gateway.admission import EXPIRED, KeyMemo
 from littoral.gateway.dialect.openai import OPENAI
 from littoral.gateway.head import Headers, Known, Terms
 from littoral.gateway.refusal import Refusal, malformed, patience, refuse
-from littoral.gateway.route import ROUTES, Route
+from littoral.gateway.route import RESPONSES, ROUTES, Route
 from littoral.gateway.table import KeyRow
 from littoral.gateway.voice import Voice
+from littoral.gateway.wire import errand
 from littoral.gateway.wire.exchange import Exchange
 from littoral.gateway.wire.handover import hand_over
 from littoral.gateway.wire.intake import Intake, Message, Sink
 from littoral.gateway.wire.panel import Panel
 from littoral.gateway.wire.proxy import Passage
+from littoral.gateway.wire.respond import Respond
 from littoral.gateway.wire.share import Share
 from littoral.gateway.wire.worker import Worker
 
@@ -67,7 +69,7 @@ class Paced(asyncio.Protocol):
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._transport = cast("asyncio.Transport", None)
-        self.answering: Exchange | Panel | Passage | None = None
+        self.answering: Exchange | Panel | errand.Errand | Passage | None = None
         self.due = 0.0
 
     @property
@@ -244,6 +246,7 @@ class Client(Paced):
         self._busy = True
         self._voice = route.voice
         kind = Exchange if route.panel is None else Panel
+        kind = Respond if route is RESPONSES else kind
         exchange = kind(worker, self, worker.request_id(), key=key)
         total_s, exchange.level = ask.terms
         if worker.wall_us >= key.expires_us:
@@ -277,8 +280,13 @@ class Client(Paced):
         return self._memo.row_of(worker.source.tables, known, now_us=worker.wall_us)
 
     def _inform(self, message: Message) -> None:
-        """Health and models; everything else is not here."""
+        """Health, models and stored responses; everything else is not here."""
         worker, url = self._worker, message.url.partition(b"?")[0]
+        if errand.kept_path(url):
+            key, method = self._key_of(message.known), message.method
+            begun = errand.begin(worker, self, key, method=method, url=message.url)
+            self.answering = begun if self._busy else None
+            return
         if url in _HEALTH:
             good = url == b"/healthz" or worker.ready
             self._answer(200 if good else 503, b"", b"")

@@ -19,6 +19,7 @@ from littoral.gateway.table import KeyRow, Place, Source
 from littoral.gateway.wheel import Timed, Wheel
 from littoral.gateway.wire.batch import Batch
 from littoral.gateway.wire.pump import Pump
+from littoral.gateway.wire.shelf import Shelf
 from littoral.gateway.wire.upstream import Pool, Target
 
 TICK_S: Final = 0.1
@@ -83,20 +84,19 @@ class Worker:
         self.control_socket = control_socket
         self.hit: Callable[[FailpointName], None] | None = failpoints.hit if failpoints else None
         self.clients: set[Timed] = set()
-        self.inners, self.sockets = set[Cuttable](), set[Lasting]()
+        self.inners, self.sockets, self.shelf = set[Cuttable](), set[Lasting](), Shelf()
         self.counters: Counter[str] = Counter()
         self.in_flight, self.lag_s = 0, 0.0
         self.room = ROOM
         """Bytes of long bodies that may still be taken."""
-        self.draining = False
-        self.linked = True
+        self.draining, self.linked = False, True
         self.report: Callable[[], object] = flights.report
         self.reporting = False
         self._pools: dict[Place, Pool] = {}
         self._boot = base64.b32encode(entropy.bytes(10)).decode().lower().encode()
         self._count = 0
         self._second: int = -1
-        self.now = 0.0
+        self.now = self.lag_s = 0.0
         self.wall_us = 0
         self.offset_us = 0
         """From monotonic to UTC microseconds, by the last tick's reading of both clocks."""

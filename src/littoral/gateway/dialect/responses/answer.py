@@ -19,7 +19,7 @@ from littoral.gateway.dialect.responses.resource import (
     usage_of,
 )
 from littoral.gateway.dialect.responses.tools import targets_of
-from littoral.gateway.dialect.responses.wish import Wish
+from littoral.gateway.dialect.responses.wish import Origin
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.said import Function, Logprobs, Said, Speech, Used, hear, listen
 from littoral.gateway.tally import Usage
@@ -67,16 +67,17 @@ class Telling:
     """One response under way.
 
     Args:
-        asked: The request; its origin is a ``Wish``.
+        asked: The request; its origin is an ``Origin``.
         request: Its id.
     """
 
     def __init__(self, asked: Asked, request: str) -> None:
-        wish = wish_of(asked)
-        self.resource: Resource = resource_of(wish, request, asked.began_s)
+        origin = origin_of(asked)
+        wish, name = origin.wish, origin.name or name_of(request)
+        self.resource: Resource = resource_of(wish, name, origin.created_s or asked.began_s)
         thought = THOUGHT if summary_of(wish) is None else SUMMARY
         self._asked = asked
-        self._output = Output(name_of(request), targets=targets_of(wish), thought=thought)
+        self._output = Output(name, targets=targets_of(wish), thought=thought)
         self._finish: str | None = None
         self._used: UsageOut | None = None
         self._begun = False
@@ -157,9 +158,9 @@ class Telling:
         return out
 
 
-def wish_of(asked: Asked) -> Wish:
+def origin_of(asked: Asked) -> Origin:
     """What a request of this dialect was asked as."""
-    return cast("Wish", asked.origin)
+    return cast("Origin", asked.origin)
 
 
 def _usage(used: Used) -> UsageOut:

@@ -205,17 +205,17 @@ def name_of(request: str) -> str:
     return request.removeprefix("req_")
 
 
-def resource_of(wish: Wish, request: str, created_s: int) -> Resource:
+def resource_of(wish: Wish, name: str, created_s: int) -> Resource:
     """Make a response that has only begun: what was asked, and no answer yet.
 
     Args:
         wish: Whose values are repeated; those it does not give are the defaults.
-        request: The request's id.
+        name: What its id and those of its items are made of.
         created_s: UTC seconds.
     """
     reasoning, tier = wish.reasoning, wish.service_tier
     return Resource(
-        id=f"resp_{name_of(request)}",
+        id=f"resp_{name}",
         created_at=created_s,
         background=bool(wish.background),
         instructions=wish.instructions,

@@ -154,6 +154,20 @@ class StrictWish(Wish, omit_defaults=True, kw_only=True, forbid_unknown_fields=T
     """A wish of known fields only."""
 
 
+class Origin(Struct):
+    """A wish, and what of it is older than the request where it runs later than it was asked.
+
+    Args:
+        wish: As read.
+        name: What ids are made of; ``""`` for the request's own id.
+        created_s: When it was asked, UTC seconds; 0 for the request's own time.
+    """
+
+    wish: Wish
+    name: str = ""
+    created_s: int = 0
+
+
 _read = Reader(StrictWish, Wish).read
 LOGPROBS: Final = "message.output_text.logprobs"
 

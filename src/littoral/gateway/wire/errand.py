@@ -1,0 +1,144 @@
+"""Errand: one question about stored responses: show, list the input of, cancel or delete one."""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from littoral.domain.errors import DeadlinePassed, InvalidInput
+from littoral.domain.session import Look, LookAct, Shelved
+from littoral.gateway import admission, desk, reply
+from littoral.gateway.dialect.responses import kept
+from littoral.gateway.refusal import Refusal, refuse
+from littoral.gateway.table import KeyRow
+from littoral.gateway.wire.answer import Asker
+from littoral.gateway.wire.follower import Follower
+from littoral.gateway.wire.respond import STORE_S
+from littoral.gateway.wire.worker import Worker
+
+_PATH: Final = re.compile(r"/v1/responses/([A-Za-z0-9_-]{1,256})(/cancel|/input_items|)")
+_LATE: Final = refuse(DeadlinePassed, "the store did not answer in time", retry_after_s=1.0)
+
+
+def kept_path(url: bytes) -> bool:
+    """Whether a target is of a stored response."""
+    return url.startswith(b"/v1/responses/")
+
+
+class Errand:
+    """One question, from the client to the node and back.
+
+    Args:
+        worker: What all share.
+        client: Who asks.
+        rid: The request's id.
+        key: Whose it is.
+    """
+
+    def __init__(self, worker: Worker, client: Asker, rid: bytes, *, key: KeyRow) -> None:
+        self._worker = worker
+        self._client = client
+        self._rid = rid
+        self.key = key
+        self._number = 0
+        self._over = False
+        self._follower: Follower | None = None
+
+    def start(self, method: bytes, url: bytes) -> Refusal | None:
+        """Ask the node what the client asks; returns why that cannot be asked."""
+        path, query = desk.parts_of(url)
+        found = _PATH.fullmatch(path)
+        if found is None:
+            return desk.nothing(url)
+        refusal = admission.check_scope(self.key)
+        if refusal is not None:
+            return refusal
+        name, rest = found[1], found[2]
+        match method, rest:
+            case b"GET", "" if query.get("stream") == "true":
+                return self._follow(name, query.get("starting_after", ""))
+            case b"GET", "":
+                self._ask(name, "show", _shown)
+            case b"GET", "/input_items":
+                self._ask(name, "show", lambda each: kept.page_of(each.responses[0], query))
+            case b"DELETE", "":
+                self._ask(name, "drop", lambda _: kept.deleted(name))
+            case b"POST", "/cancel":
+                self._ask(name, "halt", _shown)
+            case _:
+                return desk.wrong_method(method)
+        return None
+
+    def client_gone(self) -> None:
+        """The client left."""
+        self._over = True
+        self._worker.shelf.forget(self._number)
+        if self._follower is not None:
+            self._follower.client_gone()
+
+    def expire(self) -> None:
+        """No answer in time, or no event to follow."""
+        if self._follower is not None:
+            self._follower.expire()
+        else:
+            self.cut(_LATE)
+
+    def cut(self, refusal: Refusal) -> None:
+        """End it from our side."""
+        if self._follower is not None:
+            self._follower.cut(refusal)
+        elif not self._over:
+            self._over = True
+            self._client.refuse(refusal, self._rid)
+
+    def throttle(self, *, stop: bool) -> None:
+        """The client reads slowly: one answer is all there is."""
+        del stop
+
+    def _follow(self, name: str, after: str) -> Refusal | None:
+        if after and not (after.isdigit() and len(after) < 10):
+            message = f"starting_after must be the number of an event, not {after!r}"
+            return refuse(InvalidInput, message, param="starting_after")
+        self._follower = Follower(self._worker, self._client, self._rid, key=self.key)
+        self._follower.start(name, int(after) if after else -1)
+        return None
+
+    def _ask(self, name: str, act: LookAct, say: Callable[[Shelved], bytes | Refusal]) -> None:
+        def answered(answer: Shelved | Refusal) -> None:
+            if self._over:
+                return
+            self._over = True
+            body = say(answer) if isinstance(answer, Shelved) else answer
+            if isinstance(body, Refusal):
+                self._client.refuse(body, self._rid)
+                return
+            close = self._client.closing
+            fields, date = reply.named(self._rid), self._worker.date
+            head = reply.head(200, date, fields, length=len(body), close=close)
+            self._client.write(head + body)
+            self._client.finished(close=close)
+
+        self._client.due = self._worker.now + STORE_S
+        project = self.key.grant.project
+        self._number = self._worker.shelf.ask(
+            lambda n: Look(number=n, project=project, response=name, act=act), answered
+        )
+
+
+def _shown(answer: Shelved) -> bytes:
+    return kept.shown(answer.responses[0])
+
+
+def begin(
+    worker: Worker, client: Asker, key: KeyRow | Refusal, *, method: bytes, url: bytes
+) -> Errand | None:
+    """Begin an errand; a question that cannot be asked is refused, and there is none."""
+    rid = worker.request_id()
+    if isinstance(key, Refusal):
+        client.refuse(key, rid)
+        return None
+    errand = Errand(worker, client, rid, key=key)
+    refusal = errand.start(method, url)
+    if refusal is None:
+        return errand
+    client.refuse(refusal, rid)
+    return None
