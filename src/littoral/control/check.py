@@ -81,9 +81,9 @@ def check_spec(spec: Spec, specs: Specs, statuses: Statuses) -> None:
     match spec:
         case ProjectSpec():
             within("spec.title", len(spec.title), (0, 200))
-            within("spec.weight", spec.weight, (0.01, 100))
             within("spec.responses.days", spec.responses.days, (1, 3650))
             check_limits(spec.limits, at="spec.limits")
+            _check_project(spec)
         case ModelSpec():
             _check_model(spec)
         case UpstreamSpec():
@@ -104,6 +104,18 @@ def check_labels(resource: Resource) -> None:
 def _matches(path: str, value: str | None, *, pattern: re.Pattern[str], allowed: str) -> None:
     if value is not None and pattern.fullmatch(value) is None:
         raise refuse(path, f"{value!r} will not do: {allowed}")
+
+
+def _check_project(spec: ProjectSpec) -> None:
+    within("spec.weight", spec.weight, (0.01, 100))
+    if spec.cache is not None:
+        within("spec.cache.ttl_s", spec.cache.ttl_s, (1, 604_800))
+    brownout = spec.brownout
+    if brownout is not None:
+        within("spec.brownout.after_s", brownout.after_s, (0.1, 600))
+        within("spec.brownout.shorter", brownout.shorter, (1, MOST_TOKENS))
+        allowed = "1 to 96 of letters, digits, . _ - / :"
+        _matches("spec.brownout.smaller", brownout.smaller, pattern=SERVES, allowed=allowed)
 
 
 def _check_model(spec: ModelSpec) -> None:

@@ -160,7 +160,11 @@ def _traffic(specs: Specs) -> Iterator[TrafficGrant]:
     for (kind, name), spec in sorted(specs.items()):
         if kind == "Project" and isinstance(spec, ProjectSpec):
             grant = TrafficGrant(
-                project=ProjectId(name), weight=spec.weight, priority=spec.priority
+                project=ProjectId(name),
+                weight=spec.weight,
+                priority=spec.priority,
+                cache=spec.cache,
+                brownout=spec.brownout,
             )
             if grant != TrafficGrant(project=grant.project):
                 yield grant

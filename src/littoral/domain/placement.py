@@ -11,7 +11,9 @@ from littoral.domain.units import Seconds, Tokens
 Reason: TypeAlias = Literal["capability", "context", "unready", "deadline"]
 """Why a candidate was rejected, in the order the filters run. From ``unready`` on, waiting may
 help."""
-Why: TypeAlias = Literal["cheapest", "fastest", "warm", "only", "least_miss", "retry", "none"]
+Why: TypeAlias = Literal[
+    "cheapest", "fastest", "warm", "only", "least_miss", "retry", "cached", "none"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 from littoral.domain.ids import KeyId, ProjectId
 from littoral.domain.limits import NO_LIMITS, Limits
-from littoral.domain.traffic import Priority
+from littoral.domain.traffic import BrownoutPolicy, CachePolicy, Priority
 from littoral.domain.units import Micros
 
 Scope: TypeAlias = Literal["infer", "read", "write", "keys", "admin"]
@@ -34,7 +34,8 @@ class ProjectSpec:
 
     Where requests wait, projects get engine time in proportion to their ``weight``; ``priority`` is
     the highest that a request may ask for, and what it gets where it asks for none, but not more
-    than ``default``. ``limits`` bound all its keys together.
+    than ``default``. ``limits`` bound all its keys together. ``cache`` and ``brownout`` are off
+    where they are not given.
     """
 
     title: str = ""
@@ -42,6 +43,8 @@ class ProjectSpec:
     priority: Priority = "default"
     limits: Limits | None = None
     responses: Keeping = KEEPING
+    cache: CachePolicy | None = None
+    brownout: BrownoutPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,39 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
 from littoral.domain.ids import ProjectId
+from littoral.domain.units import Tokens
 
 Priority: TypeAlias = Literal["interactive", "default", "batch", "best-effort"]
 """Who goes first where requests wait, highest first."""
 PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachePolicy:
+    """Which answers of a project are given again, and how long.
+
+    ``ttl_s`` is how long, seconds. Only answers that asking twice should not change are kept,
+    unless ``every`` one is wanted.
+    """
+
+    ttl_s: float = 300.0
+    every: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrownoutPolicy:
+    """What a project gives up before its requests are refused, in this order.
+
+    It begins when requests are expected to wait longer than ``after_s``: answers of at most
+    ``shorter`` tokens, another model (``smaller``), answers from the cache whose time is over
+    (``cached``), and refusal of what is not interactive (``refuse``).
+    """
+
+    after_s: float = 2.0
+    shorter: Tokens | None = None
+    smaller: str | None = None
+    cached: bool = False
+    refuse: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,3 +46,5 @@ class TrafficGrant:
     project: ProjectId
     weight: float = 1.0
     priority: Priority = "default"
+    cache: CachePolicy | None = None
+    brownout: BrownoutPolicy | None = None

@@ -1,11 +1,13 @@
 """UsageRecord: what one attempt used; StoredRecord: the same with its place in an outbox."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId, ProjectId, RequestId
 from littoral.domain.units import Micros, Tokens
 
+CACHE: Final = EndpointId("cache")
+"""The endpoint of what no engine answered, because the answer was known."""
 UsageStatus: TypeAlias = Literal["ok", "cancelled", "failed", "interrupted"]
 """``interrupted``: our own process ended in the middle; counts are those of relayed events."""
 

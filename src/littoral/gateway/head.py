@@ -4,6 +4,7 @@ llhttp in strict mode refuses what is malformed; what stands here is well-formed
 because two readers of the same bytes might disagree about it, or because it has no bound.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
@@ -32,6 +33,8 @@ _USED = (
     "X-Littoral-Deadline-Ms",
     "Anthropic-Version",
     "X-Littoral-Priority",
+    "X-Littoral-Cache",
+    "Cache-Control",
 )
 _UNUSED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type", "Connection", "Origin")
 _NAMES: dict[bytes, bytes] = {}
@@ -50,10 +53,16 @@ _TARGET = malformed("the request target must be a path that begins with /")
 
 
 class Terms(NamedTuple):
-    """What a request asks for: its deadline, seconds from now, and its priority, 0 the highest."""
+    """What a request asks for.
 
-    total_s: float
-    level: int
+    ``total_s`` is its deadline, seconds from now, ``level`` its priority, 0 the highest;
+    ``control`` its ``cache-control``, lower case, ``wished`` whether it asks for our cache.
+    """
+
+    total_s: float = math.inf
+    level: int = _DEFAULT
+    control: bytes = b""
+    wished: bool = False
 
 
 def head_too_long() -> Refusal:
@@ -141,7 +150,13 @@ def terms_of(known: Known) -> Terms | Refusal:
     total_s, level = deadline_of(known), _level_of(known)
     if isinstance(total_s, Refusal):
         return total_s
-    return level if isinstance(level, Refusal) else Terms(total_s, level)
+    if isinstance(level, Refusal):
+        return level
+    wish = known.get(b"x-littoral-cache", b"off")
+    if wish not in {b"on", b"off"}:
+        message = "x-littoral-cache must be on or off"
+        return refuse(InvalidInput, message, param="x-littoral-cache")
+    return Terms(total_s, level, known.get(b"cache-control", b"").lower(), wish == b"on")
 
 
 def _level_of(known: Known) -> int | Refusal:

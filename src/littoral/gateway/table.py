@@ -28,7 +28,10 @@ class KeyRow:
     """A key's grant as the warm path reads it; ``gates`` are its own limits and its project's."""
 
     __slots__ = (
+        "adapts",
         "any_model",
+        "brownout",
+        "cache",
         "expires_us",
         "gates",
         "grant",
@@ -55,6 +58,8 @@ class KeyRow:
         """Take the settings of the project."""
         self.weight = traffic.weight
         self.level = PRIORITIES.index(traffic.priority)
+        self.cache, self.brownout = traffic.cache, traffic.brownout
+        self.adapts = self.cache is not None or self.brownout is not None
 
     def may_use(self, model: str) -> bool:
         """Whether the key's list of models, whose names may end in ``*``, covers ``model``."""
@@ -121,7 +126,17 @@ class Place:
 class ModelRow:
     """A name that clients ask for, the places that serve it, and its limits."""
 
-    __slots__ = ("expected_out", "gates", "name", "places", "queue", "retries", "rows", "traffic")
+    __slots__ = (
+        "expected_out",
+        "gates",
+        "name",
+        "places",
+        "queue",
+        "retries",
+        "revision",
+        "rows",
+        "traffic",
+    )
 
     def __init__(self, name: str, places: Sequence[Place], traffic: Traffic) -> None:
         self.name = name
@@ -131,6 +146,7 @@ class ModelRow:
         self.traffic = traffic
         self.queue = traffic.queue
         self.retries = traffic.retries
+        self.revision = b""
         self.expected_out = 128
 
 
@@ -157,7 +173,7 @@ class Source:
     """
 
     def __init__(self, node: str) -> None:
-        self._node = node
+        self.node = node
         self._snapshot: Snapshot | None = None
         self._gates: Mapping[str, Gate] = {}
         self._endpoints: Sequence[Endpoint] = ()
@@ -231,6 +247,7 @@ class Source:
         gone = {n: kept for n, kept in self.traffic.items() if n not in rows and kept.queue.count}
         self.traffic = gone | {name: row.traffic for name, row in rows.items()}
         for name, row in rows.items():
+            row.revision = _revision(name, assignments)
             row.traffic.line.expect(_target_s(name, assignments))
             row.traffic.slots = sum(place[4] for place in row.rows if place.ready) or 1
         return rows
@@ -247,7 +264,13 @@ class Source:
         if place is not None and _same_door(place.endpoint, endpoint):
             place.renew(endpoint, folded)
             return place
-        return Place(endpoint, folded, self._node)
+        return Place(endpoint, folded, self.node)
+
+
+def _revision(name: str, assignments: Iterable[Assignment]) -> bytes:
+    """What serves a name now: the deployments and their revisions."""
+    serving = [f"{each.name}@{each.revision}" for each in assignments if each.serves == name]
+    return " ".join(sorted(serving)).encode()
 
 
 def _target_s(name: str, assignments: Iterable[Assignment]) -> float | None:

@@ -2,6 +2,9 @@
 
 from typing import Protocol
 
+from littoral.gateway.affinity import Affinity
+from littoral.gateway.brownout import Ladder
+from littoral.gateway.cache import Cache
 from littoral.gateway.line import Line
 from littoral.gateway.queue import FairQueue
 from littoral.gateway.retry import Budget
@@ -22,7 +25,7 @@ class Waiter(Protocol):
 class Traffic:
     """The line before a name's places, and the budget of its retries."""
 
-    __slots__ = ("line", "name", "queue", "retries", "slots", "waking")
+    __slots__ = ("ladders", "line", "name", "queue", "retries", "slots", "waking")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -32,3 +35,27 @@ class Traffic:
         self.slots = 1
         """Requests that its places serve at one time."""
         self.waking = False
+        self.ladders: dict[str, tuple[Ladder, float]] = {}
+        """By project: how far it gives up, and the wait it tolerates, seconds."""
+
+    def look(self, now: float) -> None:
+        """Tell the ladders how long one would wait now."""
+        for ladder, after_s in self.ladders.values():
+            ladder.saw(self.line.wait_s(0.0, slots=self.slots) / after_s, now)
+
+    def rung(self, project: str, after_s: float) -> int:
+        """How far a project gives up now; from the first call on its ladder is told."""
+        known = self.ladders.get(project)
+        ladder = known[0] if known is not None else Ladder()
+        self.ladders[project] = (ladder, after_s)
+        return ladder.rung
+
+
+class Memory:
+    """What one process remembers: where requests that began alike went, and what was answered."""
+
+    __slots__ = ("affinity", "cache")
+
+    def __init__(self) -> None:
+        self.affinity = Affinity()
+        self.cache = Cache()

@@ -9,7 +9,7 @@ from littoral.cost.predictor import Outcome, Predictor, fold, fresh, observe
 from littoral.domain.endpoint import Folded
 from littoral.domain.ids import EndpointId
 from littoral.domain.units import Seconds
-from littoral.domain.usage import UsageRecord
+from littoral.domain.usage import CACHE, UsageRecord
 from littoral.node.board import Board
 from littoral.node.signal import Signal
 
@@ -40,7 +40,11 @@ class Learning:
 
     def take(self, records: Sequence[UsageRecord]) -> None:
         """Take finished requests; what is too much is left out."""
-        useful = [each for each in records if each.status in {"ok", "cancelled"}]
+        useful = [
+            each
+            for each in records
+            if each.status in {"ok", "cancelled"} and each.endpoint != CACHE
+        ]
         self._fresh.extend(useful)
         self._recent.extend(useful)
         if useful:

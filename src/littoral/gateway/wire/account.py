@@ -40,6 +40,10 @@ class Account(Charged):
     _ticket: Ticket[Waiter] | None = None
     _verdict: Verdict
     _skip = 0
+    _notes: bytes = b""
+    """Further lines of the answer's head."""
+    _used = (0, 0, 0)
+    """Tokens in, of these cached, and out, once settled."""
     _beginning = 0
     """What affinity remembers of the request's beginning; 0 where that is too short."""
     _at_us = 0
@@ -74,7 +78,7 @@ class Account(Charged):
 
     def _warm(self) -> int:
         """The position of the place that served this beginning last; -1 where it is not there."""
-        last = self._worker.affinity.where(self._beginning)
+        last = self._worker.memory.affinity.where(self._beginning)
         found = (at for at, place in enumerate(self.model.places) if place.endpoint.id == last)
         return next(found, -1)
 
@@ -127,7 +131,7 @@ class Account(Charged):
         if place.trial:
             health.tried(self.model, place)
         if self._beginning:
-            self._worker.affinity.served(self._beginning, place.endpoint.id)
+            self._worker.memory.affinity.served(self._beginning, place.endpoint.id)
         _, _, _, p50, p90, _, _ = self._verdict
         self._predicted_us = predicted_us = int(p50 * 1e6) if p50 < MOST_S else _U32
         flags = ESTIMATED | STREAMED if self.asked.streamed else ESTIMATED
@@ -174,7 +178,7 @@ class Account(Charged):
         total_us = min(_U32, elapsed)
         first_us = self._first_us or total_us
         self._first_us = first_us
-        used = (usage.tokens_in, usage.cached, usage.tokens_out)
+        self._used = used = (usage.tokens_in, usage.cached, usage.tokens_out)
         counts = (status, self.attempt, *used, self._at_us, first_us, total_us)
         cost = place.cost(usage.tokens_in, usage.tokens_out) if place.priced else 0.0
         if self._charge is None:
@@ -228,12 +232,9 @@ class Account(Charged):
         if not self._first_us:
             self._first_us = self._elapsed_us()
         verdict, rid = self._verdict, self.rid
-        rest = self._bounded
+        rest = self._bounded + self._notes if self._notes else self._bounded
         if self.asked.ignored:
             rest += _ignored(self.asked)
-        if self._ticket is not None:
-            waited_s = self._started - self._ticket.since
-            rest += b"x-littoral-queued-ms: %d\r\n" % int(waited_s * 1000)
         if close:
             rest += reply.CLOSE
         story = (

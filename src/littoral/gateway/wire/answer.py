@@ -45,6 +45,8 @@ class Answer(Account):
     _events: Events | None = None
     _stream: Stream | None = None
     _engine: Engine | None = None
+    _copy: list[bytes] | None = None
+    """What the client is sent, where it is to be kept."""
 
     def guess(self, refusal: Refusal) -> bytes | None:
         """What can be said though no place serves it; None where nothing can."""
@@ -65,18 +67,24 @@ class Answer(Account):
 
     def _relay(self, out: bytes) -> None:
         """Send one piece; the head goes with the first that is more than a comment."""
+        if self._copy is not None:
+            self._copy.append(out)
         if self._begun:
             self._client.write(self._framed(out))
         elif self._stream is not None or b"data:" in out:
             self._client.write(self._stream_head() + self._framed(out))
 
     def _deliver(self, data: bytes, cost: float) -> None:
+        if self._copy is not None:
+            self._copy.append(data)
         close = self._client.closing
         self._client.write(self.head(cost, length=len(data), close=close) + data)
         self._client.finished(close=close)
 
     def _finish(self, head: bytes, out: bytes, *, good: bool) -> None:
         """Send the rest of a stream; without its last chunk where it ended badly."""
+        if self._copy is not None:
+            self._copy.append(out)
         tail = self._last if good else b""
         self._client.write(head + (self._framed(out) if out else b"") + tail)
         self._client.finished(close=self._client.closing or not good)

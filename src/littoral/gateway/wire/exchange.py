@@ -14,10 +14,11 @@ from littoral.gateway.route import Route
 from littoral.gateway.settlement import CANCELLED, FAILED, OK
 from littoral.gateway.table import KeyRow
 from littoral.gateway.tally import whole
+from littoral.gateway.wire.adapting import Adapting
 from littoral.gateway.wire.answer import Asker
 from littoral.gateway.wire.relay import Events, first_error
 from littoral.gateway.wire.upstream import Engine
-from littoral.gateway.wire.waiting import FIRST_BYTE_S, INTERNAL, Waiting
+from littoral.gateway.wire.waiting import FIRST_BYTE_S, INTERNAL
 from littoral.gateway.wire.worker import Worker
 
 SILENCE_S: Final = 120.0
@@ -28,7 +29,7 @@ _SILENT: Final = refuse(DeadlinePassed, "the engine fell silent, or the deadline
 _LATE: Final = refuse(DeadlinePassed, "the deadline passed before the engine's first byte")
 
 
-class Exchange(Waiting):
+class Exchange(Adapting):
     """The middle of the path: a client on one side, an engine on the other.
 
     Args:
@@ -84,7 +85,10 @@ class Exchange(Waiting):
         if len(model.places) < 2:
             self._beginning = 0
         self._tokens_in = asked.weight or size // 4 or 1
-        return self.queue_up(now)
+        adapted = self.adapt(now) if key.adapts else False
+        if adapted is False:
+            return self.queue_up(now)
+        return None if adapted is True else adapted
 
     def start(self, now: float) -> None:
         """Send the request to its place, on a connection used before if there is one."""
@@ -193,6 +197,8 @@ class Exchange(Waiting):
         if not good and (self._stream is not None or not events.failed):
             out += self._error_event(_EARLY)
         self._finish(head, out, good=good)
+        if good and self._copy is not None:
+            self.keep()
 
     def _answered(self, engine: Engine) -> None:
         status, data = engine.status, engine.take()
@@ -220,6 +226,8 @@ class Exchange(Waiting):
             self._clock()
             data = translator.whole(self.asked, data, self.rid.decode())
         self._deliver(data, self.settle(OK, found.usage, counted))
+        if self._copy is not None:
+            self.keep()
 
     # other ends
 
@@ -263,16 +271,3 @@ class Exchange(Waiting):
             self.start(now)
             return
         self._refused(refuse(UpstreamFailed, f"endpoint {failed!r} failed: {reason}"))
-
-    def _return_engine(self, engine: Engine) -> None:
-        self._engine = None
-        if engine.keep:
-            engine.pool.push(engine, self._worker.now)
-        else:
-            engine.abort()
-
-    def _drop_engine(self) -> None:
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.abort()
-        self.leave()

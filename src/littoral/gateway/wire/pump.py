@@ -33,6 +33,8 @@ class Pump:
         """Look at every line where somebody waits; about ten times a second."""
         for traffic in tuple(self._source.traffic.values()):
             line = traffic.line
+            if traffic.ladders:
+                traffic.look(now)
             if traffic.queue.count or line.overloaded:
                 _send_away(traffic, line.tick(now))
                 self._run(traffic, now)

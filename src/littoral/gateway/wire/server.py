@@ -248,15 +248,15 @@ class Client(Paced):
         kind = Exchange if route.panel is None else Panel
         kind = Respond if route is RESPONSES else kind
         exchange = kind(worker, self, worker.request_id(), key=key)
-        total_s, exchange.level = ask.terms
+        terms = exchange.terms = ask.terms
         if worker.wall_us >= key.expires_us:
             self.refuse(EXPIRED, exchange.rid)
             return
-        if worker.strain.level and worker.strain.refuses(max(exchange.level, key.level)):
+        if worker.strain.level and worker.strain.refuses(max(terms.level, key.level)):
             self.refuse(_BEHIND, exchange.rid)
             return
         self.answering = exchange
-        refusal = exchange.admit(route, body, total_s=total_s)
+        refusal = exchange.admit(route, body, total_s=terms.total_s)
         if refusal is None:
             return
         self.answering = None

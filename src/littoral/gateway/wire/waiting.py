@@ -4,12 +4,13 @@ from abc import abstractmethod
 from typing import Final
 
 from littoral.domain.errors import Loading, Overloaded
-from littoral.domain.traffic import PRIORITIES
 from littoral.gateway.choice import FULL, expect
+from littoral.gateway.head import Terms
 from littoral.gateway.queue import Claim, Ticket
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.settlement import FAILED
 from littoral.gateway.wire.answer import Answer
+from littoral.gateway.wire.upstream import Engine
 
 FIRST_BYTE_S: Final = 600.0
 LONGEST_S: Final = 600.0
@@ -21,7 +22,7 @@ INTERNAL: Final = Refusal(500, "internal", "something failed here; the request's
 class Waiting(Answer):
     """The way from admission to a place."""
 
-    level = PRIORITIES.index("default")
+    terms = Terms()
     """What the request asks for; its project may allow less."""
 
     @abstractmethod
@@ -87,7 +88,7 @@ class Waiting(Answer):
         if isinstance(verdict, Refusal):
             return self._advised(verdict)
         due = min(self.deadline, now + FIRST_BYTE_S + verdict.total_p50)
-        level = max(self.level, key.level)
+        level = max(self.terms.level, key.level)
         claim = Claim(key.grant.project, level, key.weight, verdict.total_p50, due, self._size)
         line = model.traffic.line
         found, gone = line.join(self, claim, slots=model.traffic.slots, now=now)
@@ -119,6 +120,9 @@ class Waiting(Answer):
             return False
         if refusal is not None:
             self._refused(refusal)
+        elif self._ticket is not None:
+            waited_ms = int((now - self._ticket.since) * 1000)
+            self._notes += b"x-littoral-queued-ms: %d\r\n" % waited_ms
         return True
 
     def shed(self, wait_s: float) -> None:
@@ -131,6 +135,19 @@ class Waiting(Answer):
         ticket = self._ticket
         if ticket is not None and ticket.waiting:
             self.model.queue.leave(ticket)
+
+    def _return_engine(self, engine: Engine) -> None:
+        self._engine = None
+        if engine.keep:
+            engine.pool.push(engine, self._worker.now)
+        else:
+            engine.abort()
+
+    def _drop_engine(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.abort()
+        self.leave()
 
     def _overloaded(self, wait_s: float) -> Refusal:
         name = self.model.name

@@ -10,12 +10,12 @@ from typing import Final, Protocol
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ports import Clock, Entropy, Failpoints
 from littoral.gateway import health
-from littoral.gateway.affinity import Affinity
 from littoral.gateway.quota import Quotas
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.settlement import Flights
 from littoral.gateway.shed import Strain
 from littoral.gateway.table import KeyRow, Place, Source
+from littoral.gateway.traffic import Memory
 from littoral.gateway.wheel import Timed, Wheel
 from littoral.gateway.wire.batch import Batch
 from littoral.gateway.wire.pump import Pump
@@ -79,7 +79,7 @@ class Worker:
         self.time = clock.now
         self.flights, self.quotas = flights, quotas
         self.source = Source(node)
-        self.strain, self.pump, self.affinity = Strain(), Pump(loop, self.source), Affinity()
+        self.strain, self.pump, self.memory = Strain(), Pump(loop, self.source), Memory()
         self.wheel = Wheel()
         self.control_socket = control_socket
         self.hit: Callable[[FailpointName], None] | None = failpoints.hit if failpoints else None
