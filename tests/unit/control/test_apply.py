@@ -154,6 +154,9 @@ def test_a_wrong_deployment_is_refused_with_its_path(site, given, spec, param, s
         ("Project", {"title": "x" * 201}, "spec.title"),
         ("Project", {"weight": 0}, "spec.weight"),
         ("Project", {"priority": "urgent"}, "spec.priority"),
+        ("Project", {"cache": {"ttl_s": 0}}, "spec.cache.ttl_s"),
+        ("Project", {"brownout": {"after_s": 0}}, "spec.brownout.after_s"),
+        ("Project", {"brownout": {"smaller": "no spaces"}}, "spec.brownout.smaller"),
         ("Project", {"titel": "x"}, "spec.titel"),
     ],
 )

@@ -83,7 +83,7 @@ class Adapting(Waiting):
 
     # the cache
 
-    def _look(self, policy: CachePolicy, now: float, *, stale_s: float) -> bool:
+    def _look(self, policy: CachePolicy, now: float, *, stale_s: float) -> Refusal | bool:
         body, terms = self.asked.body, self.terms
         is_repeatable = (
             not self.route.writes
@@ -119,16 +119,20 @@ class Adapting(Waiting):
             body += _ENCODE(asked.origin)
         return key_of(project=self.key.grant.project, revision=self.model.revision, body=body)
 
-    def _give(self, known: Kept, now: float) -> bool:
-        """Answer with what is known; it is booked like any answer, and costs nothing."""
-        worker, tokens_in = self._worker, known.tokens_in
+    def _give(self, known: Kept, now: float) -> Refusal | bool:
+        """Answer with what is known: limited and booked like any answer, and free of cost."""
+        worker, tokens_in, gates = self._worker, known.tokens_in, self.gates()
         slot = worker.flights.take()
         if slot < 0:
             return False
-        worker.counters["cache_hits"] += 1
-        self._notes += b"x-littoral-cache: hit\r\n"
         self._started = now
         self._verdict, self.place = _KNOWN, self._place_of_cache()
+        refusal = self.reserve(gates, slot) if gates else None
+        if refusal is not None:
+            worker.flights.put_back(slot)
+            return refusal
+        worker.counters["cache_hits"] += 1
+        self._notes += b"x-littoral-cache: hit\r\n"
         self.open(slot)
         if self.asked.streamed:
             head = self._stream_head()

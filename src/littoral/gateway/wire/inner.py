@@ -18,15 +18,18 @@ is heard any more. A worker that stops, and a key that is revoked, cut it as the
 """
 
 import math
-from typing import Protocol
+from typing import Final, Protocol
 
 from littoral.gateway.asked import Asked
+from littoral.gateway.head import Terms
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.route import Route
 from littoral.gateway.table import KeyRow
 from littoral.gateway.wire.exchange import Exchange
 from littoral.gateway.wire.waiting import INTERNAL
 from littoral.gateway.wire.worker import Worker
+
+_UNKEPT: Final = Terms(control=b"no-store")
 
 
 class Listener(Protocol):
@@ -94,8 +97,8 @@ class Inner:
             level: Its priority, 0 the highest; None for the usual one.
         """
         worker = self._worker
-        if level is not None:
-            self._exchange.level = level
+        terms = _UNKEPT if level is None else _UNKEPT._replace(level=level)
+        self._exchange.terms = terms
         self._spoke = worker.wheel.add(self)
         worker.inners.add(self)
         try:

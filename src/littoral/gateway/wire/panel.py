@@ -5,6 +5,7 @@ from typing import Final
 from littoral.domain.errors import DeadlinePassed, UpstreamFailed
 from littoral.gateway import admission, reply
 from littoral.gateway.ballot import NEEDS, Matter
+from littoral.gateway.head import Terms
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.route import CHAT, Route
 from littoral.gateway.table import KeyRow, ModelRow
@@ -38,7 +39,7 @@ class Panel:
         self._over = False
         self._starting = False
         self._refusal: Refusal | None = None
-        self.level = Exchange.level
+        self.terms = Terms()
         self.rid = rid
         self.key = key
 
@@ -66,7 +67,7 @@ class Panel:
             return model
         if route.panel is None or _answers_itself(model, asked.needs):
             self._exchange = Exchange(self._worker, self._client, self.rid, key=self.key)
-            self._exchange.level = self.level
+            self._exchange.terms = self.terms
             return self._exchange.enter(route, asked, size=len(body), total_s=total_s)
         now = self._worker.time()
         self._deadline = now + total_s
@@ -90,7 +91,7 @@ class Panel:
             seat.inner = inner
             self._inners.add(inner)
             left_s = self._deadline - self._worker.time()
-            inner.ask(CHAT, asked, size=size, total_s=left_s, level=self.level)
+            inner.ask(CHAT, asked, size=size, total_s=left_s, level=self.terms.level)
 
     def heard(self, inner: Inner, number: int, data: bytes) -> None:
         """One chat is answered."""
