@@ -16,7 +16,7 @@ from littoral.domain.model import (
 from littoral.domain.project import ProjectSpec
 from littoral.domain.resource import Kind, Resource, Spec
 
-MOST_SLOTS = 64
+MOST_SLOTS = 4096
 LEAST_CONTEXT = 128
 MOST_FILES = 64
 MOST_TOKENS = 16_777_216

@@ -18,7 +18,7 @@ from littoral.domain.ids import EndpointId
 from littoral.domain.units import Seconds, Tokens
 
 PROBE_S = Seconds(10.0)
-SLOTS = 64
+SLOTS = 256
 BASE = "letters, digits and - . _ ~ / after the host"
 OPENED: Sequence[str] = (
     "127.0.0.0/8",
