@@ -86,7 +86,7 @@ def test_the_same_document_twice_is_refused(site, given):
 @pytest.mark.parametrize(
     ("spec", "param", "said"),
     [
-        ({"model": "smol", "slots": 65}, "spec.slots", "1 to 64"),
+        ({"model": "smol", "slots": 4097}, "spec.slots", "1 to 4096"),
         ({"model": "smol", "context": 127}, "spec.context", "128"),
         ({"model": "smol", "context": 4096}, "spec.context", "2048"),
         ({"model": "smol", "context": 256, "max_tokens": 257}, "spec.max_tokens", "256"),
@@ -273,7 +273,7 @@ def test_a_kept_credential_does_not_follow_to_another_place(site, given):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"slots": 0}, "documents[0].spec.slots: 0 is not within 1 to 64"),
+        ({"slots": 0}, "documents[0].spec.slots: 0 is not within 1 to 4096"),
         ({"options": {"x": 1}}, "documents[0]: no option 'x'"),
     ],
 )

@@ -220,7 +220,3 @@ def _inputs(ask: Embeddings) -> Sequence[str]:
     if ids:
         return [text_of_tokens(ids)]
     return [text_of_tokens(each) if isinstance(each, list) else str(each) for each in given]
-
-
-def _string(token: int) -> str:
-    return text_of_tokens([token])
