@@ -84,16 +84,8 @@ def run(
     clock = SystemClock()
     here, began = conditions(asked.scale), clock.wall()
     harvest = anyio.run(_measured, asked, shown)
-    if not harvest.rows:
-        raise Unavailable(f"nothing was measured{harvest.lost and ': '}{harvest.lost}")
     found = result(asked, harvest, conditions=here, began=began)
-    _keep(keep, found, harvest.rows, shown=shown)
-    shown.json(plain(found))
-    for text in report.lines(found, shown.say):
-        shown.line(text)
-    if harvest.stopped:
-        return INTERRUPTED
-    return 0 if found.health.valid else INVALID
+    return _told(shown, keep, harvest, found=found)
 
 
 def compare(first: Path, second: Path, /, *, reach: Reach = HERE) -> None:
@@ -148,6 +140,23 @@ def _ready(whom: Target, model: str | None, *, traffic: Traffic, shape: Shape) -
     return replace(asked, scale=scale)
 
 
+def _told(shown: Screen, keep: Keep, harvest: Harvest, *, found: Result) -> int:
+    """Write the files, say the result; returns the exit status.
+
+    Raises:
+        Unavailable: There is no result.
+    """
+    if not harvest.rows:
+        raise Unavailable(f"nothing was measured{harvest.lost and ': '}{harvest.lost}")
+    _keep(keep, found, harvest.rows, shown=shown)
+    shown.json(plain(found))
+    for text in report.lines(found, shown.say):
+        shown.line(text)
+    if harvest.stopped:
+        return INTERRUPTED
+    return 0 if found.health.valid else INVALID
+
+
 async def _measured(asked: Wish, shown: Screen) -> Harvest:
     """Run the workers; Ctrl-C lets them stop and keeps what they have."""
     crew = Crew(tasks(asked), clock=SystemClock())
@@ -186,10 +195,11 @@ async def _watch(asked: Wish, harvest: Harvest, shown: Screen) -> None:
             rows=harvest.rows,
             cpu=max(harvest.cpu.values(), default=0.0) / max(elapsed, VIEW_S),
         )
-        drawn = _paint(shown, lines(scene, shown.say), over=drawn)
+        drawn = paint(shown, lines(scene, shown.say), over=drawn)
 
 
-def _paint(shown: Screen, texts: Sequence[str], *, over: int) -> int:
+def paint(shown: Screen, texts: Sequence[str], *, over: int) -> int:
+    """Draw lines over the last ``over`` ones, none wider than the terminal; how many they are."""
     up = f"\x1b[{over}A" if over else ""
     columns = shutil.get_terminal_size().columns - 1
     shown.ask(up + "".join(f"\x1b[2K{table.clipped(text, columns)}\n" for text in texts))

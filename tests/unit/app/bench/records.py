@@ -1,9 +1,15 @@
-"""Plans and rows for tests."""
+"""Plans, rows and results for tests."""
 
 from array import array
 
+from littoral.app.bench.crew import Harvest
 from littoral.app.bench.message import OK, Row
+from littoral.app.bench.prompt import Scale
 from littoral.app.bench.result import Plan
+from littoral.app.bench.run import Wish, conditions, result
+from littoral.domain.units import Micros
+
+SLO = {"ttft": 0.2, "tpot": 0.15}
 
 
 def plan(**given):
@@ -53,3 +59,11 @@ def steady_rows(count=1000, *, rate=10.0, **given):
 
 
 ANSWERED = row()
+
+
+def made(rows=None, **given):
+    """The result of a run of a hundred seconds."""
+    asked = plan(**({"duration": 100.0, "slo": SLO} | given))
+    harvest = Harvest(workers=1, rows=rows or steady_rows(), lags=[0.0001] * 9, cpu={0: 3.0})
+    wish = Wish(plan=asked, arrivals=[], scale=Scale(), key="", warmup=10.0)
+    return result(wish, harvest, conditions=conditions(Scale()), began=Micros(0))

@@ -31,7 +31,7 @@ def test_the_same_seed_writes_the_same_text_and_another_seed_another():
     assert PLAIN.text(8, 50) != PLAIN.text(7, 50)
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(st.floats(0, 1), st.integers(1, 4), st.integers(0, 100), st.integers(10, 500))
 def test_prompts_of_a_group_begin_alike_as_far_as_was_asked(share, groups, index, tokens):
     made = maker(sharing=Sharing(share=share, groups=groups))

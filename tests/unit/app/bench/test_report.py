@@ -21,17 +21,9 @@ from littoral.app.bench.trace import read
 from littoral.app.bench.view import Scene, duration, lines
 from littoral.app.command.messages import Messages
 from littoral.domain.units import Micros
-from unit.app.bench.records import plan, row, steady_rows
+from unit.app.bench.records import made, plan, row, steady_rows
 
 EN, ZH = Messages("en"), Messages("zh")
-SLO = {"ttft": 0.2, "tpot": 0.15}
-
-
-def made(rows=None, **given):
-    asked = plan(**({"duration": 100.0, "slo": SLO} | given))
-    harvest = Harvest(workers=1, rows=rows or steady_rows(), lags=[0.0001] * 9, cpu={0: 3.0})
-    wish = Wish(plan=asked, arrivals=[], scale=Scale(), key="", warmup=10.0)
-    return result(wish, harvest, conditions=conditions(Scale()), began=Micros(0))
 
 
 def text(found, say=EN):

@@ -1,13 +1,21 @@
 """``littoral bench``: what is refused before anything is sent, and results side by side."""
 
+import io
 import json
+import os
+import re
+from dataclasses import replace
 
+import msgspec
 import pytest
 
 from littoral.app.bench.prompt import Scale
-from littoral.app.command import bench_wish
+from littoral.app.command import bench, bench_wish
 from littoral.app.command.bench_wish import Shape, Traffic, wish
+from littoral.app.command.messages import Messages
+from littoral.app.command.screen import Screen
 from littoral.app.command.site import Target
+from unit.app.bench.records import made, steady_rows
 
 USAGE = {"prompt_tokens": 26, "completion_tokens": 1}
 WHOLE = {"choices": [{"message": {"content": "x"}}], "usage": USAGE}
@@ -148,3 +156,39 @@ def test_what_is_no_result_is_refused(run, tmp_path):
     file.write_text("{}")
     said = run("bench", "compare", str(file), str(file))
     assert (said.status, "is no result of littoral bench" in said.err) == (2, True)
+
+
+def test_two_results_are_put_beside_each_other(run, tmp_path):
+    files = [tmp_path / "one.json", tmp_path / "other.json"]
+    for file, ttft in zip(files, (0.1, 0.2), strict=True):
+        file.write_bytes(msgspec.json.encode(made(steady_rows(ttft=ttft))))
+    said = run("bench", "compare", *map(str, files))
+    assert said.status == 0
+    assert re.search(r"ttft p99 +100 ms +200 ms +2\.000 +worse", said.out)
+    rows = run("bench", "compare", *map(str, files), "--json").json["rows"]
+    assert {row["judgement"] for row in rows if row["name"] == "ttft p50"} == {"worse"}
+
+
+def test_a_result_of_another_format_is_refused(run, tmp_path):
+    file = tmp_path / "x.json"
+    file.write_bytes(msgspec.json.encode(replace(made(), format=99)))
+    assert "has format 99; this version reads 1" in run("bench", "compare", *[str(file)] * 2).err
+
+
+class Terminal(io.StringIO):
+    """A terminal that keeps what is drawn."""
+
+    def isatty(self):
+        return True
+
+
+def test_the_view_draws_over_itself_and_never_wider_than_the_terminal(monkeypatch):
+    monkeypatch.setattr(bench.shutil, "get_terminal_size", lambda: os.terminal_size((20, 5)))
+    err = Terminal()
+    shown = Screen(as_json=False, out=io.StringIO(), err=err, say=Messages("en"))
+    drawn = bench.paint(shown, ["a" * 50, "短" * 50], over=0)
+    bench.paint(shown, ["b", "c"], over=drawn)
+    assert drawn == 2
+    assert "a" * 20 not in err.getvalue()
+    assert "短" * 10 not in err.getvalue()
+    assert err.getvalue().endswith("\x1b[2A\x1b[2Kb\n\x1b[2Kc\n")
