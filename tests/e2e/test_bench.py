@@ -239,12 +239,12 @@ def test_a_worker_that_dies_is_said_and_the_run_ends(serve):
 class Command:
     """``littoral bench run`` as people start it."""
 
-    def __init__(self, site, *words):
+    def __init__(self, site, *words, verb="run"):
         environ = {name: value for name, value in os.environ.items() if name != "LITTORAL_KEY"}
         environ |= {"PYTHONPATH": PACKAGES, "LANG": "C.UTF-8"}
         environ["LITTORAL_KEY_FILE"] = str(site.data_dir / "admin.key")
         url = f"http://127.0.0.1:{site.port}"
-        command = [sys.executable, "-m", "littoral", "bench", "--url", url, *words]
+        command = [sys.executable, "-m", "littoral", "bench", verb, "--url", url, *words]
         self.process = subprocess.Popen(
             command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -285,6 +285,20 @@ def test_an_interrupt_keeps_what_was_measured_and_says_that_it_is_partial(lastin
     assert status == 130, err
     assert "stopped before its end" in out
     assert rows.read_text()
+
+
+@pytest.mark.timeout(120)
+def test_a_sweep_ends_at_a_rate_that_is_too_much(lasting, tmp_path):
+    out, page = tmp_path / "sweep.json", tmp_path / "sweep.html"
+    words = ["--rate", "8", "--duration", "2s", "--steps", "0", "--slo", "e2e=0.000001"]
+    command = Command(lasting, *words, "--out", str(out), "--html", str(page), verb="sweep")
+    status, told, err = command.end()
+    assert status == 1, err
+    found = json.loads(out.read_text())
+    assert set(found["verdicts"]) <= {"misses", "client"}
+    assert len(found["runs"]) in {1, 2}
+    assert "No rate was found" in told
+    assert "<svg" in page.read_text()
 
 
 def answered(site):

@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
-from pathlib import Path
 
-from littoral.app.bench.plots import Panel, panels
+from littoral.app.bench.plots import panels
 from littoral.app.bench.report import doubted, objectives
 from littoral.app.bench.result import Result
+from littoral.app.bench.sheet import card, document, drawn, footer, margin_of, value_of
 from littoral.app.bench.view import Say, duration, pace
-from littoral.planner.metrics import Estimate
 
-STYLE = Path(__file__).with_name("report.css")
 LATENCIES = ("ttft", "itl", "tpot", "e2e", "ttft_sent", "e2e_sent", "delay")
 COLUMNS = ("p50", "p90", "p95", "p99", "p99.9")
 GRAVE = {"late", "lag", "busy", "worker", "saturated", "partial"}
@@ -25,21 +23,14 @@ def page(found: Result, say: Say) -> str:
             _head(found, say),
             _verdict(found, say),
             f'<section class="cards">{"".join(_cards(found, say))}</section>',
-            f'<section class="plots">{"".join(map(_panel, panels(found, say)))}</section>',
+            f'<section class="plots">{"".join(map(drawn, panels(found, say)))}</section>',
             _table(found, say),
             _faults(found, say),
             f'<section class="facts">{_asked(found, say)}{_machine(found, say)}</section>',
-            f"<footer>{escape(say('bench.html.footer', version=found.version))}</footer>",
+            footer(found.version, say),
         )
     )
-    return (
-        f'<!doctype html>\n<html lang="{say("bench.html.lang")}">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{escape(title)}</title>\n<style>{STYLE.read_text('utf-8')}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+    return document(title, body, say)
 
 
 def _head(found: Result, say: Say) -> str:
@@ -73,43 +64,28 @@ def _cards(found: Result, say: Say) -> Iterator[str]:
     for name in ("ttft", "e2e") if found.plan.stream else ("e2e",):
         middle = found.figures[name].percentiles["p50"]
         top = found.figures[name].percentiles["p99"]
-        below = f"p99 {_value(top)}" + (f" {_margin(top)}" if top else "")
-        yield _card(say(f"bench.name.{name}"), _value(middle), f"p50 {_margin(middle)}", below)
+        below = f"p99 {value_of(top)}" + (f" {margin_of(top)}" if top else "")
+        yield card(say(f"bench.name.{name}"), value_of(middle), f"p50 {margin_of(middle)}", below)
     if found.goodput is not None:
         share = found.goodput.share
         about = f"{share.low:.1%} – {share.high:.1%} · {found.goodput.rate.value:.2f}/s"
-        yield _card(
+        yield card(
             say("bench.html.goodput"), f"{share.value:.1%}", objectives(found.plan.slo), about
         )
     rates = found.rates
-    yield _card(
+    yield card(
         say("bench.html.answers.rate"),
         f"{rates.answers:.3g}/s",
         say("bench.html.arrived.of", rate=f"{rates.arrivals:.3g}"),
         say("bench.html.failed", count=found.counts.failed, sent=found.counts.sent),
     )
     if rates.tokens_out:
-        yield _card(
+        yield card(
             say("bench.html.tokens"),
             f"{rates.tokens_out:,.0f}/s",
             say("bench.html.tokens.in", rate=f"{rates.tokens_in:,.0f}"),
             say("bench.html.flight.mean", mean=f"{found.flight[0]:.1f}"),
         )
-
-
-def _card(name: str, value: str, *more: str) -> str:
-    small = "".join(f"<small>{escape(text)}</small>" for text in more if text.strip())
-    return f"<div><h2>{escape(name)}</h2><b>{escape(value)}</b>{small}</div>"
-
-
-def _panel(panel: Panel) -> str:
-    legend = "".join(
-        f'<span><i class="{kind}"></i>{escape(name)}</span>' for kind, name in panel.legend
-    )
-    return (
-        f"<figure><figcaption><h2>{escape(panel.title)}</h2><p>{legend}</p></figcaption>"
-        f"{panel.svg}<p>{escape(panel.note)}</p></figure>"
-    )
 
 
 def _table(found: Result, say: Say) -> str:
@@ -120,7 +96,7 @@ def _table(found: Result, say: Say) -> str:
         if figure.count:
             values = [figure.mean, *(figure.percentiles[column] for column in COLUMNS)]
             cells = "".join(
-                f"<td>{_value(each)}<small>{_margin(each)}</small></td>" for each in values
+                f"<td>{value_of(each)}<small>{margin_of(each)}</small></td>" for each in values
             )
             label = escape(say(f"bench.name.{name}"))
             rows.append(f'<tr><th scope="row">{label}</th>{cells}<td>{figure.count:,}</td></tr>')
@@ -190,13 +166,3 @@ def _machine(found: Result, say: Say) -> str:
 def _facts(title: str, facts: Sequence[tuple[str, str]]) -> str:
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
     return f"<div><h2>{escape(title)}</h2><dl>{rows}</dl></div>"
-
-
-def _value(found: Estimate | None) -> str:
-    return "–" if found is None else duration(found.value)
-
-
-def _margin(found: Estimate | None) -> str:
-    if found is None:
-        return ""
-    return f"±{duration(max(found.high - found.value, found.value - found.low))}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from littoral.app.bench.compare import Comparison
 from littoral.app.bench.message import OK, Row
 from littoral.app.bench.result import RANKS, Doubt, Result
+from littoral.app.bench.sheet import margin_of, value_of
 from littoral.app.bench.view import Say, duration, pace
 from littoral.planner import metrics
 from littoral.planner.metrics import Estimate
@@ -27,8 +28,8 @@ def lines(found: Result, say: Say) -> Iterator[str]:
         if figure.count:
             values = [figure.mean, *(figure.percentiles[column] for column in COLUMNS)]
             label = say(f"bench.name.{name}")
-            yield _cells(label, [*(_value(each) for each in values), f"{figure.count:,}"])
-            yield _cells("", [_margin(each) for each in values])
+            yield _cells(label, [*(value_of(each) for each in values), f"{figure.count:,}"])
+            yield _cells("", [margin_of(each) for each in values])
     yield ""
     yield from _sums(found, say)
 
@@ -114,16 +115,6 @@ def _padded(text: str, columns: int) -> str:
     return text + " " * max(1, columns - len(text) - wide)
 
 
-def _value(found: Estimate | None) -> str:
-    return "-" if found is None else duration(found.value)
-
-
-def _margin(found: Estimate | None) -> str:
-    if found is None:
-        return ""
-    return f"±{duration(max(found.high - found.value, found.value - found.low))}"
-
-
 def beside(found: Comparison, say: Say) -> Iterator[str]:
     """Two results, figure by figure."""
     for name, (one, other) in found.differ.items():
@@ -143,7 +134,7 @@ def beside(found: Comparison, say: Say) -> Iterator[str]:
 
 def _either(found: Estimate | None, *, share: bool) -> str:
     if found is None or not share:
-        return _value(found)
+        return value_of(found)
     return f"{found.value:.1%}"
 
 

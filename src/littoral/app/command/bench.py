@@ -78,14 +78,18 @@ def run(
     """
     shown = screen(as_json=reach.json)
     check(traffic, shape)
-    _writable(keep)
+    writable(keep)
     whom = service(reach, key_file)
-    asked = _ready(whom, model, traffic=traffic, shape=shape)
-    clock = SystemClock()
-    here, began = conditions(asked.scale), clock.wall()
-    harvest = anyio.run(_measured, asked, shown)
-    found = result(asked, harvest, conditions=here, began=began)
+    asked = ready(whom, model, traffic=traffic, shape=shape)
+    found, harvest = measured(asked, shown)
     return _told(shown, keep, harvest, found=found)
+
+
+def measured(asked: Wish, shown: Screen) -> tuple[Result, Harvest]:
+    """Make a run: its result, and what the workers told."""
+    here, began = conditions(asked.scale), SystemClock().wall()
+    harvest = anyio.run(_crew_at_work, asked, shown)
+    return result(asked, harvest, conditions=here, began=began), harvest
 
 
 def compare(first: Path, second: Path, /, *, reach: Reach = HERE) -> None:
@@ -121,14 +125,14 @@ def read(file: Path) -> Result:
     return found
 
 
-def _writable(keep: Keep) -> None:
+def writable(keep: Keep) -> None:
     """Refuse before the run what could not be written after it."""
     for name, file in (("--out", keep.out), ("--html", keep.html), ("--rows", keep.rows)):
         if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
             raise InvalidInput(f"{name} {str(file)!r}: there is no such folder, or it is one")
 
 
-def _ready(whom: Target, model: str | None, *, traffic: Traffic, shape: Shape) -> Wish:
+def ready(whom: Target, model: str | None, *, traffic: Traffic, shape: Shape) -> Wish:
     """Check everything that can be checked before the first request of the load."""
     talk = Conversation(whom, clock=SystemClock())
     try:
@@ -157,7 +161,7 @@ def _told(shown: Screen, keep: Keep, harvest: Harvest, *, found: Result) -> int:
     return 0 if found.health.valid else INVALID
 
 
-async def _measured(asked: Wish, shown: Screen) -> Harvest:
+async def _crew_at_work(asked: Wish, shown: Screen) -> Harvest:
     """Run the workers; Ctrl-C lets them stop and keeps what they have."""
     crew = Crew(tasks(asked), clock=SystemClock())
     async with anyio.create_task_group() as group:

@@ -119,6 +119,12 @@ VERBS: tuple[Verb, ...] = (
         ),
     ),
     Verb(
+        "bench sweep",
+        "bench_sweep:sweep",
+        "use",
+        ("littoral bench sweep --slo ttft=0.5,tpot=50ms --duration 60s --html a.html",),
+    ),
+    Verb(
         "bench compare",
         "bench:compare",
         "use",

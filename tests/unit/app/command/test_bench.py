@@ -192,3 +192,19 @@ def test_the_view_draws_over_itself_and_never_wider_than_the_terminal(monkeypatc
     assert "a" * 20 not in err.getvalue()
     assert "短" * 10 not in err.getvalue()
     assert err.getvalue().endswith("\x1b[2A\x1b[2Kb\n\x1b[2Kc\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--concurrency", "3"), "a sweep changes --rate"),
+        (("--trace", "x.csv"), "a sweep changes --rate"),
+        (("--steps", "-1"), "--steps must be 0 to 20"),
+        (("--target", "0"), "--target must be above 0"),
+        (("--rows", "x.jsonl"), "--rows is for one run"),
+        (("--rate", "0"), "--rate must be"),
+    ],
+)
+def test_what_makes_no_sense_in_a_sweep_is_refused(call, words, why):
+    said = call("bench", "sweep", "m", *words)
+    assert (said.status, why in said.err) == (2, True)
