@@ -56,8 +56,13 @@ class Service:
         self._up.set()
         await self._stop.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        talks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in talks:
             task.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
+        await server.wait_closed()
+        for _ in range(3):
+            await asyncio.sleep(0)  # aborted transports close their sockets
 
     def close(self):
         self._loop.call_soon_threadsafe(self._stop.set)
@@ -65,15 +70,21 @@ class Service:
 
     async def _talk(self, reader, writer):
         self.connections += 1
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                size = int(head.lower().partition(b"content-length: ")[2].split()[0])
-                self.bodies.append(json.loads(await reader.readexactly(size)))
-                word = self.manner.pop(0) if len(self.manner) > 1 else self.manner[0]
-                if not await self._answer(word, reader, writer):
-                    break
-        writer.close()
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while await self._one(reader, writer):
+                    pass
+                writer.close()
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()
+
+    async def _one(self, reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        size = int(head.lower().partition(b"content-length: ")[2].split()[0])
+        self.bodies.append(json.loads(await reader.readexactly(size)))
+        word = self.manner.pop(0) if len(self.manner) > 1 else self.manner[0]
+        return await self._answer(word, reader, writer)
 
     async def _answer(self, word, reader, writer):
         if word == "hang":

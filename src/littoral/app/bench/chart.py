@@ -136,13 +136,13 @@ class Plot:
         )
         self._parts.append(_text(WIDTH - RIGHT - 4, y - 5, text, kind="bound-name", anchor="end"))
 
-    def mark(self, x: float, y: float, *, text: str, kind: str) -> None:
-        """A point with its value beside it."""
+    def mark(self, x: float, y: float, *, text: str, kind: str, below: bool = False) -> None:
+        """A point with its value above it, or below."""
         px, py = self._x(x), self._y(y)
         self._parts.append(f'<circle class="mark {kind}" cx="{px:.1f}" cy="{py:.1f}" r="3.2"/>')
         left = px > WIDTH - RIGHT - 60
-        at = px - 7 if left else px + 6
-        self._parts.append(_text(at, py - 6, text, kind="value", anchor="end" if left else "start"))
+        at, anchor = (px - 7, "end") if left else (px + 6, "start")
+        self._parts.append(_text(at, py + (15 if below else -6), text, kind="value", anchor=anchor))
 
     def svg(self) -> str:
         """The whole plot."""

@@ -79,6 +79,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 class Row(msgspec.Struct, array_like=True, kw_only=True):
     """What became of one request; times in seconds after the start of the run.
 
+    ``last`` is the moment of its end, be that its last byte or its failure.
+
     ``gaps`` holds the times between pieces of the answer as 32-bit floats. ``counted`` says that
     the service gave the tokens; else the pieces were counted.
     """

@@ -7,7 +7,7 @@ from littoral.app.bench.chart import Axis, Plot, linear, nine, nines
 from littoral.app.bench.result import Figure, Result
 from littoral.app.bench.view import Say, duration
 
-MARKED = (0.5, 0.9, 0.99)
+MARKED = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 LOW = 190
 
 
@@ -94,12 +94,15 @@ def by_percentile(figures: Mapping[str, Figure], bounds: Mapping[str, float], *,
         plot.bound(value, text=f"{name} {duration(value)}")
     for kind, figure in figures.items():
         plot.line(((nine(rank), value) for rank, value in figure.curve), kind=kind)
-    for kind, figure in figures.items():
-        quantiles = dict(figure.curve)
-        for rank in MARKED:
-            if rank in quantiles and "sent" not in kind:
-                value = quantiles[rank]
-                plot.mark(nine(rank), value, text=duration(value), kind=kind)
+    for name, rank in MARKED.items():
+        values = {
+            kind: found.value
+            for kind, figure in figures.items()
+            if "sent" not in kind and (found := figure.percentiles[name]) is not None
+        }
+        for kind, value in values.items():
+            below = value < max(values.values())
+            plot.mark(nine(rank), value, text=duration(value), kind=kind, below=below)
     return plot.svg()
 
 

@@ -27,8 +27,6 @@ def timeline(rows: Sequence[Row], *, end: float) -> Timeline:
             moves[ended] -= 1
             answers[ended] += row.kind == OK
             tokens[ended] += row.tokens_out
-        elif row.kind != UNFINISHED:
-            moves[begun] -= 1
     flight = [sum(moves[: place + 1]) for place in range(size)]
     return Timeline(
         step=step,

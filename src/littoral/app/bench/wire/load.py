@@ -218,6 +218,8 @@ class Load:
         if exchange not in self._flying:
             return
         self._flying.discard(exchange)
+        if exchange.last is None:
+            exchange.last = self._clock.now()
         self._rows.append(exchange.row(self._start))
         connection = exchange.connection
         if connection is not None and connection.release():
