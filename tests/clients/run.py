@@ -29,6 +29,7 @@ from e2e.conftest import Site  # noqa: E402  the path is set just above
 PLACE = ROOT / ".clients"
 OUT = ROOT / "bench/out/conformance.json"
 TABLE = ROOT / "docs/reference/clients.md"
+REAL = "smollm2-135m"
 MODEL = "fake-echo-o3"
 """The name has ``o3`` in it, since llm-comply leaves out its reasoning tests for other names."""
 CLIENT_S = 300
@@ -43,6 +44,7 @@ class Client:
     title: str
     shows: str
     script: str = ""
+    real: bool = False
     allow: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -61,6 +63,7 @@ class Outcome:
     """What a client said."""
 
     client: Client
+    model: str
     version: str = ""
     cases: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -136,8 +139,8 @@ def command_of(client: Client, place: Path) -> list[str]:
 
 
 @contextmanager
-def service() -> Iterator[Mapping[str, str]]:
-    """A site with the fake engine; gives the variables that tell a client of it."""
+def service(*, real: bool) -> Iterator[Mapping[str, str]]:
+    """A site with the fake engine, and a real model; gives the variables that tell of it."""
     with tempfile.TemporaryDirectory() as folder:
         site = Site(Path(folder, "data"))
         site.start()
@@ -145,22 +148,25 @@ def service() -> Iterator[Mapping[str, str]]:
             site.deploy(
                 MODEL, engine="fake", model="echo", context=262_144, options={"directives": True}
             )
+            if real:
+                words = [sys.executable, "-m", "littoral", "deploy", REAL]
+                call([*words, "--data-dir", str(site.data_dir)], cwd=ROOT, seconds=SETUP_S)
             yield {
                 "LITTORAL_TEST_URL": f"http://127.0.0.1:{site.port}",
                 "LITTORAL_TEST_KEY": site.load_key(),
-                "LITTORAL_TEST_MODEL": MODEL,
             }
         finally:
             site.stop()
 
 
-def check(client: Client, told: Mapping[str, str]) -> Outcome:
+def check(client: Client, model: str, told: Mapping[str, str]) -> Outcome:
     """Run one client's cases."""
-    outcome = Outcome(client=client, version=version_of(client))
+    outcome = Outcome(client=client, model=model, version=version_of(client))
     try:
         place = prepare(client)
         with tempfile.TemporaryDirectory() as home:
             environ = {"HOME": home, "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **told}
+            environ["LITTORAL_TEST_MODEL"] = model
             environ["LITTORAL_TEST_FOLDER"] = str(place)
             done = subprocess.run(
                 command_of(client, place),
@@ -190,18 +196,21 @@ def table(outcomes: Sequence[Outcome]) -> str:
     lines = [
         "# Clients",
         "",
-        "Unmodified clients, each in an environment of its own, against this build with the engine",
-        "`fake`. This page is written by `make conformance`.",
+        "Unmodified clients, each in an environment of its own, against this build: with the",
+        f"engine `fake`, which can do everything, and some with the real model {REAL}, where what",
+        "that cannot do is skipped. This page is written by `make conformance`.",
         "",
-        "| client | version | passed | failed | skipped | what is run |",
-        "|---|---|---|---|---|---|",
+        "| client | version | model | passed | failed | skipped | what is run |",
+        "|---|---|---|---|---|---|---|",
     ]
     for each in outcomes:
         counts = " | ".join(str(each.count(verdict)) for verdict in ("ok", "fail", "skip"))
         client = each.client
-        lines.append(f"| {client.title} | {each.version} | {counts} | {client.shows} |")
+        model = "fake" if each.model == MODEL else each.model
+        row = (client.title, each.version, model, counts, client.shows)
+        lines.append(f"| {' | '.join(row)} |")
     told = [
-        (each.client.title, name, each.client.allow.get(name, note))
+        (f"{each.client.title} with {each.model}", name, each.client.allow.get(name, note))
         for each in outcomes
         for verdict, name, note in each.cases
         if verdict != "ok"
@@ -220,17 +229,18 @@ def main() -> int:
     asked = parser.parse_args()
     known = clients()
     wanted = [c for c in known if not asked.only or c.name in asked.only.split(",")]
-    with service() as told:
+    runs = [(client, MODEL) for client in wanted] + [(c, REAL) for c in wanted if c.real]
+    with service(real=any(client.real for client in wanted)) as told:
         outcomes = []
-        for client in wanted:
-            outcome = check(client, told)
+        for client, model in runs:
+            outcome = check(client, model, told)
             outcomes.append(outcome)
             counts = [f"{outcome.count(v)} {v}" for v in ("ok", "fail", "skip")]
-            print(f"{client.title:45} {', '.join(counts)}", flush=True)
+            print(f"{client.title:40} {model:14} {', '.join(counts)}", flush=True)
             for name, note in outcome.bad:
                 print(f"    {name}: {note}")
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps({o.client.name: o.cases for o in outcomes}, indent=1))
+    OUT.write_text(json.dumps({f"{o.client.name}/{o.model}": o.cases for o in outcomes}, indent=1))
     if len(wanted) == len(known) and not asked.no_table:
         TABLE.write_text(table(outcomes))
     passed, failed = sum(o.count("ok") for o in outcomes), sum(len(o.bad) for o in outcomes)

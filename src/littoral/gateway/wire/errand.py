@@ -15,7 +15,7 @@ from littoral.gateway.wire.follower import Follower
 from littoral.gateway.wire.respond import STORE_S
 from littoral.gateway.wire.worker import Worker
 
-_PATH: Final = re.compile(r"/v1/responses/([A-Za-z0-9_-]{1,256})(/cancel|/input_items|)")
+_PATH: Final = re.compile(r"/v1/responses/(resp_[A-Za-z0-9_-]{1,256})(/cancel|/input_items|)")
 _LATE: Final = refuse(DeadlinePassed, "the store did not answer in time", retry_after_s=1.0)
 
 
