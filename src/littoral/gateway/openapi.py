@@ -1,0 +1,279 @@
+"""The OpenAPI document of the data plane, made from the types that read its requests."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from littoral.gateway import decision, embedding, moderation, ranking, request, speech, tokenization
+from littoral.gateway.dialect.anthropic import body as anthropic
+from littoral.gateway.dialect.anthropic.voice import ANTHROPIC
+from littoral.gateway.dialect.ollama import body as ollama
+from littoral.gateway.dialect.ollama.voice import OLLAMA
+from littoral.gateway.dialect.openai import OPENAI
+from littoral.gateway.dialect.responses import wish as responses
+from littoral.gateway.named import Named
+from littoral.gateway.route import ROUTES
+from littoral.gateway.schema import Json, Schemas
+from littoral.gateway.voice import Voice
+
+_JSON: Final = "application/json"
+_SSE: Final = "text/event-stream"
+_LINES: Final = "application/x-ndjson"
+_FORM: Final = "multipart/form-data"
+
+
+class Described(Struct, frozen=True):
+    """What the document says of a path that asks an engine.
+
+    Args:
+        summary: What it does.
+        takes: The type of its body.
+        streams: The media type of its streams; None where it has none.
+        media: The media type of its body.
+        gives: The media types of its whole answers.
+    """
+
+    summary: str
+    takes: type[Struct]
+    streams: str | None = None
+    media: str = _JSON
+    gives: tuple[str, ...] = (_JSON,)
+
+
+class Shown(Struct, frozen=True):
+    """What the document says of a path that the gateway answers itself."""
+
+    summary: str
+    method: Literal["get", "post"] = "get"
+    keyed: bool = True
+    voice: Voice = OPENAI
+    takes: type[Struct] | None = None
+    empty: bool = False
+    query: tuple[str, ...] = ()
+
+
+_SAID: Final = (_JSON, "text/plain", "application/x-subrip", "text/vtt")
+ASKED: Final[Mapping[str, Described]] = {
+    "/v1/chat/completions": Described("Chat", request.Chat, _SSE),
+    "/v1/completions": Described("Complete a text", request.Completion, _SSE),
+    "/v1/responses": Described("Respond", responses.Wish, _SSE),
+    "/v1/embeddings": Described("Embed texts", embedding.Embedding),
+    "/v1/rerank": Described("Rank documents, in Jina's shape", ranking.Rerank),
+    "/v2/rerank": Described("Rank documents, in Cohere's shape", ranking.Rerank),
+    "/v1/score": Described("Score pairs of texts", ranking.Score),
+    "/v1/moderations": Described("Judge texts", moderation.Moderation),
+    "/v1/decisions": Described("Decide questions", decision.Decision),
+    "/v1/audio/transcriptions": Described(
+        "Write speech down", speech.Transcription, _SSE, _FORM, _SAID
+    ),
+    "/v1/audio/translations": Described(
+        "Write speech down in English", speech.Sound, None, _FORM, _SAID
+    ),
+    "/v1/audio/speech": Described(
+        "Speak a text", speech.Speech, _SSE, gives=("application/octet-stream",)
+    ),
+    "/tokenize": Described("Tokens of a text or a chat", tokenization.Tokenize),
+    "/v1/tokenize": Described("Tokens of a text or a chat", tokenization.Tokenize),
+    "/detokenize": Described("The text of tokens", tokenization.Detokenize),
+    "/v1/detokenize": Described("The text of tokens", tokenization.Detokenize),
+    "/v1/messages": Described("Answer a message, in Anthropic's shape", anthropic.Messages, _SSE),
+    "/v1/messages/count_tokens": Described("Count a message's tokens", anthropic.Count),
+    "/api/chat": Described("Chat, in Ollama's shape", ollama.Chat, _LINES),
+    "/api/generate": Described("Answer a prompt, in Ollama's shape", ollama.Generate, _LINES),
+    "/api/embed": Described("Embed texts, in Ollama's shape", ollama.Embed),
+    "/api/embeddings": Described("Embed a text, in Ollama's older shape", ollama.OldEmbed),
+}
+"""By the paths of ``ROUTES``; every one takes POST."""
+SHOWN: Final[Mapping[str, Shown]] = {
+    "/healthz": Shown("Whether the gateway runs", keyed=False, empty=True),
+    "/readyz": Shown("Whether it can serve", keyed=False, empty=True),
+    "/openapi.json": Shown("This document", keyed=False),
+    "/v1/models": Shown(
+        "The models that the key may use", query=("limit", "after_id", "before_id")
+    ),
+    "/v1/models/{model}": Shown("One of them"),
+    "/api/tags": Shown("The models that the key may use, in Ollama's shape", voice=OLLAMA),
+    "/api/ps": Shown("Those of them that run", voice=OLLAMA),
+    "/api/version": Shown("The version of Ollama's API that is spoken", voice=OLLAMA),
+    "/api/show": Shown("What is known of one model", "post", voice=OLLAMA, takes=Named),
+}
+
+_NOTHING: Final[list[str]] = []
+_TEXT: Final[Json] = {"type": "string"}
+_NO_TEXT: Final[Json] = {"type": ["string", "null"]}
+_ERRORS: Final[Mapping[str, Json]] = {
+    "Error": {
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["message", "type", "param", "code", "request_id"],
+                "properties": {
+                    "message": _TEXT,
+                    "type": _TEXT,
+                    "param": _NO_TEXT,
+                    "code": _TEXT,
+                    "request_id": _TEXT,
+                },
+            }
+        },
+    },
+    "AnthropicError": {
+        "type": "object",
+        "required": ["type", "error", "request_id"],
+        "properties": {
+            "type": {"const": "error"},
+            "error": {
+                "type": "object",
+                "required": ["type", "message"],
+                "properties": {"type": _TEXT, "message": _TEXT},
+            },
+            "request_id": _TEXT,
+        },
+    },
+    "OllamaError": {"type": "object", "required": ["error"], "properties": {"error": _TEXT}},
+}
+_REFUSED: Final[Mapping[str, str]] = {
+    "400": "The request is malformed, or a value outside its range.",
+    "401": "No key, or one that is wrong, revoked or expired.",
+    "403": "The key may not do this.",
+    "404": "No such model for this key.",
+    "405": "The path does not take this method.",
+    "413": "The body is too large.",
+    "415": "The body is encoded, or of another kind.",
+    "422": "No endpoint may ever serve this request.",
+    "429": "A limit of the key, its project or the model is reached.",
+    "500": "Something failed in the gateway.",
+    "502": "The engine failed.",
+    "503": "No endpoint can serve this now.",
+    "504": "The deadline passed.",
+    "default": "Refused, or failed.",
+}
+_PARAMETERS: Final[Mapping[str, Json]] = {
+    "x-littoral-deadline-ms": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+    "x-littoral-priority": _TEXT,
+}
+_HEADERS: Final[Mapping[str, str]] = {
+    "x-request-id": "The request's name in the ledger and the logs; also as request-id.",
+    "x-littoral-route": "Node and endpoint that answer, and why.",
+    "x-littoral-predicted-ms": "The median of what was expected, milliseconds.",
+    "x-littoral-cost": "The cost; for a stream, what was expected.",
+    "x-littoral-ignored": "Fields that were dropped, where there are any.",
+    "x-littoral-estimated": "A count in the body that no engine made, where there is one.",
+}
+
+
+@cache
+def body() -> bytes:
+    """The document as it is served."""
+    return msgspec.json.encode(document())
+
+
+def document() -> Mapping[str, object]:
+    """Describe the data plane as OpenAPI 3.1."""
+    schemas = Schemas()
+    paths: dict[str, object] = {
+        path: {"post": _asks(path, each, schemas.refer(each.takes))} for path, each in ASKED.items()
+    }
+    for path, shown in SHOWN.items():
+        schema = None if shown.takes is None else schemas.refer(shown.takes)
+        paths[path] = {shown.method: _shows(path, shown, schema)}
+    keys: Json = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Littoral data plane",
+            "version": "1",
+            "description": "The admin API has a document of its own, at /api/v1/openapi.json.",
+        },
+        "security": [{"bearer": _NOTHING}, {"header": _NOTHING}],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": {**schemas.components, **_ERRORS},
+            "headers": {
+                name: {"description": text, "schema": _TEXT} for name, text in _HEADERS.items()
+            },
+            "securitySchemes": keys,
+        },
+    }
+
+
+def _asks(path: str, each: Described, schema: Json) -> Json:
+    if each.media == _FORM:
+        file = {"type": "object", "required": ["file"], "properties": {"file": _file()}}
+        schema = {"allOf": [schema, file]}
+    content: Json = {media: {"schema": _answer(media)} for media in each.gives}
+    if each.streams is not None:
+        content[each.streams] = {"schema": _TEXT}
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
+    done: Json = {"description": "Done.", "headers": headers, "content": content}
+    parameters = [
+        {"name": name, "in": "header", "required": False, "schema": kind}
+        for name, kind in _PARAMETERS.items()
+    ]
+    return {
+        "summary": each.summary,
+        "operationId": _named("post", path),
+        "parameters": parameters,
+        "requestBody": {"required": True, "content": {each.media: {"schema": schema}}},
+        "responses": {"200": done, **_refusals(ROUTES[path.encode()].voice)},
+    }
+
+
+def _shows(path: str, shown: Shown, schema: Json | None) -> Json:
+    done: Json = {"description": "Done."}
+    if not shown.empty:
+        done["content"] = {_JSON: {"schema": _answer(_JSON)}}
+    parameters: list[Json] = [
+        {"name": name, "in": "query", "required": False, "schema": _TEXT} for name in shown.query
+    ]
+    if "{model}" in path:
+        parameters.append({"name": "model", "in": "path", "required": True, "schema": _TEXT})
+    if path.startswith("/v1/"):
+        version: Json = {"name": "anthropic-version", "in": "header", "required": False}
+        text = "Where it is sent, the answer has Anthropic's shape."
+        parameters.append(version | {"schema": _TEXT, "description": text})
+    found: Json = {
+        "summary": shown.summary,
+        "operationId": _named(shown.method, path),
+        "parameters": parameters,
+        "responses": {"200": done, **_refusals(shown.voice, either=path.startswith("/v1/"))},
+    }
+    if path == "/readyz":
+        found["responses"] = {"200": done, "503": {"description": "Not now."}}
+    if not shown.keyed:
+        found["security"] = _NOTHING
+    if schema is not None:
+        found["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
+    return found
+
+
+def _refusals(voice: Voice, *, either: bool = False) -> Json:
+    name = {id(ANTHROPIC): "AnthropicError", id(OLLAMA): "OllamaError"}.get(id(voice), "Error")
+    schema: Json = {"$ref": f"#/components/schemas/{name}"}
+    if either:
+        schema = {"anyOf": [schema, {"$ref": "#/components/schemas/AnthropicError"}]}
+    content = {_JSON: {"schema": schema}}
+    return {status: {"description": text, "content": content} for status, text in _REFUSED.items()}
+
+
+def _answer(media: str) -> Json:
+    if media == _JSON:
+        return {"type": "object"}
+    return _file() if media == "application/octet-stream" else _TEXT
+
+
+def _file() -> Json:
+    return {"type": "string", "format": "binary"}
+
+
+def _named(method: str, path: str) -> str:
+    words = path.replace("{", "").replace("}", "").replace(".", "/").strip("/").split("/")
+    return "_".join([method, *words])
