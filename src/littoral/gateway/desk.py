@@ -5,7 +5,7 @@ from typing import Final, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from littoral.domain.errors import UnknownModel, UnknownName
-from littoral.gateway import admission
+from littoral.gateway import admission, openapi
 from littoral.gateway.dialect import openai
 from littoral.gateway.dialect.anthropic import models as anthropic
 from littoral.gateway.dialect.anthropic.voice import ANTHROPIC
@@ -17,6 +17,7 @@ from littoral.gateway.table import KeyRow, Tables
 from littoral.gateway.voice import Voice
 
 _MODELS: Final = b"/v1/models"
+_OPENAPI: Final = b"/openapi.json"
 _VERSION: Final = b"anthropic-version"
 OLLAMA_PATHS: Final = {
     b"/api/tags": b"GET",
@@ -36,6 +37,13 @@ def parts_of(url: bytes) -> tuple[str, dict[str, str]]:
     """A target's path, and the members of its query."""
     path, _, query = url.decode("ascii", "replace").partition("?")
     return path, dict(parse_qsl(query))
+
+
+def told_to_all(url: bytes, method: bytes) -> bytes | Refusal | None:
+    """What is answered to whoever asks, without a key; None where there is no such thing."""
+    if url != _OPENAPI:
+        return None
+    return openapi.body() if method == b"GET" else wrong_method(method)
 
 
 def nothing(url: bytes) -> Refusal:

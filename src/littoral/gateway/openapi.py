@@ -1,8 +1,9 @@
 """The OpenAPI document of the data plane, made from the types that read its requests."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Final, Literal
+from typing import Final, cast
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +24,7 @@ _JSON: Final = "application/json"
 _SSE: Final = "text/event-stream"
 _LINES: Final = "application/x-ndjson"
 _FORM: Final = "multipart/form-data"
+_IN_PATH: Final = re.compile(r"\{(\w+)\}")
 
 
 class Described(Struct, frozen=True):
@@ -44,15 +46,27 @@ class Described(Struct, frozen=True):
 
 
 class Shown(Struct, frozen=True):
-    """What the document says of a path that the gateway answers itself."""
+    """What the document says of a path that the gateway answers itself.
+
+    Args:
+        summary: What it does.
+        keyed: Whether it needs a key.
+        voice: How its errors are said.
+        either: Whether it answers in Anthropic's shape to who asks for that.
+        takes: The type of its body, if it has one.
+        empty: Whether its answer has no body.
+        query: Members of the query.
+        streams: The media type of its streams; None where it has none.
+    """
 
     summary: str
-    method: Literal["get", "post"] = "get"
     keyed: bool = True
     voice: Voice = OPENAI
+    either: bool = False
     takes: type[Struct] | None = None
     empty: bool = False
     query: tuple[str, ...] = ()
+    streams: str | None = None
 
 
 _SAID: Final = (_JSON, "text/plain", "application/x-subrip", "text/vtt")
@@ -87,19 +101,28 @@ ASKED: Final[Mapping[str, Described]] = {
     "/api/embeddings": Described("Embed a text, in Ollama's older shape", ollama.OldEmbed),
 }
 """By the paths of ``ROUTES``; every one takes POST."""
-SHOWN: Final[Mapping[str, Shown]] = {
-    "/healthz": Shown("Whether the gateway runs", keyed=False, empty=True),
-    "/readyz": Shown("Whether it can serve", keyed=False, empty=True),
-    "/openapi.json": Shown("This document", keyed=False),
-    "/v1/models": Shown(
-        "The models that the key may use", query=("limit", "after_id", "before_id")
+_PAGE: Final = ("limit", "after_id", "before_id")
+_KEPT: Final = "/v1/responses/{response_id}"
+SHOWN: Final[Mapping[tuple[str, str], Shown]] = {
+    ("get", "/healthz"): Shown("Whether the gateway runs", keyed=False, empty=True),
+    ("get", "/readyz"): Shown("Whether it can serve", keyed=False, empty=True),
+    ("get", "/openapi.json"): Shown("This document", keyed=False),
+    ("get", "/v1/models"): Shown("The models that the key may use", query=_PAGE, either=True),
+    ("get", "/v1/models/{model}"): Shown("One of them", either=True),
+    ("get", _KEPT): Shown(
+        "A stored response, or its events", query=("stream", "starting_after"), streams=_SSE
     ),
-    "/v1/models/{model}": Shown("One of them"),
-    "/api/tags": Shown("The models that the key may use, in Ollama's shape", voice=OLLAMA),
-    "/api/ps": Shown("Those of them that run", voice=OLLAMA),
-    "/api/version": Shown("The version of Ollama's API that is spoken", voice=OLLAMA),
-    "/api/show": Shown("What is known of one model", "post", voice=OLLAMA, takes=Named),
+    ("delete", _KEPT): Shown("Delete a stored response"),
+    ("post", f"{_KEPT}/cancel"): Shown("Cancel a response in the background"),
+    ("get", f"{_KEPT}/input_items"): Shown(
+        "What a stored response was asked", query=("limit", "after", "order")
+    ),
+    ("get", "/api/tags"): Shown("The models that the key may use, in Ollama's shape", voice=OLLAMA),
+    ("get", "/api/ps"): Shown("Those of them that run", voice=OLLAMA),
+    ("get", "/api/version"): Shown("The version of Ollama's API that is spoken", voice=OLLAMA),
+    ("post", "/api/show"): Shown("What is known of one model", voice=OLLAMA, takes=Named),
 }
+"""By method and path."""
 
 _NOTHING: Final[list[str]] = []
 _TEXT: Final[Json] = {"type": "string"}
@@ -176,12 +199,13 @@ def body() -> bytes:
 def document() -> Mapping[str, object]:
     """Describe the data plane as OpenAPI 3.1."""
     schemas = Schemas()
-    paths: dict[str, object] = {
+    paths: dict[str, Json] = {
         path: {"post": _asks(path, each, schemas.refer(each.takes))} for path, each in ASKED.items()
     }
-    for path, shown in SHOWN.items():
+    for (method, path), shown in SHOWN.items():
         schema = None if shown.takes is None else schemas.refer(shown.takes)
-        paths[path] = {shown.method: _shows(path, shown, schema)}
+        operation = {"operationId": _named(method, path), **_shows(path, shown, schema)}
+        paths.setdefault(path, {})[method] = operation
     keys: Json = {
         "bearer": {"type": "http", "scheme": "bearer"},
         "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -230,21 +254,19 @@ def _asks(path: str, each: Described, schema: Json) -> Json:
 def _shows(path: str, shown: Shown, schema: Json | None) -> Json:
     done: Json = {"description": "Done."}
     if not shown.empty:
-        done["content"] = {_JSON: {"schema": _answer(_JSON)}}
-    parameters: list[Json] = [
-        {"name": name, "in": "query", "required": False, "schema": _TEXT} for name in shown.query
-    ]
-    if "{model}" in path:
-        parameters.append({"name": "model", "in": "path", "required": True, "schema": _TEXT})
-    if path.startswith("/v1/"):
-        version: Json = {"name": "anthropic-version", "in": "header", "required": False}
+        content: Json = {_JSON: {"schema": _answer(_JSON)}}
+        if shown.streams is not None:
+            content[shown.streams] = {"schema": _TEXT}
+        done["content"] = content
+    parameters: list[Json] = [_parameter(name, "query") for name in shown.query]
+    parameters += [_parameter(name, "path") for name in cast("list[str]", _IN_PATH.findall(path))]
+    if shown.either:
         text = "Where it is sent, the answer has Anthropic's shape."
-        parameters.append(version | {"schema": _TEXT, "description": text})
+        parameters.append(_parameter("anthropic-version", "header") | {"description": text})
     found: Json = {
         "summary": shown.summary,
-        "operationId": _named(shown.method, path),
         "parameters": parameters,
-        "responses": {"200": done, **_refusals(shown.voice, either=path.startswith("/v1/"))},
+        "responses": {"200": done, **_refusals(shown.voice, either=shown.either)},
     }
     if path == "/readyz":
         found["responses"] = {"200": done, "503": {"description": "Not now."}}
@@ -253,6 +275,10 @@ def _shows(path: str, shown: Shown, schema: Json | None) -> Json:
     if schema is not None:
         found["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
     return found
+
+
+def _parameter(name: str, place: str) -> Json:
+    return {"name": name, "in": place, "required": place == "path", "schema": _TEXT}
 
 
 def _refusals(voice: Voice, *, either: bool = False) -> Json:

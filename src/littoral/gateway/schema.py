@@ -52,7 +52,7 @@ class Schemas:
         taken = set(self._names.values())
         if name not in taken:
             return name
-        words = [word.title() for word in kind.__module__.split(".")[3:]]
+        words = [w.title() for w in kind.__module__.split(".")[2:] if w != "dialect"]
         return "".join([*words, name])
 
     def _struct(self, kind: type) -> Json:

@@ -36,6 +36,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb("doctor", "doctor:doctor", "run", ("littoral doctor", "littoral doctor --json")),
     Verb("version", "version:version", "run", ("littoral version",)),
+    Verb("openapi", "openapi:openapi", "run", ("littoral openapi > openapi.json",)),
     Verb(
         "models pull",
         "pull:pull",

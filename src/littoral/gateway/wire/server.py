@@ -292,8 +292,11 @@ class Client(Paced):
             self._answer(200 if good else 503, b"", b"")
             return
         self._voice = desk.voice_of(url, message.known)
-        key = self._key_of(message.known) if desk.serves(url) else desk.nothing(url)
-        body = key if isinstance(key, Refusal) else desk.show(worker.source.tables, key, message)
+        body = desk.told_to_all(url, message.method)
+        if body is None:
+            key = self._key_of(message.known) if desk.serves(url) else desk.nothing(url)
+            tables = worker.source.tables
+            body = key if isinstance(key, Refusal) else desk.show(tables, key, message)
         rid = worker.request_id()
         if isinstance(body, Refusal):
             self.refuse(body, rid)
