@@ -141,3 +141,30 @@ def test_a_stream_that_was_cut_by_a_kill_has_failed_and_says_why(client, site):
     assert "cannot be taken back" in failed.error.message
     with pytest.raises(openai.APIError, match="taken back"):
         list(client.responses.retrieve(cut, stream=True))
+
+
+def refusal(client, **fields):
+    """The status of asking for a response."""
+    try:
+        client.responses.create(model="echo", **fields)
+    except openai.APIStatusError as error:
+        return error.status_code
+    return 200
+
+
+@pytest.mark.timeout(120)
+def test_a_full_store_refuses_and_keeps_serving(make_site):
+    """Beyond its bound: 507, what is there stays, what is not to be stored is answered."""
+    site = make_site(environ={"LITTORAL_RESPONSES_MIB": "1"})
+    site.deploy("echo", engine="fake", model="echo", context=1_000_000)
+    base = f"http://127.0.0.1:{site.port}/v1"
+    long = "word " * 30_000
+    with openai.OpenAI(base_url=base, api_key=site.key, max_retries=0) as client:
+        kept = [client.responses.create(model="echo", input=long, store=True) for _ in range(2)]
+        for fields in ({"store": True}, {"background": True}):
+            assert 507 in [refusal(client, input=long, **fields) for _ in range(5)]
+        assert client.responses.create(model="echo", input=long).status == "completed"
+        assert client.responses.retrieve(kept[0].id).output_text == kept[0].output_text
+        for each in kept:
+            client.responses.delete(each.id)
+        assert client.responses.create(model="echo", input="short", store=True).store

@@ -70,7 +70,8 @@ def test_a_page_that_cannot_be_is_refused(ask, node, query, status, param, kit):
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("POST", "/v1/responses/resp_1", 405),
+        ("PUT", "/v1/responses/resp_1", 405),
+        ("POST", "/v1/responses/compact", 404),
         ("GET", "/v1/responses/resp_1/cancel", 405),
         ("GET", "/v1/responses/a/b/c", 404),
         ("GET", "/v1/responses/a.b", 404),

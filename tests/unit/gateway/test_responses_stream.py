@@ -88,6 +88,14 @@ def test_every_required_key_is_there_and_says_what_was_asked():
     assert said["text"] == {"format": {"type": "text"}}
 
 
+def test_a_choice_among_allowed_tools_is_repeated_in_full():
+    allowed = [{"type": "function", "name": "f"}]
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": allowed}
+    wish = {"tools": allowed, "tool_choice": choice}
+    reply = b'{"choices":[{"message":{"content":"yes"}}]}'
+    assert json.loads(Responses.whole(asked(**wish), reply, "req_x"))["tool_choice"] == choice
+
+
 def test_a_schema_on_many_lines_is_repeated_on_one():
     text = b'{"type":"json_schema","name":"n","schema":{\n "type":\r\n "object"}}'
     body = b'{"model":"m","input":"hi","stream":true,"text":{"format":%b}}' % text

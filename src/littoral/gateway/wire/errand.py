@@ -64,6 +64,8 @@ class Errand:
                 self._ask(name, "drop", lambda _: kept.deleted(name))
             case b"POST", "/cancel":
                 self._ask(name, "halt", _shown)
+            case b"POST", "":  # another endpoint of OpenAI's, such as compact: no response's name
+                return desk.nothing(url)
             case _:
                 return desk.wrong_method(method)
         return None

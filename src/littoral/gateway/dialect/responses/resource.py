@@ -4,7 +4,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from littoral.gateway.dialect.responses.tools import SERVED
-from littoral.gateway.dialect.responses.wish import NULL, Choice, Format, Pairs, Tool, Wish
+from littoral.gateway.dialect.responses.wish import NULL, Choice, Format, Named, Pairs, Tool, Wish
 from littoral.gateway.said import Logprob
 
 ENCODE = msgspec.json.Encoder().encode
@@ -153,6 +153,12 @@ class _CustomOut(Struct, kw_only=True, omit_defaults=True):
     format: Raw = NULL
 
 
+class _Allowed(Struct):
+    type: str
+    mode: str
+    tools: list[Named]
+
+
 class _SpaceOut(Struct, kw_only=True):
     type: str = "namespace"
     name: str | None
@@ -188,7 +194,7 @@ class Resource(Struct, kw_only=True):
     store: bool
     temperature: float
     text: _TextConfig
-    tool_choice: str | Choice
+    tool_choice: str | Choice | _Allowed
     tools: list[ToolOut]
     top_logprobs: int
     top_p: float
@@ -231,7 +237,7 @@ def resource_of(wish: Wish, name: str, created_s: int) -> Resource:
         store=bool(wish.store),
         temperature=1.0 if wish.temperature is None else wish.temperature,
         text=_text(wish),
-        tool_choice=wish.tool_choice or "auto",
+        tool_choice=_choice(wish.tool_choice),
         tools=[_tool(tool) for tool in wish.tools or () if tool.type in SERVED],
         top_logprobs=wish.top_logprobs or 0,
         top_p=1.0 if wish.top_p is None else wish.top_p,
@@ -248,6 +254,12 @@ def summary_of(wish: Wish) -> str | None:
     reasoning = wish.reasoning
     asked = (reasoning.summary or reasoning.generate_summary) if reasoning is not None else None
     return None if asked == "none" else asked
+
+
+def _choice(choice: str | Choice | None) -> str | Choice | _Allowed:
+    if isinstance(choice, Choice) and choice.type == "allowed_tools":
+        return _Allowed(choice.type, choice.mode, choice.tools or [])
+    return choice or "auto"
 
 
 def _text(wish: Wish) -> _TextConfig:
