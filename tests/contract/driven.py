@@ -18,7 +18,7 @@ from littoral.app.system import environment
 from littoral.domain.deployment import Assignment, UpstreamGrant
 from littoral.domain.endpoint import Endpoint, EngineSpec, Machine
 from littoral.domain.ids import DeploymentName, Digest, UpstreamName
-from littoral.domain.model import Artefact, Facts
+from littoral.domain.model import Artefact
 from littoral.domain.ports import Engine, Instance
 from littoral.domain.units import Bytes, Tokens
 from littoral.engines.embed import Embed
@@ -77,30 +77,35 @@ async def fake(folder: Path) -> AsyncGenerator[Driven]:
 
 
 @asynccontextmanager
-async def llama_cpp(folder: Path) -> AsyncGenerator[Driven]:
+async def llama_cpp(
+    folder: Path, *, adapter: bool = False, **options: Any
+) -> AsyncGenerator[Driven]:
     if importlib.util.find_spec("xllamacpp") is None:
         pytest.skip("the real engine is not installed: counted as not run")
-    engine = LlamaCpp(**world(folder))
-    facts = Facts(
-        architecture="llama",
-        parameters=115_264,
-        context=gguf.CONTEXT,
-        layers=gguf.LAYERS,
-        kv_bytes_per_token=Bytes(1024),
-        quantisation="F32",
-        has_chat_template=True,
-    )
-    artefact = Artefact(digest=Digest(f"sha256:{gguf.SHA256}"), size=Bytes(gguf.BYTES), facts=facts)
-    spec = spec_of("llama_cpp", artefact=artefact)
-    spec = replace(spec, artefact_path=str(gguf.write(folder / "tiny.gguf")))
+    weights = gguf.write(folder / "tiny.gguf")
+    facts = read_weights(memoryview(weights.read_bytes()))
+    artefact = Artefact(digest=DIGEST, size=Bytes(gguf.BYTES), facts=facts)
+    files = {"much.gguf": str(gguf.write_adapter(folder / "much.gguf"))} if adapter else {}
+    spec = spec_of("llama_cpp", artefact=artefact, options=options)
+    spec = replace(spec, artefact_path=str(weights), files=files)
     bad = {
         "batch": 1,
         "flash_attention": "maybe",
         "cache_prompt": 1,
         "nonsense": 1,
         "threads": True,
+        "task": "sing",
+        "pooling": "max",
+        "ngram": "yes",
     }
+    engine = LlamaCpp(**world(folder))
     yield Driven(engine=engine, spec=spec, bad=bad, process=own_process, ended=own_end)
+
+
+@asynccontextmanager
+async def llama_cpp_vectors(folder: Path) -> AsyncGenerator[Driven]:
+    async with llama_cpp(folder, task="embed", pooling="mean") as driven:
+        yield driven
 
 
 @asynccontextmanager
@@ -114,7 +119,7 @@ async def openai(folder: Path) -> AsyncGenerator[Driven]:
             credential=upstream.endpoint.credential,
         )
         spec = spec_of("openai", upstream=grant)
-        bad = {"without": "tools,wings", "exact": "yes", "nonsense": 1}
+        bad = {"without": "tools,wings", "with": "wings", "exact": "yes", "nonsense": 1}
         engine = OpenAICompatible(verdict=verdict)
         yield Driven(
             engine=engine,
@@ -162,6 +167,7 @@ async def real_spec(engine: Any, name: str) -> EngineSpec:
 
 
 DRIVERS = {
+    "llama_cpp_vectors": llama_cpp_vectors,
     "fake": fake,
     "llama_cpp": llama_cpp,
     "openai": openai,
@@ -169,9 +175,9 @@ DRIVERS = {
     "whisper": whisper,
 }
 CHATTING = ("fake", "llama_cpp", "openai")
-EMBEDDING = ("embed",)
+EMBEDDING = ("embed", "llama_cpp_vectors")
 RANKING = ("embed",)
-TOKENIZING = ("embed",)
+TOKENIZING = ("embed", "llama_cpp")
 HEARING = (pytest.param("whisper", marks=pytest.mark.slow),)
 REAL = {"whisper"}
 """They need weights of the catalogue, and so a package index: run in the slow lane."""

@@ -162,3 +162,14 @@ async def test_weights_that_cannot_be_loaded_end_with_the_log(tmp_path):
         with pytest.raises(UpstreamFailed, match=r"exited with code 1; its log ends: .*load"):
             async with driven.engine.launch(replace(driven.spec, artefact_path=str(broken))):
                 pass
+
+
+async def test_an_upstream_offers_what_it_is_said_to(tmp_path):
+    async with openai(tmp_path) as driven:
+        options = {"with": "embeddings, tokenize", "without": "tools,chat"}
+        assignment = replace(driven.spec.assignment, options=options)
+        async with driven.engine.launch(replace(driven.spec, assignment=assignment)) as instance:
+            endpoint = instance.endpoint
+    assert {"embeddings", "tokenize", "completions"} <= set(endpoint.capabilities)
+    assert not {"tools", "chat", "rerank"} & set(endpoint.capabilities)
+    assert endpoint.paths["tokenize"] == "/tokenize"

@@ -1,6 +1,6 @@
 """LlamaCpp: GGUF models on the CPU, by llama.cpp in a process of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import final
 
 from littoral.domain.endpoint import Capability, EngineSpec
@@ -18,10 +18,18 @@ OPTIONS: Mapping[str, Allowed] = {
     "batch": (32, 8192),
     "micro_batch": (32, 8192),
     "cache_ram_mib": (0, 65_536),
+    "cache_reuse": (0, 8192),
     "flash_attention": ("auto", "on", "off"),
     "cache_prompt": bool,
+    "ngram": bool,
+    "pooling": ("model", "mean", "cls", "last"),
+    "task": ("generate", "embed", "rerank"),
     "warmup": bool,
 }
+ADAPTER = ".gguf"
+"""Files of this ending that go with the weights are LoRA adapters."""
+PATHS: Mapping[str, str] = {"tokenize": "/tokenize", "detokenize": "/detokenize"}
+"""Where they are at llama.cpp's own server."""
 
 
 @final
@@ -43,28 +51,52 @@ class LlamaCpp(ProcessDriver):
             raise InvalidInput(f"{text}; not {context}", param="spec.context")
 
     def start_of(self, spec: EngineSpec) -> Mapping[str, object]:
-        """What the process is told beside the deployment's options."""
+        """What the process is told beside the deployment's options.
+
+        With adapters, no prompt's cache is kept: the engine would answer a request without one from
+        a cache that was made with one.
+        """
+        adapters = _adapters(spec)
         return {
+            **({"cache_prompt": False, "cache_reuse": 0, "cache_ram_mib": 0} if adapters else {}),
             "slots": spec.assignment.slots or SLOTS,
             "context": context_of(spec),
             "template": artefact_of(spec).chat_template or "",
+            "adapters": adapters,
         }
 
     def offer_of(self, spec: EngineSpec, told: Told) -> Offer:
-        """What it offers, from what was asked for and what it says.
-
-        Several choices are left out: the engine then reports the usage of one of them only.
-        """
-        found: list[Capability] = ["completions", "stream", "json_schema", "logprobs"]
-        if told.get("chat"):
-            found.append("chat")
-            if told.get("tools"):
-                found.append("tools")
+        """What it offers, from what was asked for and what it says."""
         return Offer(
-            capabilities=tuple(found),
+            capabilities=_capabilities(spec, told),
             slots=spec.assignment.slots or SLOTS,
             context=context_of(spec),
+            paths=PATHS,
         )
+
+
+def _adapters(spec: EngineSpec) -> Sequence[str]:
+    """Paths of the LoRA adapters, in the order in which the model lists them."""
+    return [path for name, path in spec.files.items() if name.endswith(ADAPTER)]
+
+
+def _capabilities(spec: EngineSpec, told: Told) -> tuple[Capability, ...]:
+    """What the process found, for the task it has.
+
+    Several choices are left out: the engine then reports the usage of one of them only.
+    """
+    task = spec.assignment.options.get("task", "generate")
+    if task != "generate":
+        return ("tokenize", "embeddings" if task == "embed" else "rerank")
+    found: list[Capability] = ["tokenize", "completions", "stream"]
+    found.extend(("json_schema", "logprobs", "grammar"))
+    if told.get("chat"):
+        found.extend(("chat", "count_tokens"))
+        if told.get("tools"):
+            found.append("tools")
+    if _adapters(spec):
+        found.append("lora")
+    return tuple(found)
 
 
 def context_of(spec: EngineSpec) -> Tokens:

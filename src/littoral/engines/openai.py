@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import Protocol, final
+from typing import Protocol, cast, final, get_args
 from urllib.parse import SplitResult, urlsplit
 
 import anyio
@@ -39,6 +39,14 @@ CAPABILITIES: tuple[Capability, ...] = (
     "logprobs",
     "many_choices",
 )
+"""What an upstream is taken to do unless told otherwise: nothing is guessed from its answers."""
+FURTHER: tuple[Capability, ...] = tuple(
+    each
+    for each in cast("tuple[Capability, ...]", get_args(Capability))
+    if each not in CAPABILITIES
+)
+"""What it is taken to do only where ``with`` says so."""
+OPTIONS = ("exact", "with", "without")
 
 
 class Verdict(Protocol):
@@ -191,17 +199,18 @@ def _is_path(parts: SplitResult) -> bool:
 
 def _check_option(name: str, value: object) -> None:
     param = f"spec.options.{name}"
+    if name not in OPTIONS:
+        known = ", ".join(OPTIONS)
+        raise InvalidInput(f"engine openai has no option {name!r}; known: {known}", param=param)
     if name == "exact":
         if not isinstance(value, bool):
             raise InvalidInput("option 'exact' must be true or false", param=param)
         return
-    if name != "without":
-        known = "exact, without"
-        raise InvalidInput(f"engine openai has no option {name!r}; known: {known}", param=param)
+    allowed = FURTHER if name == "with" else CAPABILITIES
     for word in _words(value):
-        if word not in CAPABILITIES:
-            known = ", ".join(CAPABILITIES)
-            raise InvalidInput(f"without {word!r}: known are {known}", param=param)
+        if word not in allowed:
+            known = ", ".join(allowed)
+            raise InvalidInput(f"{name} {word!r}: known are {known}", param=param)
 
 
 def _words(value: object) -> tuple[str, ...]:
@@ -217,7 +226,9 @@ def _grant(spec: EngineSpec) -> UpstreamGrant:
 
 def _endpoint(spec: EngineSpec, address: Address) -> Endpoint:
     assignment = spec.assignment
+    more = _words(assignment.options.get("with", ""))
     missing = _words(assignment.options.get("without", ""))
+    root = address.base.removesuffix("/v1")
     return Endpoint(
         id=EndpointId(assignment.name),
         deployment=assignment.name,
@@ -230,11 +241,15 @@ def _endpoint(spec: EngineSpec, address: Address) -> Endpoint:
         slots=assignment.slots or SLOTS,
         context=assignment.context or Tokens(0),
         max_tokens=assignment.max_tokens,
-        capabilities=tuple(each for each in CAPABILITIES if each not in missing),
+        capabilities=(
+            *(each for each in CAPABILITIES if each not in missing),
+            *(each for each in FURTHER if each in more),
+        ),
         price_in=assignment.price_in,
         price_out=assignment.price_out,
         remote=True,
         exact=assignment.options.get("exact") is True,
+        paths={name: f"{root}/{name}" for name in ("tokenize", "detokenize")},
     )
 
 

@@ -143,18 +143,20 @@ SCORE: Final = Route(
 TOKENIZE: Final = Route(
     OPERATIONS.index("tokenize"),
     tokenization.read_tokenize,
-    named.encode,
+    tokenization.encode,
     OPENAI,
     NO_FLOW,
     weigh=tokenization.unbilled,
+    mender=tokenization.TOKENS,
 )
 DETOKENIZE: Final = Route(
     OPERATIONS.index("detokenize"),
     tokenization.read_detokenize,
-    named.encode,
+    tokenization.encode,
     OPENAI,
     NO_FLOW,
     weigh=tokenization.unbilled,
+    mender=tokenization.TOKENS,
 )
 MESSAGE: Final = Route(
     CHAT.operation, messages.read, request.encode, ANTHROPIC, CHAT_FLOW, MESSAGES

@@ -1,9 +1,10 @@
 """Tokenization: a model's tokens of a text or a chat, and the text of its tokens."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias, cast, final
 
-from msgspec import Meta, Raw
+import msgspec
+from msgspec import Meta, Raw, Struct
 
 from littoral.domain.errors import InvalidInput
 from littoral.gateway.asked import Asked
@@ -12,9 +13,11 @@ from littoral.gateway.named import NOTHING_WRITTEN, Named
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.request import MAX_ITEMS, Message
 from littoral.gateway.tally import Usage, Whole, whole
+from littoral.gateway.voice import Unstreamed
 from littoral.placement.filters import capability_mask
 
 TOKENIZE: Final = capability_mask(("tokenize",))
+_ENCODE: Final = msgspec.json.Encoder().encode
 MOST_TOKENS: Final = 1_000_000
 _Id: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
@@ -72,6 +75,75 @@ def read_detokenize(data: bytes) -> Asked | Refusal:
 
 def _asked(body: Named, ignored: Sequence[str]) -> Asked:
     return Asked(body.model, body, ignored, TOKENIZE, cap=NOTHING_WRITTEN, weight=1)
+
+
+def encode(asked: Asked, model: str, _cap: int) -> bytes:
+    """Encode either for an engine, by vLLM's names and by llama.cpp's beside them."""
+    body = cast("Tokenize | Detokenize", asked.body)
+    body.model = model
+    fields = cast("dict[str, object]", msgspec.json.decode(_ENCODE(body)))
+    if isinstance(body, Tokenize) and body.prompt is not None:
+        special = body.add_special_tokens is not False
+        fields |= {"content": body.prompt, "add_special": special, "parse_special": False}
+        fields["with_pieces"] = body.return_token_strs is True
+    return _ENCODE(fields)
+
+
+class _Token(Struct):
+    id: int
+    piece: str | list[int] = ""
+
+
+class _Found(Struct):
+    tokens: list[int | _Token] = []
+    count: int | None = None
+    max_model_len: int | None = None
+    token_strs: list[str] | None = None
+    prompt: str | None = None
+    content: str | None = None
+
+
+_DECODE = msgspec.json.Decoder(_Found).decode
+
+
+@final
+class Tokens(Unstreamed):
+    """The mender of tokenizers' answers: vLLM's shape, from that or from llama.cpp's."""
+
+    def whole(self, asked: Asked, data: bytes, request: str) -> bytes:
+        """Say it in vLLM's shape.
+
+        Raises:
+            ValueError: The engine gave no text, or took no messages.
+        """
+        del request
+        found = _DECODE(data)
+        if isinstance(asked.body, Detokenize):
+            text = found.content if found.prompt is None else found.prompt
+            if text is None:
+                raise ValueError("it gave no text")
+            return _ENCODE({"prompt": text})
+        if found.count is None and cast("Tokenize", asked.body).messages is not None:
+            raise ValueError("it takes the tokens of a prompt only, not of messages")
+        ids = [each if isinstance(each, int) else each.id for each in found.tokens]
+        pieces = [_text(each) for each in found.tokens if isinstance(each, _Token)]
+        return _ENCODE(
+            {
+                "count": len(ids) if found.count is None else found.count,
+                "max_model_len": found.max_model_len,
+                "tokens": ids,
+                "token_strs": found.token_strs or pieces or None,
+            }
+        )
+
+
+TOKENS: Final = Tokens()
+
+
+def _text(token: _Token) -> str:
+    """A piece as text; llama.cpp gives bytes that are none as numbers."""
+    piece = token.piece
+    return piece if isinstance(piece, str) else bytes(piece).decode("utf-8", "replace")
 
 
 def unbilled(data: bytes) -> Whole | None:

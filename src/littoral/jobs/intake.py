@@ -18,9 +18,10 @@ from littoral.domain.model import (
 )
 from littoral.domain.ports import Blobs, BlobWriter
 from littoral.domain.units import Bytes
-from littoral.trust.artefact import TEMPLATE_MAX, refuse_disguised
+from littoral.trust.artefact import TEMPLATE_MAX, read_gguf, refuse_disguised
 from littoral.trust.weights import read_weights
 
+ADAPTER = ".gguf"
 PREFIX_BYTES = 512
 SIDE_BYTES = 64 * 1024 * 1024
 """Most bytes of a file that goes with weights: a tokenizer, a vocabulary, a configuration."""
@@ -66,21 +67,25 @@ async def take_beside(
 ) -> SideFile:
     """Write the pieces of a file that goes with weights to a new blob, and make it visible.
 
+    A file named ``*.gguf`` (an adapter) is weights itself, and checked as such.
+
     Raises:
-        InvalidInput: An archive or a pickle.
-        TooLarge: It has more bytes than such a file may have.
+        InvalidInput: An archive, a pickle, or no GGUF where its name says so.
+        TooLarge: It has more bytes than such a file may have, or a GGUF header is over a cap.
         Damaged: Its digest is not the pinned one.
         StorageFull: No room.
     """
     async with _begun(blobs) as writer:
-        prefix, size = b"", 0
+        prefix, size, is_weights = b"", 0, file.name.endswith(ADAPTER)
         async for piece in pieces:
             size += len(piece)
-            if size > SIDE_BYTES:
+            if size > SIDE_BYTES and not is_weights:
                 raise TooLarge(f"the file {file.name!r} has more than {SIDE_BYTES} bytes")
             prefix = (prefix + piece)[:PREFIX_BYTES]
             await anyio.to_thread.run_sync(writer.write, piece)
         refuse_disguised(prefix)
+        if is_weights:
+            await anyio.to_thread.run_sync(_check_gguf, writer)
         digest = await _committed(writer, file.sha256)
     return SideFile(name=file.name, digest=digest)
 
@@ -98,6 +103,11 @@ async def _begun(blobs: Blobs) -> AsyncGenerator[BlobWriter]:
 async def _committed(writer: BlobWriter, sha256: str | None) -> Digest:
     expected = None if sha256 is None else Digest(f"sha256:{sha256}")
     return await anyio.to_thread.run_sync(writer.commit, expected)
+
+
+def _check_gguf(writer: BlobWriter) -> None:
+    with writer.view() as view:
+        read_gguf(view, size=len(view))
 
 
 def _facts(writer: BlobWriter) -> Facts:

@@ -12,6 +12,7 @@ BYTES = 466_848
 SHA256 = "4794944ba1c751018544a7e131bae5c79d55909e40cc303d405bbf017cd4965a"
 """Made with gguf 0.19 and numpy 2.4: a change of either that changes the file is noticed."""
 WIDTH, LAYERS, HEADS, FORWARD, CONTEXT = 64, 2, 4, 128, 512
+RANK = 4
 SPREAD = 0.05
 TEMPLATE = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' "
@@ -38,6 +39,25 @@ def write(path: str | Path) -> Path:
     writer.add_file_type(0)
     _add_tokenizer(writer)
     _add_tensors(writer)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return Path(path)
+
+
+def write_adapter(path: str | Path) -> Path:
+    """Write a LoRA adapter of the tiny model that changes what it says, much."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", float(RANK))
+    rng = np.random.default_rng(1)
+    for layer in range(LAYERS):
+        for part in ("lora_a", "lora_b"):
+            shape = (RANK, WIDTH) if part == "lora_a" else (WIDTH, RANK)
+            values = rng.standard_normal(shape).astype(np.float32)
+            writer.add_tensor(f"blk.{layer}.attn_output.weight.{part}", values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -4,15 +4,22 @@ import http.client
 import os
 import sys
 from collections.abc import Mapping
+from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
 import xllamacpp
 
+from littoral.engines.child.host import announce, own_output
 from littoral.engines.child.lifeline import tie
 
 FLASH = {"auto": -1, "off": 0, "on": 1}
 PROPS_S = 30.0
+Task: TypeAlias = Literal["generate", "embed", "rerank"]
+Pooling: TypeAlias = Literal["model", "mean", "cls", "last"]
+POOLINGS = {"model": -1, "mean": 1, "cls": 2, "last": 3}
+RANK = 4
+NGRAM = xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE
 SPARE_THREADS = 8
 """Connections beyond the slots that the engine may hold: those that wait, and probes."""
 
@@ -34,6 +41,11 @@ class Start(msgspec.Struct, kw_only=True):
     cache_prompt: bool = True
     cache_ram_mib: int = 0
     warmup: bool = True
+    task: Task = "generate"
+    pooling: Pooling = "model"
+    ngram: bool = False
+    cache_reuse: int = 0
+    adapters: list[str] = []
 
 
 class Abilities(msgspec.Struct):
@@ -57,8 +69,7 @@ def main(line: bytes) -> None:
     """
     start = msgspec.json.decode(line, type=Start)
     tie(start.parent)
-    ready = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    ready = own_output()
     try:
         server = xllamacpp.Server(_params(start))
     except RuntimeError as error:
@@ -71,8 +82,7 @@ def main(line: bytes) -> None:
         "chat": bool(props.chat_template),
         "tools": props.chat_template_caps.supports_tools,
     }
-    ready.write(msgspec.json.encode(report) + b"\n")
-    ready.flush()
+    announce(ready, report)
     sys.stdin.buffer.read()
     os._exit(0)  # its threads have no clean end that was found to be safe
 
@@ -83,6 +93,12 @@ def _params(start: Start) -> xllamacpp.CommonParams:
     for cpu in (params.cpuparams, params.cpuparams_batch):
         _set(cpu, {"n_threads": start.threads})
     _set(params, _settings(start))
+    if start.task != "generate":
+        _set(params, _encoding(start))
+    if start.ngram:
+        params.speculative.types = [NGRAM]
+    adapter = xllamacpp.CommonAdapterLoraInfo
+    params.lora_adapters = [adapter(path, 0.0) for path in start.adapters]
     return params
 
 
@@ -110,6 +126,8 @@ def _settings(start: Start) -> Mapping[str, object]:
         "n_ubatch": min(start.micro_batch, start.batch),
         "flash_attn_type": xllamacpp.llama_flash_attn_type(FLASH[start.flash_attention]),
         "cache_prompt": start.cache_prompt,
+        "n_cache_reuse": start.cache_reuse,
+        "lora_init_without_apply": True,
         "cache_ram_mib": start.cache_ram_mib,
         "warmup": start.warmup,
         "chat_template": start.template,
@@ -118,6 +136,17 @@ def _settings(start: Start) -> Mapping[str, object]:
         "endpoint_props": False,
         "offline": True,
         "verbosity": 1,
+    }
+
+
+def _encoding(start: Start) -> Mapping[str, object]:
+    """Parameters of a model that gives vectors: a text is taken at one time, as a whole."""
+    pooling = RANK if start.task == "rerank" else POOLINGS[start.pooling]
+    return {
+        "embedding": True,
+        "pooling_type": xllamacpp.llama_pooling_type(pooling),
+        "n_batch": start.slots * start.context,
+        "n_ubatch": start.context,
     }
 
 
