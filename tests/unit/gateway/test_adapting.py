@@ -254,3 +254,23 @@ def test_last_what_is_not_interactive_is_refused(rig, kit):
     assert b'"code":"overloaded"' in data
     urgent = rig.post(body(), extra="X-Littoral-Priority: interactive\r\n")
     assert ask(rig, kit, urgent)[1]
+
+
+@pytest.mark.parametrize(("store", "hit"), [(False, True), (True, False)])
+def test_a_response_that_is_to_be_stored_is_never_anothers(cached, kit, store, hit):
+    node = kit.node(cached)
+    wish = {"model": "m", "input": "hi", "temperature": 0, "store": store}
+    raw = cached.post(json.dumps(wish).encode(), path="/v1/responses")
+    asked = []
+    for _ in range(2):
+        before = sent(cached)
+        cached.ask(raw)
+        asked.append(sent(cached) > before)
+        for engine in [t for t in cached.loop.dialled if t.protocol.owner is not None]:
+            engine.protocol.data_received(kit.answer(kit.said()))
+        if store:
+            node.answer()
+        cached.loop.run()
+        cached.book()
+    assert asked == [True, not hit]
+    assert len({keep.response.id for keep in node.asked}) == (2 if store else 0)

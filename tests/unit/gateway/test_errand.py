@@ -75,7 +75,6 @@ def test_a_page_that_cannot_be_is_refused(ask, node, query, status, param, kit):
         ("GET", "/v1/responses/resp_1/cancel", 405),
         ("GET", "/v1/responses/a/b/c", 404),
         ("GET", "/v1/responses/a.b", 404),
-        ("POST", "/v1/responses/compact", 404),
         ("GET", "/v1/responses/resp_1?stream=true&starting_after=x", 400),
     ],
 )

@@ -10,6 +10,7 @@ from littoral.domain.errors import Denied
 from littoral.domain.project import KEEPING, Keeping
 from littoral.domain.response import ResponseStatus, StoredResponse
 from littoral.domain.session import Frame, Keep, Look, Shelved
+from littoral.domain.traffic import CachePolicy
 from littoral.domain.units import Micros
 from littoral.gateway import admission, reply
 from littoral.gateway.dialect.responses import kept
@@ -88,6 +89,10 @@ class Respond(Exchange):
             self._follower.cut(refusal)
         else:
             super().cut(refusal)
+
+    def _look(self, policy: CachePolicy, now: float, *, stale_s: float) -> Refusal | bool:
+        """Answer from the cache, but for what is to be stored: each has a name of its own."""
+        return False if self._wish.store else super()._look(policy, now, stale_s=stale_s)
 
     def settle(self, status: int, usage: Usage | None, counted: int) -> float:
         """Settle, unless no engine was asked yet."""
