@@ -6,8 +6,9 @@ says: never one request, token or nano-unit too many, never a refusal too early.
 """
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -32,7 +33,17 @@ from littoral.testing.clock import SettableClock
 from sim.plain_limits import Asking, Model
 
 WORKERS, SLOTS, ROWS = 4, 6, 8
+T = TypeVar("T")
 NAMES = ("k1", "k2"), ("p",), ("m", "n")
+
+
+def done(work: Coroutine[object, object, T]) -> T:
+    """Run what never has to wait here."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it waits")
 
 
 class DeathError(BaseException):
@@ -92,6 +103,10 @@ class Lock:
     def acquire(self) -> None:
         assert Lock.held_by is None, "two are inside"
         Lock.held_by = self.owner
+
+    def attempt(self) -> bool:
+        self.acquire()
+        return True
 
     def release(self) -> None:
         Lock.held_by = None
@@ -300,7 +315,7 @@ class FourGateways(RuleBasedStateMachine):
     def bury(self, worker: Worker) -> None:
         """What the node does before it starts another gateway."""
         column = worker.number + 1
-        lost = self.rows.lost(column)
+        lost = done(self.rows.lost(column))
         for slot in range(SLOTS):
             found = flight.read(worker.table, slot)
             if found is None:
@@ -309,7 +324,7 @@ class FourGateways(RuleBasedStateMachine):
                 flight.free(worker.table, slot)
                 continue
             if not found.settled or lost.slot == slot:
-                self.rows.settle(column, found)
+                done(self.rows.settle(column, found))
             if slot in worker.open:
                 record = found.record
                 used = record.tokens_in + record.tokens_out
@@ -361,4 +376,4 @@ class FourGateways(RuleBasedStateMachine):
 
 
 TestFourGateways = FourGateways.TestCase
-TestFourGateways.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestFourGateways.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import final
 
@@ -53,20 +53,21 @@ class GatewayChild:
 
 
 def launcher(
-    settings: Settings, listen: int
+    settings: Settings, listen: int, worker: int
 ) -> Callable[[], AbstractAsyncContextManager[GatewayChild]]:
     """Make the function that starts a gateway.
 
     Args:
         settings: Handed on to it.
-        listen: Descriptor of the public socket.
+        listen: Descriptor of its public socket.
+        worker: Which one it is.
     """
 
     @asynccontextmanager
     async def launch() -> AsyncGenerator[GatewayChild]:
         ours, theirs = socket.socketpair()
         try:
-            process = await _start(settings, listen, theirs.fileno())
+            process = await _start(settings, worker, {"listen": listen, "link": theirs.fileno()})
         except OSError as error:
             ours.close()
             raise Unavailable(f"the gateway cannot be started: {error.strerror}") from error
@@ -85,7 +86,7 @@ def launcher(
     return launch
 
 
-async def _start(settings: Settings, listen: int, link: int) -> Process:
+async def _start(settings: Settings, worker: int, descriptors: Mapping[str, int]) -> Process:
     log = os.open(settings.path("logs/gateway.log"), LOG_FLAGS, 0o600)
     try:
         process = await anyio.open_process(
@@ -94,12 +95,12 @@ async def _start(settings: Settings, listen: int, link: int) -> Process:
             stdout=log,
             stderr=log,
             env=dict(environment()),
-            pass_fds=(listen, link),
+            pass_fds=tuple(descriptors.values()),
             start_new_session=True,
         )
     finally:
         os.close(log)
     if process.stdin is not None:
         with contextlib.suppress(anyio.BrokenResourceError):
-            await process.stdin.send(line_for(settings, {"listen": listen, "link": link}))
+            await process.stdin.send(line_for(settings, descriptors, worker))
     return process

@@ -17,14 +17,19 @@ FAILED = 1
 class _Line(TypedDict):
     settings: dict[str, object]
     descriptors: dict[str, int]
+    worker: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handed:
-    """Settings and descriptors; standard input stays open for as long as the parent lives."""
+    """Settings and descriptors; standard input stays open for as long as the parent lives.
+
+    ``worker`` says which of several like it a process is, from 0.
+    """
 
     settings: Settings
     descriptors: Mapping[str, int]
+    worker: int = 0
 
 
 def handed() -> Handed:
@@ -37,14 +42,18 @@ def handed() -> Handed:
     try:
         told = cast("_Line", json.loads(line))
         settings = from_json(json.dumps(told["settings"]))
-        return Handed(settings=settings, descriptors=told["descriptors"])
+        return Handed(settings=settings, descriptors=told["descriptors"], worker=told["worker"])
     except (ValueError, KeyError, TypeError):
         raise InvalidInput("this role is started by 'littoral up', not by hand") from None
 
 
-def line_for(settings: Settings, descriptors: Mapping[str, int]) -> bytes:
+def line_for(settings: Settings, descriptors: Mapping[str, int], worker: int = 0) -> bytes:
     """Write the line that ``handed`` reads."""
-    line: _Line = {"settings": json.loads(settings.to_json()), "descriptors": dict(descriptors)}
+    line: _Line = {
+        "settings": json.loads(settings.to_json()),
+        "descriptors": dict(descriptors),
+        "worker": worker,
+    }
     return json.dumps(line).encode() + b"\n"
 
 

@@ -34,35 +34,44 @@ class FileGuard:
         """Wait until nobody else is inside."""
         fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, _LOCK)
 
+    def attempt(self) -> bool:
+        """Enter if nobody else is inside; whether that was so."""
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _LOCK)
+        except BlockingIOError:
+            return False
+        return True
+
     def release(self) -> None:
         """Leave."""
         fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, _UNLOCK)
 
 
 @contextmanager
-def quota_file(settings: Settings, *, workers: int, mine: int) -> Generator[QuotaTable]:
+def quota_file(settings: Settings, *, mine: int, columns: int = 0) -> Generator[QuotaTable]:
     """Map the quota table, made where it is missing.
 
     Only the node makes it anew: rates of an earlier boot mean nothing, nor does another layout.
 
     Args:
-        settings: Where it is.
-        workers: How many gateways share it.
+        settings: Where it is, and how many gateways share it.
         mine: This process's column.
+        columns: How many there are, where some are of gateways that are no more.
 
     Raises:
         StorageFull: There is no room for it.
     """
     descriptor = os.open(settings.path(PLACE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        size = max(os.fstat(descriptor).st_size, table_bytes(workers + 1))
+        columns = max(columns, settings.gateway_workers + 1)
+        size = max(os.fstat(descriptor).st_size, table_bytes(columns))
         with room_for("the quota table"):
             os.posix_fallocate(descriptor, 0, size)
         words = memoryview(mmap.mmap(descriptor, size)).cast("q")
         if mine == NODE:
             renew(words, boot())
-        guard = FileGuard(descriptor) if workers > 1 else None
-        yield QuotaTable(words, columns=workers + 1, mine=mine, guard=guard)
+        guard = FileGuard(descriptor) if settings.gateway_workers > 1 else None
+        yield QuotaTable(words, columns=columns, mine=mine, guard=guard)
     finally:
         os.close(descriptor)
 

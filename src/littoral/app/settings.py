@@ -39,6 +39,7 @@ LONGEST_SOCKET = "run/control.sock"
 RANGES: Mapping[str, tuple[int, int]] = {
     "port": (0, 65535),
     "flight_slots": (64, 65536),
+    "gateway_workers": (1, 64),
     "drain_s": (0, 600),
     "responses_mib": (1, 1_048_576),
     "crash_limit": (0, 1000),
@@ -112,6 +113,12 @@ class Settings:
     responses_mib: int = field(
         default=1024,
         metadata={"help": "Most that stored responses may take on disk, MiB."},
+    )
+    gateway_workers: int = field(
+        default=1,
+        metadata={
+            "help": "Gateway processes on the public port; one for each core that they may use."
+        },
     )
     drain_s: int = field(
         default=10, metadata={"help": "Seconds that open requests may take to end at a stop."}

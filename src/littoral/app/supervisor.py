@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -54,8 +54,8 @@ def run(settings: Settings) -> int:
         NewerData: A newer version wrote the data folder.
         LittoralError: A child refused to start; the message is its last word.
     """
-    with _locked(settings) as lock, _listening(settings) as listener:
-        return _Supervisor(settings, lock=lock, listener=listener).run()
+    with _locked(settings) as lock, _listening(settings) as listeners:
+        return _Supervisor(settings, lock=lock, listeners=listeners).run()
 
 
 def status(settings: Settings) -> dict[str, object] | None:
@@ -164,21 +164,42 @@ def _check_format(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _listening(settings: Settings) -> Generator[socket.socket]:
-    """Take the public address before anything is started."""
+def _listening(settings: Settings) -> Generator[Sequence[socket.socket]]:
+    """Take the public address before anything is started, once for each gateway.
+
+    The kernel spreads new connections over sockets of one address that all wish to share it. The
+    first is bound without that wish, since it must not share the address of another instance.
+    """
+    shared, port = settings.gateway_workers > 1, settings.port
+    with contextlib.ExitStack() as stack:
+        if shared:
+            with _bound(settings, port, shared=False) as probe:
+                port = cast("tuple[str, int]", probe.getsockname())[1]
+        listeners = [
+            stack.enter_context(_bound(settings, port, shared=shared))
+            for _ in range(settings.gateway_workers)
+        ]
+        for listener in listeners:
+            listener.listen(BACKLOG)
+        yield listeners
+
+
+def _bound(settings: Settings, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((settings.host, settings.port))
-        except OSError as error:
-            raise Busy(
-                f"cannot listen on {settings.host} port {settings.port}: {error.strerror}. Choose "
-                "another --port (0 takes any free one), or find who has it with: "
-                f"ss -ltnp 'sport = :{settings.port}'"
-            ) from error
-        listener.listen(BACKLOG)
-        yield listener
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((settings.host, port))
+    except OSError as error:
+        listener.close()
+        raise Busy(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}. Choose "
+            "another --port (0 takes any free one), or find who has it with: "
+            f"ss -ltnp 'sport = :{settings.port}'"
+        ) from error
+    return listener
 
 
 class _Supervisor:
@@ -187,7 +208,7 @@ class _Supervisor:
     Args:
         settings: How to run.
         lock: The data folder's lock, handed to the children.
-        listener: The public socket, handed to the node.
+        listeners: The public sockets, one for each gateway, handed to the node.
     """
 
     def __init__(
@@ -195,14 +216,14 @@ class _Supervisor:
         settings: Settings,
         *,
         lock: int,
-        listener: socket.socket,
+        listeners: Sequence[socket.socket],
     ) -> None:
         self._settings = settings
         self._clock = SystemClock()
         self._signals = 0
         self._told = ""
         self._stale = NEVER
-        address = cast("tuple[str, int]", listener.getsockname())
+        address = cast("tuple[str, int]", listeners[0].getsockname())
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         scheme = "https" if settings.tls_certificate else "http"
         self._url = f"{scheme}://{host}:{address[1]}"
@@ -213,7 +234,8 @@ class _Supervisor:
             environment=environment(),
         )
         self._control = Child("control", spawn, descriptors={"lock": lock})
-        self._node = Child("node", spawn, descriptors={"lock": lock, "listen": listener.fileno()})
+        sockets = {f"listen{at}": each.fileno() for at, each in enumerate(listeners)}
+        self._node = Child("node", spawn, descriptors={"lock": lock, **sockets})
 
     def run(self) -> int:
         """Run until a signal, then stop in order: first the node, then control."""

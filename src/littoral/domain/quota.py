@@ -18,17 +18,16 @@ kept by the monotonic clock of one boot.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 from littoral.domain.limits import PERIODS, period_of
-
-Words: TypeAlias = memoryview
+from littoral.domain.loads import ENDPOINTS, Loads
+from littoral.domain.words import WORD_BYTES, Words
 
 MAGIC = 0x4C49544C494D0001
 ROWS = 16_384
 """Most limited keys, projects and models of a node."""
 NAME_BYTES = 128
-WORD = 8
 
 _HEAD = 16
 _MAGIC, _OWNER, _BOOT = range(3)
@@ -53,6 +52,10 @@ class Guard(Protocol):
 
     def acquire(self) -> None:
         """Wait until nobody else is inside."""
+        ...
+
+    def attempt(self) -> bool:
+        """Enter if nobody else is inside; whether that was so."""
         ...
 
     def release(self) -> None:
@@ -93,11 +96,13 @@ class Lost(NamedTuple):
 
 def table_bytes(columns: int, rows: int = ROWS) -> int:
     """Size of a table with so many columns: one for each gateway, and the node's."""
-    return WORD * (_HEAD + rows * (NAME_BYTES // WORD + _SHARED) + columns * _block(rows))
+    return WORD_BYTES * (
+        _HEAD + rows * (NAME_BYTES // WORD_BYTES + _SHARED) + columns * _block(rows)
+    )
 
 
 def _block(rows: int) -> int:
-    return _JOURNAL + rows * _COLUMN
+    return _JOURNAL + rows * _COLUMN + ENDPOINTS
 
 
 def renew(words: Words, boot: int, rows: int = ROWS) -> None:
@@ -111,10 +116,10 @@ def renew(words: Words, boot: int, rows: int = ROWS) -> None:
         rows: How many rows the table has.
     """
     if words[_MAGIC] != MAGIC:
-        words.cast("B")[:] = bytes(len(words) * WORD)
+        words.cast("B")[:] = bytes(len(words) * WORD_BYTES)
         words[_MAGIC] = MAGIC
     if words[_BOOT] != boot:
-        first = _HEAD + rows * NAME_BYTES // WORD
+        first = _HEAD + rows * NAME_BYTES // WORD_BYTES
         for at in range(first, first + rows * _SHARED, _SHARED):
             words[at + REQUESTS] = words[at + TOKENS] = 0
         words[_BOOT] = boot
@@ -123,14 +128,14 @@ def renew(words: Words, boot: int, rows: int = ROWS) -> None:
 
 def names(words: Words, rows: int = ROWS) -> dict[str, int]:
     """The rows that have a name."""
-    data = bytes(words.cast("B")[_HEAD * WORD : _HEAD * WORD + rows * NAME_BYTES])
+    data = bytes(words.cast("B")[_HEAD * WORD_BYTES : _HEAD * WORD_BYTES + rows * NAME_BYTES])
     found = ((data[i * NAME_BYTES : (i + 1) * NAME_BYTES].rstrip(b"\0"), i) for i in range(rows))
     return {name.decode("utf-8", "replace"): row for name, row in found if name}
 
 
 def rename(words: Words, row: int, name: str) -> None:
     """Give a row to a limit, or (``""``) to none."""
-    at = _HEAD * WORD + row * NAME_BYTES
+    at = _HEAD * WORD_BYTES + row * NAME_BYTES
     words.cast("B")[at : at + NAME_BYTES] = name.encode().ljust(NAME_BYTES, b"\0")[:NAME_BYTES]
 
 
@@ -152,7 +157,7 @@ class QuotaTable:
         self.mine = mine
         self.rows = rows
         self._guard = guard
-        self._shared = _HEAD + rows * NAME_BYTES // WORD
+        self._shared = _HEAD + rows * NAME_BYTES // WORD_BYTES
         first = self._shared + rows * _SHARED
         self._journals = tuple(first + each * _block(rows) for each in range(columns))
         self._columns = tuple(at + _JOURNAL for at in self._journals)
@@ -200,6 +205,21 @@ class QuotaTable:
         """Count money that no request of a gateway holds, in this process's own column."""
         self.words[self._own + row * _COLUMN + SPENT] += money
 
+    def loads(self, column: int) -> Loads:
+        """The loads of endpoints, as the owner of a column sees them."""
+        starts = tuple(at + self.rows * _COLUMN for at in self._columns)
+        return Loads(self.words, starts, column)
+
+    @property
+    def shared(self) -> bool:
+        """Whether there are other gateways."""
+        return self._guard is not None
+
+    @property
+    def owner(self) -> int:
+        """The column of whoever is inside a section; -1 for nobody."""
+        return self.words[_OWNER] - 1
+
     @property
     def journal(self) -> int:
         """Whether this process is inside a section that changes rows: ``IDLE`` where it is not."""
@@ -211,10 +231,22 @@ class QuotaTable:
         """Enter: from here on no other process changes a row, and all rows are whole."""
         if self._guard is not None:
             self._guard.acquire()
-            owner = self.words[_OWNER]
-            if owner:
-                self.undo(owner - 1)
-            self.words[_OWNER] = self.mine + 1
+            self._entered()
+
+    def attempt(self) -> bool:
+        """Enter if nobody else is inside; whether that was so."""
+        if self._guard is not None:
+            if not self._guard.attempt():
+                return False
+            self._entered()
+        return True
+
+    def _entered(self) -> None:
+        """Undo what whoever was here last left half done, and say who is here now."""
+        owner = self.words[_OWNER]
+        if owner:
+            self.undo(owner - 1)
+        self.words[_OWNER] = self.mine + 1
 
     def leave(self) -> None:
         """Leave a section that changed nothing, or is sealed."""
@@ -310,4 +342,5 @@ class QuotaTable:
         words, first = self.words, self._columns[column]
         for at in range(first, first + self.rows * _COLUMN, _COLUMN):
             words[at] = words[at + HELD] = words[at + RESERVED] = 0
+        self.loads(column).clear()
         words[self._journals[column]] = IDLE

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from littoral.domain.endpoint import Endpoint, Folded
-from littoral.domain.ids import NodeId, ProjectId
+from littoral.domain.ids import EndpointId, NodeId, ProjectId
 from littoral.domain.node import Level, NodeStatus
 from littoral.domain.response import ResponseStatus, StoredResponse
 from littoral.domain.snapshot import Snapshot
@@ -103,9 +103,10 @@ class Tables:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """Node to gateway: every endpoint and its state."""
+    """Node to gateway: every endpoint and its state, and where its load is shared."""
 
     endpoints: tuple[Endpoint, ...]
+    loads: Mapping[EndpointId, int] = field(default_factory=dict[EndpointId, int])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from littoral.domain.endpoint import Endpoint, Folded
 from littoral.domain.flight import cost_of
 from littoral.domain.ids import EndpointId, ProjectId
 from littoral.domain.limits import limit_ids
+from littoral.domain.loads import Loads
 from littoral.domain.placement import Candidate
 from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.snapshot import Snapshot
@@ -77,6 +78,8 @@ class Place:
         "endpoint",
         "heads",
         "in_flight",
+        "loads",
+        "lot",
         "mends",
         "model",
         "names",
@@ -92,6 +95,8 @@ class Place:
 
     def __init__(self, endpoint: Endpoint, folded: Folded, node: str) -> None:
         self.in_flight = 0
+        self.loads: Loads | None = None
+        self.lot = 0
         self.breaker = Breaker()
         self.throttle = Throttle() if endpoint.remote else None
         self.watched = self.throttle is not None
@@ -117,6 +122,23 @@ class Place:
     def seen(self) -> Row:
         """The row as it counts now: a place that is left alone is not ready."""
         return self.row._replace(ready=False) if self.ejected and not self.trial else self.row
+
+    def enter(self) -> None:
+        """One more request is here."""
+        self.in_flight += 1
+        if self.loads is not None:
+            self.loads.put(self.lot, self.in_flight)
+
+    def leave(self) -> None:
+        """One request less is here."""
+        self.in_flight -= 1
+        if self.loads is not None:
+            self.loads.put(self.lot, self.in_flight)
+
+    def load(self) -> int:
+        """How many requests are here, those of other gateways too."""
+        shared = self.loads
+        return self.in_flight if shared is None else self.in_flight + shared.elsewhere(self.lot)
 
     def cost(self, tokens_in: int, tokens_out: int) -> float:
         """Money of one request here."""
@@ -181,6 +203,8 @@ class Source:
         self._places: dict[EndpointId, Place] = {}
         self.traffic: dict[str, Traffic] = {}
         self.tables = Tables()
+        self.loads: Loads | None = None
+        self._lots: Mapping[EndpointId, int] = {}
 
     @property
     def served(self) -> bool:
@@ -217,8 +241,16 @@ class Source:
         new.models = self._models()
         self.tables = new
 
-    def take_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
-        """Build new models; keys and memos stay."""
+    def take_endpoints(
+        self, endpoints: Sequence[Endpoint], lots: Mapping[EndpointId, int] | None = None
+    ) -> None:
+        """Build new models; keys and memos stay.
+
+        Args:
+            endpoints: All of them.
+            lots: Where their loads are shared with other gateways.
+        """
+        self._lots = lots or {}
         self._endpoints = sorted(endpoints, key=lambda endpoint: endpoint.id)
         self.tables.models = self._models()
 
@@ -264,7 +296,10 @@ class Source:
         if place is not None and _same_door(place.endpoint, endpoint):
             place.renew(endpoint, folded)
             return place
-        return Place(endpoint, folded, self.node)
+        place = Place(endpoint, folded, self.node)
+        if self.loads is not None and endpoint.id in self._lots:
+            place.loads, place.lot = self.loads, self._lots[endpoint.id]
+        return place
 
 
 def _revision(name: str, assignments: Iterable[Assignment]) -> bytes:

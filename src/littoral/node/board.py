@@ -7,6 +7,7 @@ from dataclasses import replace
 from littoral.domain.endpoint import Endpoint, Folded, Machine
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import EndpointId
+from littoral.domain.loads import ENDPOINTS
 from littoral.domain.node import Event, Level, NodeStatus
 from littoral.domain.ports import Clock, Sink
 from littoral.domain.session import Endpoints, Folds, Frame, Tables
@@ -39,6 +40,7 @@ class Board:
         self._snapshot: Snapshot | None = None
         self._endpoints: dict[EndpointId, Endpoint] = {}
         self._folds: dict[EndpointId, Folded] = {}
+        self._loads: dict[EndpointId, int] = {}
         self._pids: dict[str, int] = {}
         self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._tables: Frame | None = None
@@ -135,5 +137,9 @@ class Board:
         return events
 
     def _endpoints_changed(self) -> None:
-        self._endpoints_frame = Endpoints(endpoints=tuple(self._endpoints.values()))
+        for endpoint in self._endpoints:
+            if len(self._loads) < ENDPOINTS:
+                self._loads.setdefault(endpoint, len(self._loads))
+        loads = {each: at for each, at in self._loads.items() if each in self._endpoints}
+        self._endpoints_frame = Endpoints(endpoints=tuple(self._endpoints.values()), loads=loads)
         self.changed.notify()

@@ -100,6 +100,10 @@ class Booking:
         self._arrived.notify()
         self._ended.notify()
 
+    def blocked(self) -> bool:
+        """Whether another gateway is inside the limits, so that this one may have to wait."""
+        return self._limits.held_by_other(self._column)
+
     async def leftovers(self) -> int:
         """Book every slot, settled or not; only while its gateway is dead. Returns how many.
 
@@ -107,7 +111,7 @@ class Booking:
         that it was settling is still open.
         """
         self._waiting.clear()
-        lost = self._limits.lost(self._column)
+        lost = await self._limits.lost(self._column)
         flights = self._table.all()
         if lost.opening:
             self._table.free([each for each in flights if each.index == lost.slot])
@@ -152,10 +156,10 @@ class Booking:
         if refused:
             self._board.say("outbox", "outbox_recovered", "usage records are written again")
         self._failpoints.hit("slots.freed")
-        for flight in flights:
-            if lost is not None and (not flight.settled or flight.index == lost.slot):
-                self._limits.settle(self._column, flight)
         self._limits.booked(flights)
         done = self._table.free(flights)
         self._booked(records)
+        for flight in flights:
+            if lost is not None and (not flight.settled or flight.index == lost.slot):
+                await self._limits.settle(self._column, flight)
         return done

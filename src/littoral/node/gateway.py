@@ -15,16 +15,17 @@ from littoral.node.board import Board
 from littoral.node.booking import Booking
 from littoral.node.shelf import Link, Shelf
 
-TICK = Seconds(0.5)
-SILENT_TICKS = 4
+TICK = Seconds(0.25)
+SILENT_TICKS = 5
 """So many ticks without a pulse, while we ourselves ran on time: it hangs."""
-FIRST_TICKS = 40
+BLAMELESS_TICKS = 20
+"""The same while another gateway holds the limits: that one is to blame, and is replaced first."""
+FIRST_TICKS = 80
 """The same before the first pulse: it may still be starting."""
 STEADY = Seconds(30.0)
 RESTART_CAP = Seconds(5.0)
 CUT = Seconds(2.0)
 """Added to the drain time: for the gateway to cut what did not end, and to settle it."""
-ROLE = "gateway"
 
 
 class GatewayProcess(Protocol):
@@ -64,6 +65,7 @@ class GatewayKeeper:
         clock: Tells how long it lived.
         chance: Jitter of restarts.
         patience: How long it may take to end when it is asked to, and to come back.
+        role: Its name among processes.
     """
 
     def __init__(  # noqa: PLR0913  everything that a gateway needs of its node meets here
@@ -76,6 +78,7 @@ class GatewayKeeper:
         clock: Clock,
         chance: Chance,
         patience: Patience,
+        role: str = "gateway",
     ) -> None:
         self._launch = launch
         self._board = board
@@ -84,6 +87,7 @@ class GatewayKeeper:
         self._clock = clock
         self._chance = chance
         self._patience = patience
+        self._role = role
         self._stopping = anyio.Event()
         self.pulse: Pulse | None = None
 
@@ -99,15 +103,15 @@ class GatewayKeeper:
             began = self._clock.now()
             try:
                 async with self._launch() as process:
-                    self._board.put_pid(ROLE, process.pid)
+                    self._board.put_pid(self._role, process.pid)
                     why = await self._one_life(process)
             except LittoralError as error:
                 why = error.message
             finally:
-                self._board.put_pid(ROLE, None)
+                self._board.put_pid(self._role, None)
             if self._stopping.is_set():
                 break
-            self._board.say(ROLE, "gateway_ended", f"the gateway ended: {why}", level="error")
+            self._board.say(self._role, "gateway_ended", f"the gateway ended: {why}", level="error")
             streak = 0 if self._clock.now() - began >= STEADY else streak + 1
             longest = min(RESTART_CAP, self._patience.longest_s)
             wait = delay(streak, first_s=0.1, cap_s=longest, chance=self._chance)
@@ -145,7 +149,7 @@ class GatewayKeeper:
                 elif isinstance(frame, Pulse):
                     self.pulse = frame
                 elif isinstance(frame, Said):
-                    self._board.say(ROLE, frame.code, frame.message, level=frame.level)
+                    self._board.say(self._role, frame.code, frame.message, level=frame.level)
                 else:
                     link.take(frame)
         except ChannelClosed as error:
@@ -178,11 +182,14 @@ class GatewayKeeper:
 
     async def _silence(self, process: GatewayProcess) -> str:
         seen, silent = self.pulse, 0
-        while silent < (SILENT_TICKS if seen else FIRST_TICKS):
+        while silent < (self._most_silence() if seen else FIRST_TICKS):
             await anyio.sleep(TICK)
             silent = silent + 1 if self.pulse is seen else 0
             seen = self.pulse
-        return f"process {process.pid} gave no pulse for {silent * TICK:.0f} s"
+        return f"process {process.pid} gave no pulse for {silent * TICK:.1f} s"
+
+    def _most_silence(self) -> int:
+        return BLAMELESS_TICKS if self._booking.blocked() else SILENT_TICKS
 
     async def _drained(self, process: GatewayProcess) -> str:
         await self._stopping.wait()

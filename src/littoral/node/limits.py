@@ -6,6 +6,8 @@ gateway that died. It counts nothing else: gateways do, while they live.
 
 from collections.abc import Iterable, Mapping
 
+import anyio
+
 from littoral.domain.flight import Flight
 from littoral.domain.limits import (
     HOUR_US,
@@ -32,9 +34,11 @@ from littoral.domain.quota import (
     names,
     rename,
 )
+from littoral.domain.units import Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.trust.limit import per_minute
 
+AGAIN = Seconds(0.002)
 NO_PERIOD = "-"
 
 
@@ -131,15 +135,19 @@ class LimitRows:
 
     # while gateways live, and when one died
 
-    def lost(self, column: int) -> Lost:
+    def held_by_other(self, column: int) -> bool:
+        """Whether a gateway other than this column's is inside a section."""
+        return self._table.owner not in {-1, column}
+
+    async def lost(self, column: int) -> Lost:
         """Undo what a dead gateway left half done."""
-        self._table.acquire()
+        await self._turn()
         try:
             return self._table.undo(column)
         finally:
             self._table.leave()
 
-    def settle(self, column: int, flight: Flight) -> None:
+    async def settle(self, column: int, flight: Flight) -> None:
         """Settle a request for a dead gateway, with the counts that its record has."""
         if flight.charge is None:
             return
@@ -150,11 +158,16 @@ class LimitRows:
             at_us=record.at_us,
             now_ns=int(self._clock.now() * 1e9),
         )
-        self._table.acquire()
+        await self._turn()
         try:
             self._table.settle(column, flight.charge, used)
         finally:
             self._table.leave()
+
+    async def _turn(self) -> None:
+        """Enter the limits; a gateway that hangs inside is replaced meanwhile, and lets go then."""
+        while not self._table.attempt():  # noqa: ASYNC110  another process is inside
+            await anyio.sleep(AGAIN)
 
     def buried(self, column: int) -> None:
         """All requests of a dead gateway are booked and settled."""

@@ -8,7 +8,7 @@ from anyio import to_thread
 
 from littoral.domain.endpoint import Machine
 from littoral.domain.errors import Damaged
-from littoral.domain.ids import Digest, NodeId
+from littoral.domain.ids import Digest, EndpointId, NodeId
 from littoral.domain.ports import (
     Blobs,
     Chance,
@@ -58,8 +58,9 @@ class Identity:
 class NodeParts:
     """Everything a node asks of the world.
 
-    ``session`` is the address of control's session listener; ``flight`` the mapped flight table;
-    ``quota`` the quota table, in which column 0 is ours; ``report`` is told role and pid of all
+    ``session`` is the address of control's session listener; ``flights`` the mapped flight
+    tables of all gateways, and of those that there were; ``quota`` the quota table, in which column
+    0 is ours and that of gateway n is n + 1; ``report`` is told role and pid of all
     children; ``pack`` and ``unpack`` turn frames into bytes.
     """
 
@@ -77,9 +78,9 @@ class NodeParts:
     sink: Sink
     pack: Callable[[Frame], bytes]
     unpack: Callable[[bytes], Frame]
-    flight: memoryview
+    flights: Sequence[memoryview]
     quota: QuotaTable
-    gateway: Launch
+    gateways: Sequence[Launch]
     machine: Callable[[], Machine]
     report: Callable[[dict[str, int]], None]
     patience: Patience
@@ -91,30 +92,29 @@ class _Wired:
     def __init__(self, parts: NodeParts) -> None:
         self.parts = parts
         self.board = Board(clock=parts.clock, sink=parts.sink, report=parts.report)
-        table = FlightTable(parts.flight)
-        self.learning = Learning(self.board, open_now=table.open)
+        tables = [FlightTable(memory) for memory in parts.flights]
+        self.learning = Learning(
+            self.board, open_now=lambda: [each for table in tables for each in table.open()]
+        )
         self.limits = LimitRows(parts.quota, parts.clock)
         self._wanted: Snapshot | None = None
         self._restored = False
-        self.booking = Booking(
-            table,
-            parts.outbox,
-            self.limits,
-            failpoints=parts.failpoints,
-            board=self.board,
-            booked=self._booked,
-        )
         self.shelf = Shelf(parts.responses, clock=parts.clock, board=self.board)
-        self.keeper = GatewayKeeper(
-            parts.gateway,
-            board=self.board,
-            booking=self.booking,
-            shelf=self.shelf,
-            clock=parts.clock,
-            chance=parts.chance,
-            patience=parts.patience,
-        )
-        self.converger = Converger(self._engine_parts(), idle=self.booking.idle)
+        self.bookings = [self._booking(table, at + 1) for at, table in enumerate(tables)]
+        self.keepers = [
+            GatewayKeeper(
+                launch,
+                board=self.board,
+                booking=booking,
+                shelf=self.shelf,
+                clock=parts.clock,
+                chance=parts.chance,
+                patience=parts.patience,
+                role="gateway" if len(parts.gateways) == 1 else f"gateway:{at}",
+            )
+            for at, (launch, booking) in enumerate(zip(parts.gateways, self.bookings, strict=False))
+        ]
+        self.converger = Converger(self._engine_parts(), idle=self._idle)
         self.held = HeldSnapshot(
             parts.identity.node,
             SnapshotFile(disk=parts.disk, pack=parts.pack, unpack=parts.unpack),
@@ -122,6 +122,21 @@ class _Wired:
             swapped=self._swapped,
         )
         self.uplink = Uplink(self._session_parts())
+
+    def _booking(self, table: FlightTable, column: int) -> Booking:
+        return Booking(
+            table,
+            self.parts.outbox,
+            self.limits,
+            failpoints=self.parts.failpoints,
+            board=self.board,
+            booked=self._booked,
+            column=column,
+        )
+
+    async def _idle(self, endpoint: EndpointId) -> None:
+        for booking in self.bookings:
+            await booking.idle(endpoint)
 
     def _engine_parts(self) -> EngineParts:
         parts = self.parts
@@ -189,12 +204,20 @@ class _Wired:
 
     async def restore(self) -> None:
         """Book what earlier gateways left, and begin to count limits from what was spent."""
-        await self.booking.leftovers()
+        async with anyio.create_task_group() as group:
+            for booking in self.bookings:
+                group.start_soon(booking.leftovers)
         spent = await self.parts.outbox.spent()
         self.limits.restore(spent, self._wanted.limits if self._wanted else ())
         self._restored = True
         if self._wanted is not None:
             self._publish(self._wanted)
+
+    async def keep(self) -> None:
+        """Keep all gateways until they are told to stop."""
+        async with anyio.create_task_group() as group:
+            for keeper in self.keepers:
+                group.start_soon(keeper.run)
 
     async def uplink_later(self) -> None:
         """Speak to control once what was left is booked, or the disk is full: then it helps.
@@ -202,7 +225,8 @@ class _Wired:
         Records that control has stored are dropped here. One that is booked a second time must
         still meet the first, or its cost would count twice in a budget.
         """
-        await self.booking.tried.wait()
+        for booking in self.bookings:
+            await booking.tried.wait()
         await self.uplink.run()
 
     async def watch_machine(self) -> None:
@@ -232,11 +256,12 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
 
         async def stopper() -> None:
             await stop.wait()
-            node.keeper.stop()
+            for keeper in node.keepers:
+                keeper.stop()
 
         group.start_soon(stopper)
         await node.restore()
-        await node.keeper.run()
+        await node.keep()
         with anyio.move_on_after(FLUSH):
             await node.uplink.flush()
         group.cancel_scope.cancel()

@@ -25,8 +25,8 @@ def _serve(given: Handed) -> int:
     settings = given.settings
     failpoints = SystemFailpoints(settings.failpoints) if settings.failpoints else None
     with (
-        flight_file(settings, writer=True) as flight,
-        quota_file(settings, workers=1, mine=1) as quota,
+        flight_file(settings, given.worker, writer=True) as flight,
+        quota_file(settings, mine=given.worker + 1) as quota,
     ):
         return run(
             listener=socket.socket(fileno=given.descriptors["listen"]),

@@ -1,5 +1,6 @@
 """``littoral node``: what runs beside the engines."""
 
+import contextlib
 import json
 import sys
 from collections.abc import AsyncGenerator, Mapping
@@ -10,7 +11,7 @@ import anyio
 
 from littoral.app.channel import UnixNetwork
 from littoral.app.codec import pack, unpack
-from littoral.app.flight_file import flight_file
+from littoral.app.flight_file import flight_file, tables_of
 from littoral.app.gateway_child import launcher
 from littoral.app.handed import Handed
 from littoral.app.play import play
@@ -65,10 +66,10 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
         failpoints=failpoints,
         sink=log,
     )
-    with (
-        flight_file(settings) as flight,
-        quota_file(settings, workers=1, mine=NODE) as quota,
-    ):
+    count = tables_of(settings)
+    with contextlib.ExitStack() as stack:
+        flights = [stack.enter_context(flight_file(settings, each)) for each in range(count)]
+        quota = stack.enter_context(quota_file(settings, mine=NODE, columns=count + 1))
         async with outbox as opened, _responses(settings, clock, log) as responses:
             yield NodeParts(
                 identity=Identity(
@@ -90,9 +91,12 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 sink=log,
                 pack=pack,
                 unpack=unpack,
-                flight=flight,
+                flights=flights,
                 quota=quota,
-                gateway=launcher(settings, given.descriptors["listen"]),
+                gateways=[
+                    launcher(settings, given.descriptors[f"listen{each}"], each)
+                    for each in range(settings.gateway_workers)
+                ],
                 machine=Host().read,
                 report=_report,
                 patience=Patience(

@@ -119,7 +119,7 @@ class Account(Charged):
             self.place = old
             return False
         self.attempt += 1
-        old.in_flight -= 1
+        old.leave()
         if self.model.queue.count:
             self._worker.pump.wake(self.model.traffic, now)
         self._enter()
@@ -127,7 +127,7 @@ class Account(Charged):
 
     def _enter(self) -> None:
         place = self.place
-        place.in_flight += 1
+        place.enter()
         if place.trial:
             health.tried(self.model, place)
         if self._beginning:
@@ -185,7 +185,7 @@ class Account(Charged):
             worker.flights.settle(slot, (flags, *counts))
         else:
             self._return(self._charge, slot, (flags | CHARGED, *counts), cost=cost)
-        place.in_flight -= 1
+        place.leave()
         worker.in_flight -= 1
         place.breaker.calls += status == OK
         if place.watched:

@@ -96,7 +96,7 @@ class Link(asyncio.Protocol):
         elif isinstance(frame, Folds):
             source.take_folds(frame.folds)
         elif isinstance(frame, Endpoints):
-            source.take_endpoints(frame.endpoints)
+            source.take_endpoints(frame.endpoints, frame.loads)
         elif isinstance(frame, Tables):
             source.take_snapshot(frame.snapshot, frame.rows)
             self._changed()

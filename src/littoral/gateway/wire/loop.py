@@ -82,6 +82,8 @@ def run(  # noqa: PLR0913  the inheritance of one process
             control_socket=control_socket,
             failpoints=failpoints,
         )
+        if quota.shared:
+            worker.source.loads = quota.loads(quota.mine)
         gateway = Gateway(worker, pack, unpack, drain_s=drain_s, certificate=certificate)
         return loop.run_until_complete(gateway.serve(listener, link))
     finally:
