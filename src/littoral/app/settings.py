@@ -108,7 +108,10 @@ class Settings:
         metadata={"help": "Least level that is logged: debug, info, warning, error."},
     )
     flight_slots: int = field(
-        default=4096, metadata={"help": "Most requests under way or not yet synced at one time."}
+        default=4096,
+        metadata={
+            "help": "Most requests under way or not yet synced at one time, of each gateway."
+        },
     )
     responses_mib: int = field(
         default=1024,

@@ -139,6 +139,8 @@ class Pulse:
     in_flight: int
     lag_s: Seconds
     counters: Mapping[str, int]
+    serves: tuple[int, int] = (0, 0)
+    """(epoch, version) of the snapshot it serves from; it pulses at once when that changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

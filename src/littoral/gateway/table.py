@@ -211,6 +211,11 @@ class Source:
         """Whether a snapshot has come."""
         return self._snapshot is not None
 
+    @property
+    def serves(self) -> tuple[int, int]:
+        """(epoch, version) of the last snapshot; (0, 0) without one."""
+        return (0, 0) if self._snapshot is None else (self._snapshot.epoch, self._snapshot.version)
+
     def places(self) -> Iterable[Place]:
         """Every place that now takes requests."""
         return self._places.values()

@@ -42,6 +42,7 @@ class Board:
         self._folds: dict[EndpointId, Folded] = {}
         self._loads: dict[EndpointId, int] = {}
         self._pids: dict[str, int] = {}
+        self._served: dict[str, tuple[int, int]] = {}
         self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._tables: Frame | None = None
         self._endpoints_frame: Frame = Endpoints(endpoints=())
@@ -91,9 +92,22 @@ class Board:
         """Note that a child process runs, or (None) does not."""
         if pid is None:
             self._pids.pop(role, None)
+            self._served.pop(role, None)
+            self.changed.notify()
         else:
             self._pids[role] = pid
         self._report(dict(self._pids))
+
+    def put_served(self, role: str, snapshot: tuple[int, int]) -> None:
+        """Note which snapshot a gateway serves from."""
+        if self._served.get(role) != snapshot:
+            self._served[role] = snapshot
+            self.changed.notify()
+
+    async def all_serve(self, snapshot: tuple[int, int]) -> None:
+        """Wait until every gateway that lives serves from a snapshot, or a newer one."""
+        while min(self._served.values(), default=snapshot) < snapshot:
+            await self.changed.wait()
 
     def say(self, subject: str, code: str, message: str, *, level: Level = "info") -> None:
         """Tell people what happened."""

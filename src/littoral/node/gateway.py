@@ -148,6 +148,7 @@ class GatewayKeeper:
                     self._booking.settled(frame.slots)
                 elif isinstance(frame, Pulse):
                     self.pulse = frame
+                    self._board.put_served(self._role, frame.serves)
                 elif isinstance(frame, Said):
                     self._board.say(self._role, frame.code, frame.message, level=frame.level)
                 else:

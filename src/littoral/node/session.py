@@ -20,6 +20,7 @@ from littoral.domain.ports import (
     Outbox,
 )
 from littoral.domain.session import (
+    Applied,
     Beat,
     Goodbye,
     Hello,
@@ -28,6 +29,7 @@ from littoral.domain.session import (
     Stored,
     Welcome,
 )
+from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Seconds
 from littoral.domain.usage import StoredRecord
 from littoral.node.backoff import Patience, delay
@@ -36,6 +38,8 @@ from littoral.node.signal import Signal
 from littoral.node.snapshot import HeldSnapshot
 
 WELCOME_WITHIN = Seconds(10.0)
+SERVED_WITHIN = Seconds(1.0)
+"""A gateway that does not serve from a new snapshot by then is not waited for."""
 STORED_WITHIN = Seconds(10.0)
 """No answer to records for so long: send them again from control's cursor."""
 GATHER = Seconds(0.1)
@@ -136,13 +140,21 @@ class Uplink:
             frame = await channel.receive()
             match frame:
                 case SnapshotOffer():
-                    await channel.send(self._parts.held.offer(frame.snapshot))
+                    await channel.send(await self._applied(frame.snapshot))
                 case Stored() if frame.outbox == self._parts.outbox.name:
                     await self._is_stored(frame.upto)
                 case Goodbye():
                     raise ChannelClosed(f"control said goodbye: {frame.code}")
                 case _:
                     continue
+
+    async def _applied(self, snapshot: Snapshot) -> Applied:
+        """Take a snapshot; the answer comes when every gateway serves from it."""
+        applied = self._parts.held.offer(snapshot)
+        if applied.ok:
+            with anyio.move_on_after(SERVED_WITHIN):
+                await self._parts.board.all_serve((snapshot.epoch, snapshot.version))
+        return applied
 
     async def _is_stored(self, upto: int) -> None:
         self._cursor = upto

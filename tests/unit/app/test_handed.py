@@ -58,7 +58,7 @@ def test_the_flight_table_outlives_its_writer_and_never_shrinks(tmp_path) -> Non
         assert len(table) == 128 * SLOT_BYTES
         assert table[127 * SLOT_BYTES] == 2
         del table
-    assert (tmp_path / PLACE).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / PLACE.format(0)).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_node_does_not_read_the_table_while_an_earlier_gateway_may_write(
@@ -94,4 +94,4 @@ def test_a_flight_table_without_room_on_the_disk_is_refused(tmp_path, monkeypatc
 def test_every_block_of_a_new_flight_table_is_there(tmp_path) -> None:
     (tmp_path / "run").mkdir()
     with flight_file(Settings(data_dir=str(tmp_path), flight_slots=64)):
-        assert (tmp_path / PLACE).stat().st_blocks * 512 >= 64 * SLOT_BYTES
+        assert (tmp_path / PLACE.format(0)).stat().st_blocks * 512 >= 64 * SLOT_BYTES

@@ -100,6 +100,7 @@ class Link(asyncio.Protocol):
         elif isinstance(frame, Tables):
             source.take_snapshot(frame.snapshot, frame.rows)
             self._changed()
+            self.pulse()
         elif isinstance(frame, Run | Quit):
             self._runs.take(frame)
         else:
@@ -119,6 +120,7 @@ class Link(asyncio.Protocol):
             in_flight=worker.in_flight,
             lag_s=Seconds(worker.lag_s),
             counters=dict(worker.counters),
+            serves=worker.source.serves,
         )
         self.send(frame)
 
