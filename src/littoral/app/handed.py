@@ -17,7 +17,7 @@ FAILED = 1
 class _Line(TypedDict):
     settings: dict[str, object]
     descriptors: dict[str, int]
-    worker: int
+    nth: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ def handed() -> Handed:
     try:
         told = cast("_Line", json.loads(line))
         settings = from_json(json.dumps(told["settings"]))
-        return Handed(settings=settings, descriptors=told["descriptors"], worker=told["worker"])
+        return Handed(settings=settings, descriptors=told["descriptors"], worker=told["nth"])
     except (ValueError, KeyError, TypeError):
         raise InvalidInput("this role is started by 'littoral up', not by hand") from None
 
@@ -52,7 +52,7 @@ def line_for(settings: Settings, descriptors: Mapping[str, int], worker: int = 0
     line: _Line = {
         "settings": json.loads(settings.to_json()),
         "descriptors": dict(descriptors),
-        "worker": worker,
+        "nth": worker,
     }
     return json.dumps(line).encode() + b"\n"
 

@@ -30,6 +30,7 @@ from littoral.domain.ports import Clock, Disk, Sink
 from littoral.domain.response import ResponseStore
 from littoral.domain.units import Bytes, Micros, Seconds
 from littoral.node.backoff import Patience
+from littoral.node.gateway import Launch
 from littoral.node.machine import Host
 from littoral.node.serve import Identity, NodeParts, serve
 from littoral.stores.blobs import DiskBlobs
@@ -93,10 +94,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 unpack=unpack,
                 flights=flights,
                 quota=quota,
-                gateways=[
-                    launcher(settings, given.descriptors[f"listen{each}"], each)
-                    for each in range(settings.gateway_workers)
-                ],
+                gateways=_gateways(given),
                 machine=Host().read,
                 report=_report,
                 patience=Patience(
@@ -112,6 +110,14 @@ def _responses(
 ) -> AbstractAsyncContextManager[ResponseStore]:
     path, most = str(settings.path("responses.db")), settings.responses_mib * 1024 * 1024
     return SqliteResponses.open(path, clock=clock, sink=sink, most=Bytes(most))
+
+
+def _gateways(given: Handed) -> list[Launch]:
+    settings = given.settings
+    return [
+        launcher(settings, given.descriptors[f"listen{each}"], each)
+        for each in range(settings.gateway_workers)
+    ]
 
 
 def _node_id(disk: Disk, wall: Micros, noise: bytes) -> NodeId:
