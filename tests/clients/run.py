@@ -32,7 +32,7 @@ TABLE = ROOT / "docs/reference/clients.md"
 REAL = "smollm2-135m"
 MODEL = "fake-echo-o3"
 """The name has ``o3`` in it, since llm-comply leaves out its reasoning tests for other names."""
-CLIENT_S = 300
+CLIENT_S = 900
 SETUP_S = 600
 
 
