@@ -165,6 +165,7 @@ def _traffic(specs: Specs) -> Iterator[TrafficGrant]:
                 priority=spec.priority,
                 cache=spec.cache,
                 brownout=spec.brownout,
+                hedge=spec.hedge,
             )
             if grant != TrafficGrant(project=grant.project):
                 yield grant

@@ -35,7 +35,7 @@ class ProjectSpec:
     Where requests wait, projects get engine time in proportion to their ``weight``; ``priority`` is
     the highest that a request may ask for, and what it gets where it asks for none, but not more
     than ``default``. ``limits`` bound all its keys together. ``cache`` and ``brownout`` are off
-    where they are not given.
+    where they are not given; ``hedge`` allows a second try of requests that are slow to answer.
     """
 
     title: str = ""
@@ -45,6 +45,7 @@ class ProjectSpec:
     responses: Keeping = KEEPING
     cache: CachePolicy | None = None
     brownout: BrownoutPolicy | None = None
+    hedge: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

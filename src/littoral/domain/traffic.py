@@ -48,3 +48,4 @@ class TrafficGrant:
     priority: Priority = "default"
     cache: CachePolicy | None = None
     brownout: BrownoutPolicy | None = None
+    hedge: bool = False

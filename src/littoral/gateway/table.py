@@ -36,6 +36,7 @@ class KeyRow:
         "expires_us",
         "gates",
         "grant",
+        "hedges",
         "level",
         "may_infer",
         "models",
@@ -59,8 +60,8 @@ class KeyRow:
         """Take the settings of the project."""
         self.weight = traffic.weight
         self.level = PRIORITIES.index(traffic.priority)
-        self.cache, self.brownout = traffic.cache, traffic.brownout
-        self.adapts = self.cache is not None or self.brownout is not None
+        self.cache, self.brownout, self.hedges = traffic.cache, traffic.brownout, traffic.hedge
+        self.adapts = self.hedges or self.cache is not None or self.brownout is not None
 
     def may_use(self, model: str) -> bool:
         """Whether the key's list of models, whose names may end in ``*``, covers ``model``."""

@@ -5,6 +5,7 @@ from typing import Protocol
 from littoral.gateway.affinity import Affinity
 from littoral.gateway.brownout import Ladder
 from littoral.gateway.cache import Cache
+from littoral.gateway.hedge import Hedge
 from littoral.gateway.line import Line
 from littoral.gateway.queue import FairQueue
 from littoral.gateway.retry import Budget
@@ -25,7 +26,7 @@ class Waiter(Protocol):
 class Traffic:
     """The line before a name's places, and the budget of its retries."""
 
-    __slots__ = ("ladders", "line", "name", "queue", "retries", "slots", "waking")
+    __slots__ = ("hedges", "ladders", "line", "name", "queue", "retries", "slots", "waking")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -35,8 +36,13 @@ class Traffic:
         self.slots = 1
         """Requests that its places serve at one time."""
         self.waking = False
+        self.hedges = (Hedge(), Hedge())
         self.ladders: dict[str, tuple[Ladder, float]] = {}
         """By project: how far it gives up, and the wait it tolerates, seconds."""
+
+    def hedge(self, *, streamed: bool) -> Hedge:
+        """When answers of a kind are late: streams by their first byte, others as a whole."""
+        return self.hedges[streamed]
 
     def look(self, now: float) -> None:
         """Tell the ladders how long one would wait now."""

@@ -33,7 +33,7 @@ class Account(Charged):
     rid: bytes
     body: bytes
     route: Route
-    attempt = 0
+    attempt: int = 0
     slot = -1
     deadline: float
     """The caller's, in monotonic seconds."""

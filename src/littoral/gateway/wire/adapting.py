@@ -152,7 +152,7 @@ class Adapting(Waiting):
         return Place(endpoint, unknown(CACHE), worker.source.node)
 
     def keep(self) -> None:
-        """Keep the answer that was given in full, settled before."""
+        """Keep the answer that was given in full, settled before, where it is to be kept."""
         copy, self._copy = self._copy, None
         if copy is not None:
             tokens_in, _, tokens_out = self._used

@@ -12,10 +12,10 @@ from littoral.gateway.asked import Asked, cap_of
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.route import Route
 from littoral.gateway.settlement import CANCELLED, FAILED, OK
-from littoral.gateway.table import KeyRow
+from littoral.gateway.table import KeyRow, Place
 from littoral.gateway.tally import whole
-from littoral.gateway.wire.adapting import Adapting
 from littoral.gateway.wire.answer import Asker
+from littoral.gateway.wire.hedging import REFUSED, Hedging
 from littoral.gateway.wire.relay import Events, first_error
 from littoral.gateway.wire.upstream import Engine
 from littoral.gateway.wire.waiting import FIRST_BYTE_S, INTERNAL
@@ -29,7 +29,7 @@ _SILENT: Final = refuse(DeadlinePassed, "the engine fell silent, or the deadline
 _LATE: Final = refuse(DeadlinePassed, "the deadline passed before the engine's first byte")
 
 
-class Exchange(Adapting):
+class Exchange(Hedging):
     """The middle of the path: a client on one side, an engine on the other.
 
     Args:
@@ -92,11 +92,9 @@ class Exchange(Adapting):
 
     def start(self, now: float) -> None:
         """Send the request to its place, on a connection used before if there is one."""
-        place, worker, asked, route = self.place, self._worker, self.asked, self.route
-        cap = cap_of(asked.cap, most=place.cap, context=place.context, tokens_in=self._tokens_in)
-        data = route.encode(asked, place.model, cap)
-        message = b"%b%d\r\n\r\n%b" % (place.heads[route.operation], len(data), data)
-        if asked.streamed:
+        place, worker = self.place, self._worker
+        message = self.message(place)
+        if self.asked.streamed:
             self._begin_stream()
         left_s = self.deadline - now
         self._client.due = now + min(left_s, FIRST_BYTE_S)
@@ -107,12 +105,23 @@ class Exchange(Adapting):
         else:
             engine.send(self, message)
         self._engine = engine
+        if self.key.hedges and len(self.model.places) > 1 and not self.attempt:
+            self.plan(now)
+
+    def message(self, place: Place) -> bytes:
+        """The request as it is sent to a place."""
+        asked, route = self.asked, self.route
+        cap = cap_of(asked.cap, most=place.cap, context=place.context, tokens_in=self._tokens_in)
+        data = route.encode(asked, place.model, cap)
+        return b"%b%d\r\n\r\n%b" % (place.heads[route.operation], len(data), data)
 
     # what engines tell
 
     def engine_read(self, engine: Engine) -> None:
         """Reply bytes came."""
         try:
+            if self._rival is not None:
+                self.heard(engine)
             if engine.status == 200 and self._events is not None:
                 self._flow(engine, self._events)
             elif engine.complete:
@@ -197,7 +206,7 @@ class Exchange(Adapting):
         if not good and (self._stream is not None or not events.failed):
             out += self._error_event(_EARLY)
         self._finish(head, out, good=good)
-        if good and self._copy is not None:
+        if good and self.key.adapts:
             self.keep()
 
     def _answered(self, engine: Engine) -> None:
@@ -207,7 +216,7 @@ class Exchange(Adapting):
             self._whole(data)
         elif status == 200:
             self._failed("it answered a stream with none")
-        elif status in {400, 413, 422}:
+        elif status in REFUSED:
             found = whole(data)
             message = (found.fault if found is not None else "") or "it gave no reason"
             self._refused(refuse(InvalidInput, f"the engine refused the request: {message}"))
@@ -226,7 +235,7 @@ class Exchange(Adapting):
             self._clock()
             data = translator.whole(self.asked, data, self.rid.decode())
         self._deliver(data, self.settle(OK, found.usage, counted))
-        if self._copy is not None:
+        if self.key.adapts:
             self.keep()
 
     # other ends
@@ -263,6 +272,8 @@ class Exchange(Adapting):
             health.bad(self._present(), self.place, worker.time(), connect=connect)
         if self._begun:
             self._break(_BROKE)
+            return
+        if self._rival is not None and self.hand_over():
             return
         now = worker.time()
         if self.attempt < MAX_RETRIES and self.model.retries.left >= 1.0 and self.move(now):
