@@ -34,7 +34,9 @@ def loaded_by(*words):
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["version"], ["keys", "--help"], ["up", "--help"], []], ids=" ".join
+    "words",
+    [["--help"], ["version"], ["keys", "--help"], ["bench", "--help"], ["up", "--help"], []],
+    ids=" ".join,
 )
 def test_the_first_pages_load_nothing_heavy(words):
     loaded = loaded_by(*words)

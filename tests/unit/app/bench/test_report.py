@@ -75,7 +75,7 @@ def test_a_page_says_in_its_language_what_was_measured():
 def test_what_a_service_says_cannot_write_into_the_page_or_the_terminal():
     bad = row(20.0, kind="http 500")
     bad.detail = "<script>alert(1)</script>\x1b[2J"
-    found = made([*steady_rows(), bad], model="<img src=x>")
+    found = made([*steady_rows(), bad], model="<img src=x>", trace="<img>.csv")
     assert "<script>" not in page(found, EN)
     assert "<img" not in page(found, EN)
     assert "\x1b" not in text(found)
@@ -120,6 +120,16 @@ def test_two_results_are_the_same_where_their_intervals_overlap():
     assert {each.judgement for each in compared(one, one).rows} == {"same"}
     back = {each.name: each for each in compared(other, one).rows}
     assert back["ttft p50"].judgement == "better"
+
+
+def test_a_difference_within_the_intervals_is_none():
+    one, other = (
+        made([row(n / 10, ttft=0.1 + n % 97 / 1000 + more, e2e=1.0) for n in range(1000)])
+        for more in (0.0, 0.001)
+    )
+    rows = {each.name: each for each in compared(one, other).rows}
+    assert rows["ttft p50"].second.value > rows["ttft p50"].first.value
+    assert rows["ttft p50"].judgement == "same"
 
 
 def test_more_good_requests_are_better():
