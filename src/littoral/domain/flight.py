@@ -36,8 +36,10 @@ _CHARGE_AT = SLOT_BYTES - CHARGE.size
 IDENTITY_BYTES = _CHARGE_AT - HEADER.size
 _WHOLE = struct.Struct(f"{HEADER.format}{IDENTITY_BYTES}s")
 """A slot but its charge in one write: the header, then the names."""
-_COUNTS = struct.Struct(HEADER.format[:11])
-"""The header up to ``total_us``."""
+_COUNTS = struct.Struct(f"<{HEADER.format[2:11]}")
+"""The header up to ``total_us``, without its state."""
+_COUNTS_END = 1 + _COUNTS.size
+_write, _counts = _WHOLE.pack_into, _COUNTS.pack
 
 
 class Header(NamedTuple):
@@ -88,7 +90,7 @@ def write(
         names: From ``identity``.
     """
     at = index * SLOT_BYTES
-    _WHOLE.pack_into(buffer, at, FREE, *header, min(len(names), IDENTITY_BYTES), names)
+    _write(buffer, at, FREE, *header, min(len(names), IDENTITY_BYTES), names)
     buffer[at] = state
 
 
@@ -117,7 +119,7 @@ def settle(buffer: Buffer, index: int, counts: tuple[int, ...]) -> None:
         counts: The header's fields from ``flags`` to ``total_us``.
     """
     at = index * SLOT_BYTES
-    buffer[at + 1 : at + _COUNTS.size] = _COUNTS.pack(OPEN, *counts)[1:]
+    buffer[at + 1 : at + _COUNTS_END] = _counts(*counts)
     buffer[at] = SETTLED
 
 

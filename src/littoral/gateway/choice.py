@@ -39,12 +39,10 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
         skip: Positions already tried, as bits.
         warm: The position that served the same beginning before; -1 for none.
     """
-    rows, loads = (
-        model.rows,
-        [place.in_flight if place.loads is None else place.load() for place in model.places],
-    )
+    rows = model.flat
+    loads = [place.in_flight if place.loads is None else place.load() for place in model.places]
     if warm >= 0:
-        rows = warmed(rows, warm)
+        rows = warmed(model.rows, warm)
     room, full = SPARE if skip else AHEAD, 0
     while True:
         verdict = rank(

@@ -48,7 +48,7 @@ def look(models: Iterable[ModelRow], now: float) -> None:
             place.breaker.mark(now)
             if place.ejected and not place.trial and place.breaker.may_probe(now):
                 place.trial = True
-                model.rows = [each.seen() for each in model.places]
+                model.look()
 
 
 def refit(model: ModelRow) -> None:
@@ -59,4 +59,4 @@ def refit(model: ModelRow) -> None:
     for at, place in enumerate(places):
         place.ejected = bool(out >> at & 1)
         place.trial = place.trial and place.ejected
-    model.rows = [place.seen() for place in places]
+    model.look()

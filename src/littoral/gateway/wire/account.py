@@ -27,27 +27,27 @@ MOST_S: Final = 4294.0
 class Account(Charged):
     """Made at admission, dropped when settled; scratch of the warm path, hence no record.
 
-    Whoever makes one sets what has no default here.
+    Whoever makes one sets what has no value here.
     """
 
     rid: bytes
     body: bytes
     route: Route
-    attempt: int = 0
-    slot = -1
+    attempt: int
+    slot: int
     deadline: float
     """The caller's, in monotonic seconds."""
-    _ticket: Ticket[Waiter] | None = None
+    _ticket: Ticket[Waiter] | None
     _verdict: Verdict
-    _skip = 0
-    _notes: bytes = b""
+    _skip: int
+    _notes: bytes
     """Further lines of the answer's head."""
     _used = (0, 0, 0)
     """Tokens in, of these cached, and out, once settled."""
-    _beginning = 0
+    _beginning: int
     """What affinity remembers of the request's beginning; 0 where that is too short."""
     _at_us = 0
-    _first_us = 0
+    _first_us: int
     _predicted_us = 0
 
     def choose(self, now: float, skip: int) -> Refusal | None:
@@ -132,7 +132,8 @@ class Account(Charged):
             health.tried(self.model, place)
         if self._beginning:
             self._worker.memory.affinity.served(self._beginning, place.endpoint.id)
-        _, _, _, p50, p90, _, _ = self._verdict
+        verdict = self._verdict
+        p50, p90 = verdict[3], verdict[4]
         self._predicted_us = predicted_us = int(p50 * 1e6) if p50 < MOST_S else _U32
         flags = ESTIMATED | STREAMED if self.asked.streamed else ESTIMATED
         if self._charge is not None:
@@ -170,21 +171,20 @@ class Account(Charged):
         if slot < 0:
             return 0.0
         self.slot = -1
-        flags = STREAMED if self.asked.streamed else 0
+        flags = (STREAMED if self.asked.streamed else 0) | (CHARGED if self._charge else 0)
         if usage is None:
             flags |= ESTIMATED
             usage = Usage(self._tokens_in, 0, counted)
         elapsed = int((worker.time() - self._started) * 1e6)
         total_us = min(_U32, elapsed)
-        first_us = self._first_us or total_us
-        self._first_us = first_us
+        first_us = self._first_us = self._first_us or total_us
         self._used = used = (usage.tokens_in, usage.cached, usage.tokens_out)
-        counts = (status, self.attempt, *used, self._at_us, first_us, total_us)
+        counts = (flags, status, self.attempt, *used, self._at_us, first_us, total_us)
         cost = place.cost(usage.tokens_in, usage.tokens_out) if place.priced else 0.0
         if self._charge is None:
-            worker.flights.settle(slot, (flags, *counts))
+            worker.flights.settle(slot, counts)
         else:
-            self._return(self._charge, slot, (flags | CHARGED, *counts), cost=cost)
+            self._return(self._charge, slot, counts, cost=cost)
         place.leave()
         worker.in_flight -= 1
         place.breaker.calls += status == OK

@@ -42,9 +42,9 @@ class Answer(Account):
     _last = reply.LAST_CHUNK
     _client: Asker
     _begun = False
-    _events: Events | None = None
+    _events: Events | None
     _stream: Stream | None = None
-    _engine: Engine | None = None
+    _engine: Engine | None
     _copy: list[bytes] | None = None
     """What the client is sent, where it is to be kept."""
 

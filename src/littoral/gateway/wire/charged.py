@@ -26,8 +26,8 @@ class Charged:
     _worker: Worker
     _tokens_in: int
     _started = 0.0
-    _charge: Charge | None = None
-    _bounded = b""
+    _charge: Charge | None
+    _bounded: bytes
     _size = 0
 
     def gates(self) -> tuple[Gate, ...]:

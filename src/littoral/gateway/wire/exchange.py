@@ -44,6 +44,11 @@ class Exchange(Hedging):
         self._worker = worker
         self.rid = rid
         self.key = key
+        # not defaults of the classes: to find one through an instance costs ten times as much
+        self._ticket = self._events = self._engine = self._charge = self._rival = None
+        self.attempt = self._beginning = self._first_us = 0
+        self._bounded = self._notes = b""
+        self.slot = -1
 
     def admit(self, route: Route, body: bytes, *, total_s: float) -> Refusal | None:
         """Check, place and send; nothing is charged until the last check has passed.
@@ -54,7 +59,8 @@ class Exchange(Hedging):
             total_s: The caller's deadline, seconds from now; ``inf`` for none.
         """
         try:
-            asked = route.read(body)
+            read = route.read
+            asked = read(body)
             if isinstance(asked, Refusal):
                 return asked
             if len(body) >= LEAST:
@@ -98,7 +104,7 @@ class Exchange(Hedging):
             self._begin_stream()
         left_s = self.deadline - now
         self._client.due = now + min(left_s, FIRST_BYTE_S)
-        pool = worker.pool(place)
+        pool = worker.pools.get(place) or worker.pool(place)
         engine = pool.pop(now)
         if engine is None:
             engine = pool.dial(self, message, timeout_s=max(min(1.0, 0.3 * left_s), 0.05))
@@ -112,7 +118,8 @@ class Exchange(Hedging):
         """The request as it is sent to a place."""
         asked, route = self.asked, self.route
         cap = cap_of(asked.cap, most=place.cap, context=place.context, tokens_in=self._tokens_in)
-        data = route.encode(asked, place.model, cap)
+        encode = route.encode
+        data = encode(asked, place.model, cap)
         return b"%b%d\r\n\r\n%b" % (place.heads[route.operation], len(data), data)
 
     # what engines tell
@@ -225,7 +232,8 @@ class Exchange(Hedging):
 
     def _whole(self, data: bytes) -> None:
         route = self.route
-        found = route.weigh(data)
+        weigh = route.weigh
+        found = weigh(data)
         if found is None or len(data) > route.longest_reply:
             self._failed("its reply is no JSON object")
             return

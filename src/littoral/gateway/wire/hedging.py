@@ -48,7 +48,7 @@ class Rival:
 class Hedging(Adapting):
     """The race of two tries; the first answer wins, the other try is cut off."""
 
-    _rival: Rival | None = None
+    _rival: Rival | None
     _hedge: Hedge | None = None
 
     @abstractmethod
@@ -92,7 +92,7 @@ class Hedging(Adapting):
         if not free or place.throttle is not None or not hedge.budget.spend():
             return
         self._worker.counters["hedges"] += 1
-        place.in_flight += 1
+        place.enter()
         pool, message = self._worker.pool(place), self.message(place)
         engine = pool.pop(now)
         if engine is None:
@@ -130,8 +130,8 @@ class Hedging(Adapting):
         rival, self._rival = self._rival, None
         if rival is None or rival.engine is None:
             return False
-        rival.place.in_flight -= 1
-        self.place.in_flight -= 1
+        rival.place.leave()
+        self.place.leave()
         self.place, self._verdict = rival.place, rival.verdict
         self.attempt += 1
         self._engine = rival.engine
@@ -147,7 +147,7 @@ class Hedging(Adapting):
         """Cut the second try off, if there is one."""
         rival, self._rival = self._rival, None
         if rival is not None:
-            rival.place.in_flight -= 1
+            rival.place.leave()
             if rival.engine is not None:
                 rival.engine.abort()
 

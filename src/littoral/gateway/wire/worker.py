@@ -92,9 +92,9 @@ class Worker:
         self.draining, self.linked = False, True
         self.report: Callable[[], object] = flights.report
         self.reporting = False
-        self._pools: dict[Place, Pool] = {}
+        self.pools: dict[Place, Pool] = {}
         self._boot = base64.b32encode(entropy.bytes(10)).decode().lower().encode()
-        self._count = 0
+        self._count = 0x1000_0000  # eight digits: to pad a number costs more than to write it
         self._second: int = -1
         self.now = self.lag_s = 0.0
         self.wall_us = 0
@@ -111,13 +111,13 @@ class Worker:
     def request_id(self) -> bytes:
         """A new request id, unlike any other of any process."""
         self._count += 1
-        return b"req_%b%08x" % (self._boot, self._count)
+        return b"req_%b%x" % (self._boot, self._count)
 
     def pool(self, place: Place) -> Pool:
         """The connections of a place."""
-        pool = self._pools.get(place)
+        pool = self.pools.get(place)
         if pool is None:
-            pool = self._pools[place] = Pool(self.loop, _target(place), self.batch)
+            pool = self.pools[place] = Pool(self.loop, _target(place), self.batch)
         return pool
 
     def tick(self) -> None:
@@ -156,11 +156,11 @@ class Worker:
     def _sweep(self) -> None:
         """Close connections that idle, and forget places that are gone."""
         known = set(self.source.places())
-        for place, pool in list(self._pools.items()):
+        for place, pool in list(self.pools.items()):
             pool.sweep(self.now)
             if place not in known and not place.in_flight:
                 pool.close()
-                del self._pools[place]
+                del self.pools[place]
 
 
 def _target(place: Place) -> Target:
