@@ -17,6 +17,8 @@ def main() -> int:
             from littoral.app.role.gateway import main as role  # noqa: PLC0415  see above
         case ["engine"]:
             from littoral.app.role.engine import main as role  # noqa: PLC0415  see above
+        case ["screen"]:
+            from littoral.app.role.screen import main as role  # noqa: PLC0415  see above
         case ["bench-worker"]:
             from littoral.app.bench.wire.worker import main as role  # noqa: PLC0415  see above
         case _:

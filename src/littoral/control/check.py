@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from littoral.control.bounds import check_limits, refuse, within
 from littoral.domain.deployment import FORMATS, DeploymentSpec, UpstreamSpec
+from littoral.domain.guard import Guard
 from littoral.domain.ids import NAME
 from littoral.domain.model import (
     WEIGHTS,
@@ -84,12 +85,21 @@ def check_spec(spec: Spec, specs: Specs, statuses: Statuses) -> None:
             within("spec.responses.days", spec.responses.days, (1, 3650))
             check_limits(spec.limits, at="spec.limits")
             _check_project(spec)
+            _check_guard(spec.guard)
         case ModelSpec():
             _check_model(spec)
         case UpstreamSpec():
             _check_upstream(spec)
         case DeploymentSpec():
             _check_deployment(spec, specs, statuses)
+
+
+def _check_guard(guard: Guard) -> None:
+    within("spec.guard.max_input_tokens", guard.max_input_tokens, (1, 100_000_000))
+    within("spec.guard.max_output_tokens", guard.max_output_tokens, (1, 10_000_000))
+    within("spec.guard.tools", len(guard.tools), (0, 1000))
+    for at, name in enumerate(guard.tools):
+        within(f"spec.guard.tools[{at}]", len(name), (1, 256))
 
 
 def check_labels(resource: Resource) -> None:

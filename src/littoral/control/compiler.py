@@ -166,6 +166,7 @@ def _traffic(specs: Specs) -> Iterator[TrafficGrant]:
                 cache=spec.cache,
                 brownout=spec.brownout,
                 hedge=spec.hedge,
+                guard=spec.guard,
             )
             if grant != TrafficGrant(project=grant.project):
                 yield grant

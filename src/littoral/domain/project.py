@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from littoral.domain.guard import UNGUARDED, Guard
 from littoral.domain.ids import KeyId, ProjectId
 from littoral.domain.limits import NO_LIMITS, Limits
 from littoral.domain.traffic import BrownoutPolicy, CachePolicy, Priority
@@ -36,6 +37,7 @@ class ProjectSpec:
     the highest that a request may ask for, and what it gets where it asks for none, but not more
     than ``default``. ``limits`` bound all its keys together. ``cache`` and ``brownout`` are off
     where they are not given; ``hedge`` allows a second try of requests that are slow to answer.
+    ``guard`` filters what its requests carry.
     """
 
     title: str = ""
@@ -46,6 +48,7 @@ class ProjectSpec:
     cache: CachePolicy | None = None
     brownout: BrownoutPolicy | None = None
     hedge: bool = False
+    guard: Guard = UNGUARDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

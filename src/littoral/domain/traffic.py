@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
+from littoral.domain.guard import UNGUARDED, Guard
 from littoral.domain.ids import ProjectId
 from littoral.domain.units import Tokens
 
@@ -49,3 +50,4 @@ class TrafficGrant:
     cache: CachePolicy | None = None
     brownout: BrownoutPolicy | None = None
     hedge: bool = False
+    guard: Guard = UNGUARDED

@@ -104,12 +104,14 @@ def redacted(data: bytes, mask: int) -> bytes:
 
     Raises:
         Unsearchable: It has an image, sound, a file, or ids of tokens where a text might be.
-        ValueError: It is no JSON object.
     """
-    kinds = [kind for at, kind in enumerate(PERSONAL) if mask >> at & 1]
-    body = cast("object", _DECODE(data))
+    kinds: list[Personal] = [kind for at, kind in enumerate(PERSONAL) if mask >> at & 1]
+    try:
+        body = cast("object", _DECODE(data))
+    except msgspec.DecodeError as error:
+        raise Unsearchable("it has a file, which cannot be searched") from error
     if not isinstance(body, dict):
-        raise Unsearchable("the body is a form")
+        raise Unsearchable("it is no JSON object")
     fields = cast("dict[str, object]", body)
     for name in SEARCHED & fields.keys():
         fields[name] = _clean(fields[name], kinds, within=name)

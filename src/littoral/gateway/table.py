@@ -8,6 +8,7 @@ from littoral.cost.predictor import unknown
 from littoral.domain.deployment import Assignment
 from littoral.domain.endpoint import Endpoint, Folded
 from littoral.domain.flight import cost_of
+from littoral.domain.guard import UNGUARDED
 from littoral.domain.ids import EndpointId, ProjectId
 from littoral.domain.limits import limit_ids
 from littoral.domain.loads import Loads
@@ -16,6 +17,7 @@ from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.traffic import PRIORITIES, TrafficGrant
 from littoral.gateway.breaker import Breaker, Throttle
+from littoral.gateway.guard import mask_of
 from littoral.gateway.operation import heads_of
 from littoral.gateway.quota import Gate, gates_of
 from littoral.gateway.traffic import Traffic
@@ -36,12 +38,14 @@ class KeyRow:
         "expires_us",
         "gates",
         "grant",
+        "guard",
         "hedges",
         "level",
         "may_infer",
         "models",
         "names",
         "prefixes",
+        "redacts",
         "weight",
     )
 
@@ -62,6 +66,10 @@ class KeyRow:
         self.level = PRIORITIES.index(traffic.priority)
         self.cache, self.brownout, self.hedges = traffic.cache, traffic.brownout, traffic.hedge
         self.adapts = self.hedges or self.cache is not None or self.brownout is not None
+        guard = traffic.guard
+        self.guard = None if guard == UNGUARDED else guard
+        self.redacts = mask_of(guard.redact)
+        """Kinds of personal data that may not leave, as bits."""
 
     def may_use(self, model: str) -> bool:
         """Whether the key's list of models, whose names may end in ``*``, covers ``model``."""
@@ -87,6 +95,7 @@ class Place:
         "price_in",
         "price_out",
         "priced",
+        "remote",
         "route",
         "row",
         "throttle",
@@ -114,6 +123,7 @@ class Place:
         self.endpoint = endpoint
         self.cap = endpoint.max_tokens
         self.mends = not endpoint.exact
+        self.remote = endpoint.remote
         self.context = endpoint.context
         self.model = endpoint.engine_model or endpoint.serves
         self.price_in, self.price_out = endpoint.price_in, endpoint.price_out

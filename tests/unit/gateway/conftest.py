@@ -14,6 +14,7 @@ from littoral.domain.project import KeyGrant
 from littoral.domain.response import StoredResponse
 from littoral.domain.session import Heard, Look, Shelved
 from littoral.domain.snapshot import Snapshot
+from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros, Tokens
 from littoral.gateway.quota import Quotas
 from littoral.gateway.settlement import Flights
@@ -193,6 +194,11 @@ class Rig:
             ),
             {name: row for row, name in enumerate(self.limits) if counted},
         )
+
+    def share(self, **settings):
+        """Give the key's project settings."""
+        row = self.worker.source.tables.keys[self.grant.id]
+        row.share(TrafficGrant(project=self.grant.project, **settings))
 
     def endpoint(self, port, **fields):
         given = {

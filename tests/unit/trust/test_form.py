@@ -98,6 +98,7 @@ def test_a_value_is_utf_8():
         (body(b"Content-Disposition: form-data; name=a; name=b\r\n\r\n"), "cannot be read"),
         (body(b"Content-Transfer-Encoding: base64\r\n" + FIELD), "transfer-encoding"),
         (body(*[FIELD] * (MOST_PARTS + 1)), "more than"),
+        (body(*[FIELD] * (MOST_PARTS + 2)), "more than"),
     ],
 )
 def test_what_breaks_a_rule_is_refused(data, why):

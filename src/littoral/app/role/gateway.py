@@ -6,6 +6,7 @@ from littoral.app.codec import pack, unpack
 from littoral.app.flight_file import flight_file
 from littoral.app.handed import Handed, failed, handed
 from littoral.app.quota_file import quota_file
+from littoral.app.screening import Screening
 from littoral.app.settings import Settings
 from littoral.app.system import SystemClock, SystemEntropy, SystemFailpoints
 from littoral.domain.errors import InvalidInput, LittoralError
@@ -27,6 +28,7 @@ def _serve(given: Handed) -> int:
     with (
         flight_file(settings, given.worker, writer=True) as flight,
         quota_file(settings, mine=given.worker + 1) as quota,
+        Screening() as screening,
     ):
         return run(
             listener=socket.socket(fileno=given.descriptors["listen"]),
@@ -42,6 +44,7 @@ def _serve(given: Handed) -> int:
             drain_s=settings.drain_s,
             certificate=_certificate(settings),
             failpoints=failpoints,
+            screener=screening,
         )
 
 

@@ -6,17 +6,18 @@ Every way out settles exactly once; the place's load and the flight's slot end t
 from typing import Final
 
 from littoral.domain.errors import DeadlinePassed, InvalidInput, NoCandidate, UpstreamFailed
-from littoral.gateway import admission, health
+from littoral.gateway import admission, guard, health
 from littoral.gateway.affinity import LEAST, Affinity
-from littoral.gateway.asked import Asked, cap_of
+from littoral.gateway.asked import Asked
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.route import Route
 from littoral.gateway.settlement import CANCELLED, FAILED, OK
 from littoral.gateway.table import KeyRow, Place
 from littoral.gateway.tally import whole
 from littoral.gateway.wire.answer import Asker
-from littoral.gateway.wire.hedging import REFUSED, Hedging
+from littoral.gateway.wire.hedging import REFUSED
 from littoral.gateway.wire.relay import Events, first_error
+from littoral.gateway.wire.screened import Screened
 from littoral.gateway.wire.upstream import Engine
 from littoral.gateway.wire.waiting import FIRST_BYTE_S, INTERNAL
 from littoral.gateway.wire.worker import Worker
@@ -29,7 +30,7 @@ _SILENT: Final = refuse(DeadlinePassed, "the engine fell silent, or the deadline
 _LATE: Final = refuse(DeadlinePassed, "the deadline passed before the engine's first byte")
 
 
-class Exchange(Hedging):
+class Exchange(Screened):
     """The middle of the path: a client on one side, an engine on the other.
 
     Args:
@@ -91,15 +92,19 @@ class Exchange(Hedging):
         if len(model.places) < 2:
             self._beginning = 0
         self._tokens_in = asked.weight or size // 4 or 1
+        if key.guard is not None:
+            refusal = guard.screen(key.guard, asked, self._tokens_in)
+            if refusal is not None:
+                return refusal
         adapted = self.adapt(now) if key.adapts else False
         if adapted is False:
             return self.queue_up(now)
         return None if adapted is True else adapted
 
-    def start(self, now: float) -> None:
+    def send(self, data: bytes, now: float) -> None:
         """Send the request to its place, on a connection used before if there is one."""
         place, worker = self.place, self._worker
-        message = self.message(place)
+        message = b"%b%d\r\n\r\n%b" % (place.heads[self.route.operation], len(data), data)
         if self.asked.streamed:
             self._begin_stream()
         left_s = self.deadline - now
@@ -115,12 +120,9 @@ class Exchange(Hedging):
             self.plan(now)
 
     def message(self, place: Place) -> bytes:
-        """The request as it is sent to a place."""
-        asked, route = self.asked, self.route
-        cap = cap_of(asked.cap, most=place.cap, context=place.context, tokens_in=self._tokens_in)
-        encode = route.encode
-        data = encode(asked, place.model, cap)
-        return b"%b%d\r\n\r\n%b" % (place.heads[route.operation], len(data), data)
+        """The request as it is sent to a place, unless that is one for which it is redacted."""
+        data = self.encoded(place)
+        return b"%b%d\r\n\r\n%b" % (place.heads[self.route.operation], len(data), data)
 
     # what engines tell
 
@@ -137,9 +139,9 @@ class Exchange(Hedging):
                 self._drop_engine()
                 self._failed("its reply is too long")
         except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
-            self._fault(error)
+            self.fault(error)
 
-    def _fault(self, error: Exception) -> None:
+    def fault(self, error: Exception) -> None:
         """End it: the engine's fault where it made no sense, else ours."""
         if isinstance(error, ValueError) and (self.route.translator or self.place.mends):
             self._drop_engine()
@@ -161,7 +163,7 @@ class Exchange(Hedging):
         try:
             self._lost(engine, reason)
         except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
-            self._fault(error)
+            self.fault(error)
 
     def _lost(self, engine: Engine, reason: str) -> None:
         events = self._events

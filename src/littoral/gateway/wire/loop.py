@@ -49,6 +49,7 @@ def run(  # noqa: PLR0913  the inheritance of one process
     drain_s: float,
     certificate: Certificate | None = None,
     failpoints: Failpoints | None = None,
+    screener: Callable[[], socket.socket] | None = None,
 ) -> int:
     """Serve until told to stop.
 
@@ -66,6 +67,7 @@ def run(  # noqa: PLR0913  the inheritance of one process
         drain_s: How long open requests may take to end at a stop.
         certificate: What the listener shows; None where it serves without TLS.
         failpoints: None unless a test armed some.
+        screener: Starts the process that redacts, and returns our end of its socket.
 
     Returns:
         The exit status: 0 after SIGTERM, 3 when the node is gone.
@@ -84,6 +86,7 @@ def run(  # noqa: PLR0913  the inheritance of one process
         )
         if quota.shared:
             worker.source.loads = quota.loads(quota.mine)
+        worker.screener.spawn = screener
         gateway = Gateway(worker, pack, unpack, drain_s=drain_s, certificate=certificate)
         return loop.run_until_complete(gateway.serve(listener, link))
     finally:

@@ -19,6 +19,7 @@ from littoral.gateway.traffic import Memory
 from littoral.gateway.wheel import Timed, Wheel
 from littoral.gateway.wire.batch import Batch
 from littoral.gateway.wire.pump import Pump
+from littoral.gateway.wire.screener import Screener
 from littoral.gateway.wire.shelf import Shelf
 from littoral.gateway.wire.upstream import Pool, Target
 
@@ -80,7 +81,7 @@ class Worker:
         self.flights, self.quotas = flights, quotas
         self.source = Source(node)
         self.strain, self.pump, self.memory = Strain(), Pump(loop, self.source), Memory()
-        self.wheel = Wheel()
+        self.wheel, self.screener = Wheel(), Screener(loop, clock.now)
         self.control_socket = control_socket
         self.hit: Callable[[FailpointName], None] | None = failpoints.hit if failpoints else None
         self.clients: set[Timed] = set()
