@@ -12,7 +12,7 @@ from littoral.gateway.asked import Asked
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.route import Route
 from littoral.gateway.settlement import CANCELLED, FAILED, OK
-from littoral.gateway.table import KeyRow, Place
+from littoral.gateway.table import KeyRow
 from littoral.gateway.tally import whole
 from littoral.gateway.wire.answer import Asker
 from littoral.gateway.wire.hedging import REFUSED
@@ -118,11 +118,6 @@ class Exchange(Screened):
         self._engine = engine
         if self.key.hedges and len(self.model.places) > 1 and not self.attempt:
             self.plan(now)
-
-    def message(self, place: Place) -> bytes:
-        """The request as it is sent to a place, unless that is one for which it is redacted."""
-        data = self.encoded(place)
-        return b"%b%d\r\n\r\n%b" % (place.heads[self.route.operation], len(data), data)
 
     # what engines tell
 

@@ -36,6 +36,11 @@ class Screened(Hedging):
         cap = cap_of(asked.cap, most=place.cap, context=place.context, tokens_in=self._tokens_in)
         return encode(asked, place.model, cap)
 
+    def message(self, place: Place) -> bytes:
+        """The request as it is sent to a place, unless that is one for which it is redacted."""
+        data = self.encoded(place)
+        return b"%b%d\r\n\r\n%b" % (place.heads[self.route.operation], len(data), data)
+
     @abstractmethod
     def send(self, data: bytes, now: float) -> None:
         """Send an encoded request to its place."""
