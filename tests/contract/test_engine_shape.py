@@ -6,6 +6,7 @@ import pytest
 
 from contract.driven import HELLO, client_of, events_of
 from littoral.gateway.asked import Asked
+from littoral.gateway.dialect.anthropic.count import COUNTED, encode_count, read_count
 from littoral.gateway.dialect.mended.chat import MENDED_CHAT
 from littoral.gateway.request import read_chat
 
@@ -15,6 +16,25 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
+
+
+async def test_an_engine_that_counts_messages_counts_what_it_then_reads(chatting):
+    message = {"model": "demo", "messages": HELLO["messages"], "system": "be brief"}
+    asked, chat = read_count(json.dumps(message).encode()), HELLO["messages"]
+    assert isinstance(asked, Asked)
+    chat = [{"role": "system", "content": "be brief"}, *chat]
+    async with (
+        chatting.engine.launch(chatting.spec) as instance,
+        client_of(instance.endpoint) as client,
+    ):
+        if "count_tokens" not in instance.endpoint.capabilities:
+            return
+        path = instance.endpoint.paths.get("count_tokens") or "/messages/count_tokens"
+        path = path.removeprefix(instance.endpoint.address.base)
+        counted = await client.post(path, content=encode_count(asked, "demo", 1))
+        told = (await client.post("/chat/completions", json=HELLO | {"messages": chat})).json()
+    found = json.loads(COUNTED.whole(asked, counted.content, "req_1"))
+    assert found == {"input_tokens": told["usage"]["prompt_tokens"]}
 
 
 EXACT = {"id", "object", "created", "model", "choices"}

@@ -53,8 +53,10 @@ def nothing(url: bytes) -> Refusal:
 
 def voice_of(url: bytes, known: Known) -> Voice:
     """How who asks at this path, with these headers, wants to be answered."""
-    if url.startswith(b"/api/"):
+    if url.startswith(b"/api/") and not url.startswith(b"/api/v1/"):
         return OLLAMA
+    if url.startswith(b"/v1/messages"):
+        return ANTHROPIC
     return ANTHROPIC if _VERSION in known else openai.OPENAI
 
 

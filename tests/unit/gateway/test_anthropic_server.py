@@ -123,6 +123,25 @@ def test_errors_have_anthropics_shape(make, fields, key, status, kind):
     assert body["request_id"].startswith("req_")
 
 
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/v1/messages", {"type", "error", "request_id"}),
+        ("/api/chat", {"error"}),
+        ("/v1/chat/completions", {"error"}),
+    ],
+)
+def test_a_body_that_is_too_large_is_refused_in_the_dialect_of_its_path(rig, path, shape):
+    client, transport = rig.client()
+    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {rig.key}"]
+    client.data_received("\r\n".join([*lines, "Content-Length: 9999999999"]).encode() + b"\r\n\r\n")
+    head, _, body = transport.data.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    found = json.loads(body)
+    assert set(found) == shape
+    assert isinstance(found["error"], str) == path.startswith("/api/")
+
+
 def test_the_request_limit_is_a_rate_limit_error(make):
     rig = make(1, rate=1)
     rig.ask(post(rig))

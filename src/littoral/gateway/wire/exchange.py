@@ -52,12 +52,9 @@ class Exchange(Screened):
         self.slot = -1
 
     def admit(self, route: Route, body: bytes, *, total_s: float) -> Refusal | None:
-        """Check, place and send; nothing is charged until the last check has passed.
+        """Check, place and send a body; nothing is charged until the last check has passed.
 
-        Args:
-            route: How the body is read, and how it is answered.
-            body: As it came.
-            total_s: The caller's deadline, seconds from now; ``inf`` for none.
+        ``total_s`` is the caller's deadline, seconds from now; ``inf`` for none.
         """
         try:
             read = route.read

@@ -181,7 +181,8 @@ class Intake:
         """End with this refusal: what follows cannot be told apart."""
         if not self.deaf:
             self.deaf = True
-            self.ready.append(Message(b"", b"", {}, b"", keep=False, refusal=refusal))
+            url, known = self._url, self._known
+            self.ready.append(Message(b"", url, known, b"", keep=False, refusal=refusal))
 
     def on_message_begin(self) -> None:
         """A new message: nothing of the last one counts."""

@@ -216,6 +216,7 @@ class Client(Paced):
         self._share.answering = message.held
         self._voice = OPENAI
         if message.refusal is not None:
+            self._voice = desk.voice_of(message.url, message.known)
             self._worker.counters["malformed"] += 1
             self.refuse(message.refusal, self._worker.request_id())
         elif isinstance(message.sink, Passage):
