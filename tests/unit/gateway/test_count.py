@@ -70,7 +70,7 @@ def test_an_estimate_says_that_it_is_one(make):
     assert b"x-littoral-estimated: input_tokens\r\n" in head
     assert b"request-id: req_" in head
     calls = len('{"name":"n","arguments":"{}"}')
-    assert body["input_tokens"] == 3 * 4 + 10 + 256 + 2 + -(-calls // 4)
+    assert body["input_tokens"] == 2 * 4 + 10 + 256 + 2 + -(-calls // 4)
     assert rig.leaks() == (0, 0, 0)
 
 

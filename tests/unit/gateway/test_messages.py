@@ -234,6 +234,20 @@ def test_what_cannot_be_is_refused_by_name(fields, param, word):
         assert refusal.param == param
 
 
+def test_turns_of_a_user_that_follow_each_other_are_one():
+    picture = {"type": "image", "source": {"type": "url", "url": "https://x.test/a.png"}}
+    turns = [
+        {"role": "user", "content": "a"},
+        {"role": "user", "content": [picture]},
+        {"role": "user", "content": "b"},
+        {"role": "assistant", "content": "c"},
+        {"role": "user", "content": "d"},
+    ]
+    first, second, third = engine_body(messages=turns)["messages"]
+    assert [part["type"] for part in first["content"]] == ["text", "image_url", "text"]
+    assert (second["content"], third["content"]) == ("c", "d")
+
+
 WORDS = st.text(
     st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"), min_size=1, max_size=9
 )

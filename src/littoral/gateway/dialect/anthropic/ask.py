@@ -1,7 +1,7 @@
 """From Anthropic's messages to the chat that engines understand."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import msgspec
 from msgspec import Raw
@@ -14,6 +14,7 @@ from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.request import Chat, Message, ResponseFormat, chat_asked
 
 _ENCODE: Final = msgspec.json.Encoder().encode
+_PARTS: Final = msgspec.json.Decoder(str | list[dict[str, object]]).decode
 _NULL: Final = Raw(b"null")
 _GAP: Final = "\n\n"
 _read: Final = Reader(it.StrictMessages, it.Messages).read
@@ -122,7 +123,10 @@ def _call(block: it.ToolUse) -> dict[str, Raw]:
 
 
 def _add_user(messages: list[Message], blocks: Sequence[it.Block], where: str) -> None:
-    """Results of tools come first, each as a message; images in them join what the user says."""
+    """Results of tools come first, each as a message; images in them join what the user says.
+
+    What a user says in several turns running is one turn: chat templates want them to alternate.
+    """
     parts: list[Part] = []
     results: list[Message] = []
     for at, block in enumerate(blocks):
@@ -134,6 +138,9 @@ def _add_user(messages: list[Message], blocks: Sequence[it.Block], where: str) -
             case _:
                 raise _misplaced(block, f"{where}.content[{at}]", "a user")
     messages += results
+    if messages and messages[-1].role == "user":
+        said = cast("str | list[Part]", _PARTS(messages.pop().content))
+        parts = [*([_text(said)] if isinstance(said, str) else said), *parts]
     if parts or not results:
         messages.append(Message("user", _raw(_plain(parts))))
 
