@@ -99,6 +99,7 @@ def test_what_is_found(text, left):
         "0000000000000000",
         "at 12:30:45, std::vector in C++, ::",
         "1380013800 and 123456789012",
+        "a gain of +123 or +12 34",
         "sha 13800138000abc",
     ],
 )

@@ -14,7 +14,7 @@ from littoral.gateway.wire.hedging import Hedging
 from littoral.gateway.wire.screener import GONE
 from littoral.gateway.wire.waiting import FIRST_BYTE_S
 
-SHORT: Final = 800
+SHORT: Final = 250
 """Bytes that are searched here, in about 50 microseconds; longer ones elsewhere."""
 
 
