@@ -191,3 +191,52 @@ def test_a_revoked_key_ends_streams_in_every_gateway(busy):
     assert len(ends) == CLIENTS
     print(f"open streams ended after {min(ends) - began:.3f} to {max(ends) - began:.3f} s")
     assert Crowd(busy, made["secret"]).run(1) == {"invalid_api_key": CLIENTS}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_fifty_rounds_of_kills_admit_exactly_what_a_budget_pays_for(busy):
+    """Whatever dies, a total budget pays for its requests: none more, and none is left unpaid."""
+    body = BODY | {"model": "dear"}
+    most = len(json.dumps(body)) + 64 + 4 * 2
+    used = USED[0] + 2 * USED[1]
+    for number in range(50):
+        paid = 60
+        amount = ((paid - 1) * used + most) / 1e6
+        status, made = busy.request(
+            "POST",
+            "/api/v1/keys",
+            {
+                "name": f"round{number}",
+                "scopes": ["infer"],
+                "limits": {"budget": {"amount": amount, "period": "total"}},
+            },
+        )
+        assert status in {200, 201}
+        crowd = Crowd(busy, made["secret"], body=body)
+        victim = f"gateway:{number % WORKERS}"
+        old = busy.processes()[victim]
+        killer = threading.Timer(0.05 + 0.01 * (number % 20), busy.kill, (victim,))
+        killer.start()
+        crowd.run(5)
+        killer.join()
+        busy.wait_for(lambda old=old, v=victim: busy.processes().get(v, old) != old, victim)
+        spent_out(busy, crowd)
+        rows = wait_for_rows(busy, made["key"]["id"])
+        costs = sum(row["cost"] for row in rows)
+        assert costs <= amount + 1e-9, number
+        assert costs + most / 1e6 > amount, number
+        assert sum(row["requests"] for row in rows) <= crowd.seen["ok"] + crowd.seen["lost"]
+
+
+def spent_out(site, crowd: Crowd) -> None:
+    """Ask until the budget refuses; a gateway that is being replaced may lose a few."""
+    while (found := crowd.ask()) != "budget_exhausted":
+        crowd.seen[found] += 1
+    site.wait_for(site.flushed, "the outbox to be empty")
+
+
+def wait_for_rows(site, key: str) -> list[dict]:
+    status, answer = site.request("GET", f"/api/v1/usage?by=key&key={key}")
+    assert status == 200
+    return answer["rows"]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -377,3 +378,11 @@ class FourGateways(RuleBasedStateMachine):
 
 TestFourGateways = FourGateways.TestCase
 TestFourGateways.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+
+
+class ManyGateways(FourGateways):
+    """The same, for as long as it takes."""
+
+
+ManyGateways.TestCase.settings = settings(max_examples=3000, stateful_step_count=60, deadline=None)
+TestManyTimes = pytest.mark.slow(pytest.mark.timeout(3600)(ManyGateways.TestCase))

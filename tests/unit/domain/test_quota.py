@@ -34,6 +34,10 @@ class Guard:
     def acquire(self) -> None:
         self.steps.append("in")
 
+    def attempt(self) -> bool:
+        self.acquire()
+        return True
+
     def release(self) -> None:
         self.steps.append("out")
 
@@ -174,3 +178,28 @@ def test_a_table_is_as_large_as_its_last_column():
     table = quota_table(columns=3, mine=2)
     open_one(table, 7)
     assert table.under_way(7) == 1
+
+
+def test_whoever_may_not_wait_enters_only_where_nobody_is(table):
+    class Taken(Guard):
+        def attempt(self) -> bool:
+            return False
+
+    assert table.attempt()
+    refused = view(table, 0, Taken())
+    assert not refused.attempt()
+    assert refused.owner == -1
+    free = view(table, 0, Guard())
+    assert free.attempt()
+    assert (free.owner, free.shared, table.shared) == (0, True, False)
+    free.leave()
+    assert free.owner == -1
+
+
+def test_each_gateway_sees_the_load_that_others_put_on_an_endpoint(table):
+    one, two = table.loads(1), table.loads(2)
+    one.put(5, 3)
+    two.put(5, 4)
+    assert (one.elsewhere(5), two.elsewhere(5), one.elsewhere(6)) == (4, 3, 0)
+    view(table, 0).forget(2)
+    assert (one.elsewhere(5), two.elsewhere(5)) == (0, 3)

@@ -224,3 +224,26 @@ def test_a_node_that_dies_between_the_sync_and_the_rows_begins_from_the_outbox(g
     again = simulate(grave.outbox.spent)
     grave.rows.restore(again, ["key:k"])
     assert grave.state() == (0, 0, 17_000)
+
+
+def test_the_node_waits_its_turn_while_a_gateway_is_inside(table, clock):
+    class Late:
+        tries = 3
+
+        def attempt(self) -> bool:
+            self.tries -= 1
+            return self.tries < 0
+
+        acquire = release = lambda _self: None
+
+    node = QuotaTable(table.words, columns=2, mine=0, guard=Late(), rows=table.rows)
+    rows = LimitRows(node, clock)
+
+    async def main() -> bool:
+        return (await rows.lost(1)).opening
+
+    assert not simulate(main)
+    assert Late.tries == 3
+    table.words[1] = 2
+    assert rows.held_by_other(0)
+    assert not rows.held_by_other(1)
