@@ -384,5 +384,6 @@ class ManyGateways(FourGateways):
     """The same, for as long as it takes."""
 
 
-ManyGateways.TestCase.settings = settings(max_examples=3000, stateful_step_count=60, deadline=None)
-TestManyTimes = pytest.mark.slow(pytest.mark.timeout(3600)(ManyGateways.TestCase))
+TestManyGateways = ManyGateways.TestCase
+TestManyGateways.settings = settings(max_examples=3000, stateful_step_count=60, deadline=None)
+TestManyGateways.pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]

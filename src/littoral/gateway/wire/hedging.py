@@ -88,10 +88,10 @@ class Hedging(Adapting):
         rival = Rival(self, self.place, self._verdict)
         self.place, self._verdict, self._skip = before
         place = rival.place
-        free = place.in_flight < place.row.slots and rival.verdict.cost <= before[1].cost * NEAR
+        free = place.load() < place.row.slots and rival.verdict.cost <= before[1].cost * NEAR
         if not free or place.throttle is not None or (place.remote and self.key.redacts):
             return
-        if not hedge.budget.spend():
+        if not self._fits(place) or not hedge.budget.spend():
             return
         self._worker.counters["hedges"] += 1
         place.enter()
