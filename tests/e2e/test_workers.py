@@ -12,6 +12,7 @@ import pytest
 
 from e2e.conftest import Site
 
+pytestmark = pytest.mark.timeout(120)
 WORKERS, CLIENTS = 4, 16
 BODY = {"model": "echo", "max_tokens": 4, "messages": [{"role": "user", "content": "hello"}]}
 
