@@ -120,6 +120,9 @@ def _check_project(spec: ProjectSpec) -> None:
     within("spec.weight", spec.weight, (0.01, 100))
     if spec.cache is not None:
         within("spec.cache.ttl_s", spec.cache.ttl_s, (1, 604_800))
+        semantic = spec.cache.semantic
+        if semantic is not None:
+            within("spec.cache.semantic.threshold", semantic.threshold, (0.5, 1))
     brownout = spec.brownout
     if brownout is not None:
         within("spec.brownout.after_s", brownout.after_s, (0.1, 600))

@@ -13,6 +13,17 @@ PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SemanticPolicy:
+    """Questions that mean nearly the same get the same answer.
+
+    ``model`` makes the embeddings; ``threshold`` is the least cosine, 0.5 to 1.
+    """
+
+    model: str
+    threshold: float = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CachePolicy:
     """Which answers of a project are given again, and how long.
 
@@ -22,6 +33,7 @@ class CachePolicy:
 
     ttl_s: float = 300.0
     every: bool = False
+    semantic: SemanticPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from littoral.gateway.hedge import Hedge
 from littoral.gateway.line import Line
 from littoral.gateway.queue import FairQueue
 from littoral.gateway.retry import Budget
+from littoral.gateway.semantic import Neighbours
 
 
 class Waiter(Protocol):
@@ -60,8 +61,9 @@ class Traffic:
 class Memory:
     """What one process remembers: where requests that began alike went, and what was answered."""
 
-    __slots__ = ("affinity", "cache")
+    __slots__ = ("affinity", "cache", "neighbours")
 
     def __init__(self) -> None:
         self.affinity = Affinity()
         self.cache = Cache()
+        self.neighbours = Neighbours()

@@ -161,6 +161,11 @@ def test_a_wrong_deployment_is_refused_with_its_path(site, given, spec, param, s
         ("Project", {"priority": "urgent"}, "spec.priority"),
         ("Project", {"cache": {"ttl_s": 0}}, "spec.cache.ttl_s"),
         ("Project", {"brownout": {"after_s": 0}}, "spec.brownout.after_s"),
+        (
+            "Project",
+            {"cache": {"semantic": {"model": "e", "threshold": 0.1}}},
+            "spec.cache.semantic.threshold",
+        ),
         ("Project", {"brownout": {"smaller": "no spaces"}}, "spec.brownout.smaller"),
         ("Project", {"titel": "x"}, "spec.titel"),
     ],

@@ -1,5 +1,6 @@
 """Adapting: what a project's settings change about a request before it asks for a place."""
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -8,17 +9,18 @@ from littoral.cost.predictor import unknown
 from littoral.domain.endpoint import Endpoint
 from littoral.domain.errors import Overloaded
 from littoral.domain.ids import DeploymentName
-from littoral.domain.traffic import BrownoutPolicy, CachePolicy
+from littoral.domain.traffic import BrownoutPolicy, CachePolicy, SemanticPolicy
 from littoral.domain.usage import CACHE
 from littoral.gateway.brownout import Measures, Steps, measures, named
 from littoral.gateway.cache import Answer as Kept
 from littoral.gateway.cache import consent, key_of
+from littoral.gateway.question import question_of
 from littoral.gateway.queue import INTERACTIVE
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.settlement import OK
 from littoral.gateway.table import Place
 from littoral.gateway.tally import Usage
-from littoral.gateway.wire.waiting import Waiting
+from littoral.gateway.wire.waiting import FIRST_BYTE_S, INTERNAL, Waiting
 from littoral.placement.decide import Verdict
 
 MOST_ASKED: Final = 256 * 1024
@@ -38,6 +40,10 @@ class Adapting(Waiting):
     _shelf = b""
     """Under which key the answer is to be kept, and how long."""
     _keep_s = 0.0
+    _stop: Callable[[], None] | None = None
+    """Ends the search for the meaning of the question, while there is one."""
+    _meaning: tuple[bytes, Sequence[float]] | None = None
+    """What must agree besides the meaning, and the meaning."""
 
     def adapt(self, now: float) -> Refusal | bool:
         """Do what the project wants done; True where the answer has been given already."""
@@ -107,9 +113,67 @@ class Adapting(Waiting):
                     self._notes += b"x-littoral-brownout: cached\r\n"
             if known is not None:
                 return self._give(known, now)
-        self._shelf, self._keep_s, self._copy = shelf, policy.ttl_s, []
-        self._notes += b"x-littoral-cache: miss\r\n"
+        self._shelf, self._keep_s = shelf, policy.ttl_s
+        if policy.semantic is not None and allowed.look and self._seek(policy.semantic):
+            return True
+        self._miss()
         return False
+
+    def _miss(self) -> None:
+        self._copy = []
+        self._notes += b"x-littoral-cache: miss\r\n"
+
+    def _seek(self, policy: SemanticPolicy) -> bool:
+        """Look for a question that means the same; False where this one cannot be compared."""
+        worker, question = self._worker, question_of(self.asked.body)
+        if question is None or worker.embed is None:
+            return False
+        kind = f"{self.model.name} {type(self.route.voice).__name__} {self.asked.cap} ".encode()
+        project, revision = self.key.grant.project, self.model.revision
+        scope = key_of(project=project, revision=revision, body=kind + question.rest)
+
+        over: list[bool] = []
+
+        def heard(vector: Sequence[float] | None) -> None:
+            over.append(True)
+            self._stop = None
+            try:
+                refusal = self._meant(policy, scope, vector)
+            except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
+                worker.fault(error)
+                refusal = INTERNAL
+            if refusal is not None:
+                self._refused(refusal)
+
+        self._client.due = min(self.deadline, worker.time() + FIRST_BYTE_S)
+        stop = worker.embed(worker, self.key, model=policy.model, text=question.text, heard=heard)
+        if not over:
+            self._stop = stop
+        return True
+
+    def _meant(
+        self, policy: SemanticPolicy, scope: bytes, vector: Sequence[float] | None
+    ) -> Refusal | None:
+        """Answer with what was said to a question like this one, else ask an engine."""
+        memory, now, project = self._worker.memory, self._worker.time(), self.key.grant.project
+        if vector is not None:
+            threshold = policy.threshold
+            key = memory.neighbours.nearest(project, scope, vector, threshold=threshold)
+            known = memory.cache.find(key, now) if key is not None else None
+            if known is not None:
+                given = self._give(known, now)
+                if given is not False:
+                    return None if given is True else given
+            self._meaning = scope, vector
+        self._miss()
+        return self.queue_up(now)
+
+    def leave(self) -> None:
+        """Wait no longer, nor for what the question means."""
+        super().leave()
+        stop, self._stop = self._stop, None
+        if stop is not None:
+            stop()
 
     def _shelf_of(self) -> bytes:
         asked, route = self.asked, self.route
@@ -160,3 +224,6 @@ class Adapting(Waiting):
             self._worker.memory.cache.keep(
                 self._shelf, answer, until=self._worker.time() + self._keep_s
             )
+            if self._meaning is not None:
+                (scope, meaning), project = self._meaning, self.key.grant.project
+                self._worker.memory.neighbours.keep(project, scope, meaning, key=self._shelf)

@@ -20,6 +20,7 @@ from littoral.gateway.settlement import Flights
 from littoral.gateway.wire.errand import Errand
 from littoral.gateway.wire.exchange import Exchange
 from littoral.gateway.wire.link import Link
+from littoral.gateway.wire.meaning import embed
 from littoral.gateway.wire.server import Client
 from littoral.gateway.wire.tls import HANDSHAKE_S, Certificate
 from littoral.gateway.wire.worker import TICK_S, Worker
@@ -87,6 +88,7 @@ def run(  # noqa: PLR0913  the inheritance of one process
         if quota.shared:
             worker.source.loads = quota.loads(quota.mine)
         worker.screener.spawn = screener
+        worker.embed = embed
         gateway = Gateway(worker, pack, unpack, drain_s=drain_s, certificate=certificate)
         return loop.run_until_complete(gateway.serve(listener, link))
     finally:

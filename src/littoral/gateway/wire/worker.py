@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from typing import Final, Protocol
 
@@ -48,6 +48,22 @@ class Lasting(Cuttable, Protocol):
         ...
 
 
+class Embed(Protocol):
+    """Asks for the embedding of a text, as ``wire.meaning`` does."""
+
+    def __call__(
+        self,
+        worker: "Worker",
+        key: KeyRow,
+        *,
+        model: str,
+        text: str,
+        heard: Callable[[Sequence[float] | None], None],
+    ) -> Callable[[], None]:
+        """Ask; ``heard`` is called once, unless what is returned is called before."""
+        ...
+
+
 class Worker:
     """Tables, flight slots, pools, time, and counters.
 
@@ -61,6 +77,9 @@ class Worker:
         control_socket: Path of control's unix socket.
         failpoints: Places where tests interfere; None costs nothing.
     """
+
+    embed: Embed | None = None
+    """Asks for the meaning of a text; None where nobody does."""
 
     def __init__(  # noqa: PLR0913  the ports of one process
         self,
