@@ -4,7 +4,6 @@ from abc import abstractmethod
 from typing import Final, Protocol
 
 from littoral.gateway import health
-from littoral.gateway.asked import cap_of
 from littoral.gateway.hedge import Hedge
 from littoral.gateway.table import Place
 from littoral.gateway.wire.adapting import Adapting
@@ -52,13 +51,9 @@ class Hedging(Adapting):
     _rival: Rival | None
     _hedge: Hedge | None = None
 
+    @abstractmethod
     def message(self, place: Place) -> bytes:
         """The request as it is sent to a place."""
-        asked, route = self.asked, self.route
-        cap = cap_of(asked.cap, most=place.cap, context=place.context, tokens_in=self._tokens_in)
-        encode = route.encode
-        data = encode(asked, place.model, cap)
-        return b"%b%d\r\n\r\n%b" % (place.heads[route.operation], len(data), data)
 
     @abstractmethod
     def engine_read(self, engine: Engine) -> None:
