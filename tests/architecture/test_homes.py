@@ -29,6 +29,8 @@ HOMES: dict[str, set[str]] = {
     "msgspec": {"app", "client", "control", "engines", "gateway", "jobs", "stores"},
     "numpy": {"engines/child", "testing/gguf.py", "testing/onnx.py"},
     "onnxruntime": {"engines/child/encoder.py"},
+    "openvino": {"engines/child/batching.py"},
+    "openvino_genai": {"engines/child/batching.py", "engines/child/genai.py"},
     "random": {"app/system.py", "testing/chance.py"},
     "socket": {"app", "engines", "gateway/wire", "jobs/source/dial.py"},
     "sqlalchemy": {"stores"},

@@ -25,6 +25,7 @@ from littoral.engines.embed import Embed
 from littoral.engines.fake import Fake
 from littoral.engines.llama_cpp import LlamaCpp
 from littoral.engines.openai import OpenAICompatible
+from littoral.engines.openvino import OpenVino
 from littoral.engines.whisper import Whisper
 from littoral.testing import gguf, onnx
 from littoral.testing.entropy import SeededEntropy
@@ -158,6 +159,23 @@ async def whisper(folder: Path) -> AsyncGenerator[Driven]:
     yield Driven(engine=engine, spec=spec, bad=bad, process=own_process, ended=own_end)
 
 
+@asynccontextmanager
+async def openvino(folder: Path) -> AsyncGenerator[Driven]:
+    if importlib.util.find_spec("openvino_genai") is None:
+        pytest.skip("the real engine is not installed: counted as not run")
+    spec = await real_spec("openvino", "smollm2-135m")
+    assignment = replace(spec.assignment, context=Tokens(512))
+    bad = {"threads": 0, "cache_gb": 0, "nonsense": 1}
+    engine = OpenVino(**world(folder))
+    yield Driven(
+        engine=engine,
+        spec=replace(spec, assignment=assignment),
+        bad=bad,
+        process=own_process,
+        ended=own_end,
+    )
+
+
 async def real_spec(engine: Any, name: str) -> EngineSpec:
     """A spec with the weights of the catalogue, which are fetched once."""
     artefact, blobs = await obtained(name)
@@ -173,13 +191,19 @@ DRIVERS = {
     "openai": openai,
     "embed": embed,
     "whisper": whisper,
+    "openvino": openvino,
 }
-CHATTING = ("fake", "llama_cpp", "openai")
+CHATTING = (
+    "fake",
+    "llama_cpp",
+    "openai",
+    pytest.param("openvino", marks=pytest.mark.slow),
+)
 EMBEDDING = ("embed", "llama_cpp_vectors")
 RANKING = ("embed",)
-TOKENIZING = ("embed", "llama_cpp")
+TOKENIZING = ("embed", "llama_cpp", pytest.param("openvino", marks=pytest.mark.slow))
 HEARING = (pytest.param("whisper", marks=pytest.mark.slow),)
-REAL = {"whisper"}
+REAL = {"whisper", "openvino"}
 """They need weights of the catalogue, and so a package index: run in the slow lane."""
 
 

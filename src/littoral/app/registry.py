@@ -16,12 +16,14 @@ ENGINES: Mapping[str, str] = {
     "fake": "littoral.engines.fake:Fake",
     "llama_cpp": "littoral.engines.llama_cpp:LlamaCpp",
     "openai": "littoral.engines.openai:OpenAICompatible",
+    "openvino": "littoral.engines.openvino:OpenVino",
     "whisper": "littoral.engines.whisper:Whisper",
 }
 CHILDREN: Mapping[str, str] = {
     "embed": "littoral.engines.child.embed:main",
     "fake": "littoral.engines.child.fake:main",
     "llama_cpp": "littoral.engines.child.llama_cpp:main",
+    "openvino": "littoral.engines.child.openvino:main",
     "whisper": "littoral.engines.child.whisper:main",
 }
 """What ``littoral engine KIND`` runs, for the kinds that have a process."""
@@ -32,6 +34,8 @@ EXTRAS: Mapping[str, str] = {
     "faster_whisper": "speech",
     "numpy": "embed",
     "onnxruntime": "embed",
+    "openvino": "openvino",
+    "openvino_genai": "openvino",
     "tokenizers": "embed",
     "xllamacpp": "llama",
 }

@@ -9,10 +9,11 @@ from littoral.domain.limits import Limits
 from littoral.domain.model import Artefact, Format
 from littoral.domain.units import Tokens
 
-EngineKind: TypeAlias = Literal["llama_cpp", "embed", "whisper", "openai", "fake"]
+EngineKind: TypeAlias = Literal["llama_cpp", "openvino", "embed", "whisper", "openai", "fake"]
 Option: TypeAlias = str | int | float | bool
 FORMATS: Final[Mapping[EngineKind, Format]] = {
     "llama_cpp": "gguf",
+    "openvino": "gguf",
     "embed": "onnx",
     "whisper": "ctranslate2",
 }

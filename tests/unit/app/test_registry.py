@@ -30,7 +30,8 @@ def test_a_driver_is_made_once_and_can_check_and_launch(kind: str) -> None:
 
 def test_an_unknown_driver_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        UnknownName, match="no engine named 'vllm'; known: embed, fake, llama_cpp, openai, whisper"
+        UnknownName,
+        match="no engine named 'vllm'; known: embed, fake, llama_cpp, openai, openvino, whisper",
     ):
         drivers().engine("vllm")
 

@@ -25,6 +25,7 @@ Level: TypeAlias = Literal["ok", "warn", "bad"]
 ENGINES = {
     "llama_cpp": ("xllamacpp", "pip install 'littoral[llama]'"),
     "embed": ("onnxruntime", "pip install 'littoral[embed]'"),
+    "openvino": ("openvino_genai", "pip install 'littoral[openvino]'"),
     "whisper": ("faster_whisper", "pip install 'littoral[speech]'"),
 }
 FILES_WANTED = 4096

@@ -1,0 +1,58 @@
+"""OpenVino: GGUF models on the CPU by OpenVINO GenAI, in a process of its own."""
+
+from collections.abc import Mapping
+from typing import final
+
+from littoral.domain.endpoint import Capability, EngineSpec
+from littoral.domain.errors import InvalidInput
+from littoral.domain.units import Tokens
+from littoral.engines.process import Allowed, Offer, ProcessDriver, Told, artefact_of
+
+SLOTS = 4
+CONTEXT = 4096
+CONTEXT_MIN = 64
+"""Tokens of one request where none are given; never more than the model was trained for."""
+OPTIONS: Mapping[str, Allowed] = {"threads": (1, 512), "cache_gb": (1, 256)}
+
+
+@final
+class OpenVino(ProcessDriver):
+    """The driver of engine ``openvino``."""
+
+    kind = "openvino"
+    libraries = ("openvino_genai",)
+    extra = "openvino"
+    options = OPTIONS
+
+    def check(self, spec: EngineSpec) -> None:
+        """Raise ``InvalidInput`` where a field or option is wrong, naming what is allowed."""
+        super().check(spec)
+        trained = artefact_of(spec).facts.context
+        context = spec.assignment.context
+        if context is not None and not CONTEXT_MIN <= context <= trained:
+            text = f"context must be {CONTEXT_MIN} to {trained}, what the model was trained for"
+            raise InvalidInput(f"{text}; not {context}", param="spec.context")
+
+    def start_of(self, spec: EngineSpec) -> Mapping[str, object]:
+        """What the process is told beside the deployment's options."""
+        return {
+            "slots": spec.assignment.slots or SLOTS,
+            "context": _context(spec),
+            "template": artefact_of(spec).chat_template or "",
+        }
+
+    def offer_of(self, spec: EngineSpec, told: Told) -> Offer:
+        """What it offers, from what was asked for and what it says."""
+        found: list[Capability] = ["completions", "stream", "json_schema", "tokenize"]
+        if told.get("chat"):
+            found.append("chat")
+        return Offer(
+            capabilities=tuple(found),
+            slots=spec.assignment.slots or SLOTS,
+            context=_context(spec),
+        )
+
+
+def _context(spec: EngineSpec) -> Tokens:
+    given = spec.assignment.context
+    return given or Tokens(min(CONTEXT, artefact_of(spec).facts.context or CONTEXT))
