@@ -9,9 +9,6 @@ class SchedulerConfig:
     max_num_seqs: int
     enable_prefix_caching: bool
 
-class StructuredOutputConfig:
-    def __init__(self, *, json_schema: str) -> None: ...
-
 class GenerationConfig:
     apply_chat_template: bool
     max_new_tokens: int
@@ -23,7 +20,6 @@ class GenerationConfig:
     presence_penalty: float
     frequency_penalty: float
     repetition_penalty: float
-    structured_output_config: StructuredOutputConfig
 
 class _FinishReason(enum.IntEnum): ...
 class _Status(enum.IntEnum): ...

@@ -42,8 +42,11 @@ class OpenVino(ProcessDriver):
         }
 
     def offer_of(self, spec: EngineSpec, told: Told) -> Offer:
-        """What it offers, from what was asked for and what it says."""
-        found: list[Capability] = ["completions", "stream", "json_schema", "tokenize"]
+        """What it offers, from what was asked for and what it says.
+
+        Schemas are left out: the library fails every request, not one, where a schema is wrong.
+        """
+        found: list[Capability] = ["completions", "stream", "tokenize"]
         if told.get("chat"):
             found.append("chat")
         return Offer(

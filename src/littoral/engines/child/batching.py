@@ -8,9 +8,11 @@ import anyio
 import anyio.to_thread
 import numpy as np
 import openvino_genai
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectSendStream
 from openvino import Tensor
 
+REFUSED = "refused: "
+"""What the finish of a request begins with that was never begun."""
 WAITING = 4096
 """Steps that a slow reader may be behind before the others wait for it."""
 
@@ -103,8 +105,9 @@ class Batch:
         self._running.append(request)
         self._come.set()
         try:
-            async for outcome in _all(outcomes):
-                yield outcome
+            async with outcomes:
+                async for outcome in outcomes:
+                    yield outcome
         finally:
             request.left = True
 
@@ -135,16 +138,10 @@ class Batch:
                     self._number, Tensor(np.array([request.tokens], np.int64)), request.config
                 )
             except RuntimeError as error:
-                request.outcomes.append(Outcome(tokens=(), finish=f"refused: {error}"))
+                request.outcomes.append(Outcome(tokens=(), finish=REFUSED + str(error)))
         elif request.left:
             request.handle.cancel()
             request.outcomes.append(Outcome(tokens=(), finish="left"))
-
-
-async def _all(outcomes: MemoryObjectReceiveStream[Outcome]) -> AsyncGenerator[Outcome]:
-    async with outcomes:
-        async for outcome in outcomes:
-            yield outcome
 
 
 def _collect(request: _Running) -> None:

@@ -1,8 +1,8 @@
 """What the openvino engine's process serves: chats and completions, many at a time."""
 
-import json
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +13,7 @@ import anyio
 import msgspec
 import openvino_genai
 
-from littoral.engines.child.batching import Batch
+from littoral.engines.child.batching import REFUSED, Batch
 from littoral.engines.child.cutting import Cutter
 from littoral.engines.child.host import CREATED, Fault, Host, Routes, announce, own_output, read
 from littoral.engines.child.http import Call, Responder, serve
@@ -50,17 +50,10 @@ class Message(msgspec.Struct):
     content: str | list[Part] | None = None
 
 
-class Schema(msgspec.Struct):
-    """A JSON schema with its name."""
-
-    schema: msgspec.Raw = msgspec.Raw(b"{}")
-
-
 class Format(msgspec.Struct):
-    """The shape that an answer must have."""
+    """The shape of an answer: a schema that is wrong would end the engine, so none is taken."""
 
-    type: Literal["text", "json_object", "json_schema"] = "text"
-    json_schema: Schema | None = None
+    type: Literal["text"] = "text"
 
 
 class Options(msgspec.Struct):
@@ -217,13 +210,14 @@ class Desk:
     async def _answer(self, work: Work, responder: Responder) -> None:
         ask, text, tokens, finish = work.ask, "", 0, "stop"
         first = True
-        async for piece, made, end in self._pieces(work):
-            finish, tokens = end or finish, made
-            if not ask.stream:
-                text += piece
-            elif piece or first:
-                await self._event(responder, work, piece, first=first)
-                first = False
+        async with aclosing(self._pieces(work)) as pieces:
+            async for piece, made, end in pieces:
+                finish, tokens = end or finish, made
+                if not ask.stream:
+                    text += piece
+                elif piece or first:
+                    await self._event(responder, work, piece, first=first)
+                    first = False
         usage: Object = {
             "prompt_tokens": len(work.tokens),
             "completion_tokens": tokens,
@@ -248,14 +242,18 @@ class Desk:
         stop = work.ask.stop
         cutter = Cutter([stop] if isinstance(stop, str) else stop or [])
         made: list[int] = []
-        async for outcome in self.batch.generate(work.tokens, work.config):
-            if outcome.finish not in {"", "stop", "length"}:
-                raise Fault(f"the engine failed: {outcome.finish}", code="upstream", status=500)
-            made += outcome.tokens
-            piece = cutter.feed(self._decoded(made), last=bool(outcome.finish))
-            yield piece, len(made), "stop" if cutter.stopped else outcome.finish
-            if cutter.stopped:
-                return
+        async with aclosing(self.batch.generate(work.tokens, work.config)) as outcomes:
+            async for outcome in outcomes:
+                if outcome.finish.startswith(REFUSED):
+                    raise Fault(outcome.finish)
+                if outcome.finish not in {"", "stop", "length"}:
+                    text = f"the engine failed: {outcome.finish}"
+                    raise Fault(text, code="upstream", status=500)
+                made += outcome.tokens
+                piece = cutter.feed(self._decoded(made), last=bool(outcome.finish))
+                yield piece, len(made), "stop" if cutter.stopped else outcome.finish
+                if cutter.stopped:
+                    return
 
     async def _event(
         self, responder: Responder, work: Work, piece: str, *, first: bool = False, finish: str = ""
@@ -303,20 +301,7 @@ def config_of(ask: Ask, *, cap: int) -> openvino_genai.GenerationConfig:
     config.presence_penalty = ask.presence_penalty
     config.frequency_penalty = ask.frequency_penalty
     config.repetition_penalty = ask.repetition_penalty
-    shape = _schema(ask.response_format)
-    if shape is not None:
-        config.structured_output_config = openvino_genai.StructuredOutputConfig(json_schema=shape)
     return config
-
-
-def _schema(wanted: Format | None) -> str | None:
-    match wanted:
-        case Format(type="json_schema", json_schema=Schema() as named):
-            return bytes(named.schema).decode()
-        case Format(type="json_object"):
-            return json.dumps({"type": "object"})
-        case _:
-            return None
 
 
 def _text(message: Message) -> str:
