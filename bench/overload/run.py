@@ -110,6 +110,8 @@ class Site:
             if not piece:
                 break
             raw += piece
+            if not raw.startswith(b"HTTP/1.1 200"):
+                break
         writer.close()
         good = b" 200 OK" in raw[:20] and raw.endswith(b"0\r\n\r\n") and raw.count(b"[DONE]") == 1
         return raw.count(b'"content":"'), good
