@@ -34,6 +34,7 @@ class Gate:
         "concurrent",
         "holds",
         "limits",
+        "paces",
         "requests",
         "requests_told",
         "row",
@@ -53,6 +54,7 @@ class Gate:
         self.concurrent = limits.concurrent or 0
         self.budget = -1 if limits.budget is None else nanos(limits.budget.amount)
         self.holds = bool(self.concurrent or limits.tokens_per_minute or self.budget >= 0)
+        self.paces = bool(self.requests[0]) and not self.holds
 
     def refusal(self, table: QuotaTable, wish: Use) -> Refusal | None:
         """Say why a request may not pass now; it changes nothing."""
@@ -191,8 +193,12 @@ class Quotas:
         """The slot is written: what was charged or settled counts from now on."""
         self.table.seal()
 
-    def pace(self, gate: Gate, now_ns: int) -> Refusal | None:
-        """Charge a request to a gate that holds nothing: one word changes, or none."""
+    def pace(self, gate: Gate, now_ns: int) -> bytes | Refusal:
+        """Charge a request to a gate that holds nothing: one word changes, or none.
+
+        Returns:
+            What ``story`` says afterwards; or why the request may not pass.
+        """
         table = self.table
         if gate.row < 0:
             return _UNCOUNTED
@@ -202,7 +208,10 @@ class Quotas:
         tat, wait = limit.admit(words[at], now_ns, interval_ns=interval, burst_ns=burst)
         words[at] = tat
         table.leave()
-        return gate.too_often(wait / 1e9) if wait else None
+        if wait:
+            return gate.too_often(wait / 1e9)
+        level = tat - now_ns
+        return gate.requests_told % ((burst - level) // interval, level // 1_000_000)
 
     def story(self, gates: Iterable[Gate], now_ns: int) -> bytes:
         """Headers that say what the tightest limits leave, as OpenAI's; empty without any."""

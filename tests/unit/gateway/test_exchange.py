@@ -32,6 +32,13 @@ def test_a_reply_goes_through_whole_with_its_story(rig, kit):
     assert rig.leaks() == (0, 0, 0)
 
 
+def test_an_exchange_has_fewer_fields_than_cpython_stores_without_a_dictionary(rig, kit):
+    client, _, engine = rig.ask()
+    exchange = client.answering
+    engine.protocol.data_received(kit.answer())
+    assert len(vars(exchange)) < 30  # from thirty on, making one costs three times as much
+
+
 def test_the_engine_gets_its_own_model_name_a_cap_and_our_headers_only(rig):
     _, _, engine = rig.ask(rig.post(extra="X-Secret: 1\r\n"))
     head, _, body = engine.data.partition(b"\r\n\r\n")

@@ -173,6 +173,19 @@ def test_answers_say_what_the_tightest_limits_leave(make, kit):
     assert fields["x-ratelimit-remaining-tokens"] == str(6000 - len(body) // 4 - 60)
 
 
+def test_a_rate_alone_is_told_as_it_is_among_others(make, kit):
+    alone = limited(make, project=("p", Limits(requests_per_minute=7)))
+    both = limited(make, project=("p", Limits(requests_per_minute=7)), model=("m", Limits()))
+    found = []
+    for rig in (alone, both):
+        _, transport, engine = rig.ask()
+        engine.protocol.data_received(kit.answer())
+        fields = told(transport)[1]
+        found.append({k: v for k, v in fields.items() if k.startswith("x-ratelimit")})
+    assert found[0] == found[1]
+    assert found[0]["x-ratelimit-remaining-requests"] == "6"
+
+
 def test_a_limit_that_no_row_counts_refuses(make):
     rig = limited(make, project=("p", Limits(concurrent=1)))
     rig.snapshot(rig.grant, counted=False)

@@ -48,10 +48,13 @@ class Charged:
         one that was chosen.
         """
         quotas, now_ns = self._worker.quotas, int(self._started * 1e9)
-        if len(gates) == 1 and not gates[0].holds:
-            refusal = quotas.pace(gates[0], now_ns)
-        else:
-            refusal = self._hold(gates, slot, now_ns=now_ns)
+        if len(gates) == 1 and gates[0].paces:
+            told = quotas.pace(gates[0], now_ns)
+            if isinstance(told, Refusal):
+                return told
+            self._bounded = told
+            return None
+        refusal = self._hold(gates, slot, now_ns=now_ns)
         if refusal is None:
             self._bounded = quotas.story(gates, now_ns)
         return refusal
