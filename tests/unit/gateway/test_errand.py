@@ -56,6 +56,7 @@ def test_items_of_the_input_come_in_pages(ask, node, query, ids, more, kit):
     [
         ("limit=0", 400, "limit"),
         ("limit=101", 400, "limit"),
+        ("limit=%C2%B2", 400, "limit"),  # a digit to Python, and no number
         ("order=up", 400, "order"),
         ("after=zz", 404, "after"),
     ],
@@ -76,6 +77,7 @@ def test_a_page_that_cannot_be_is_refused(ask, node, query, status, param, kit):
         ("GET", "/v1/responses/a/b/c", 404),
         ("GET", "/v1/responses/a.b", 404),
         ("GET", "/v1/responses/resp_1?stream=true&starting_after=x", 400),
+        ("GET", "/v1/responses/resp_1?stream=true&starting_after=%C2%B2", 400),
     ],
 )
 def test_what_is_no_question_is_refused_without_asking(ask, node, method, path, status, kit):
@@ -224,3 +226,11 @@ def test_asking_in_the_background_as_a_stream_is_following_from_the_first_event(
     node.answer()
     client.connection_lost(None)
     assert isinstance(node.asked[-1], Leave)
+
+
+def test_a_stored_response_that_makes_no_sense_is_the_failure_of_one_request(ask, node, rig, kit):
+    _, transport, _ = ask("GET", "/v1/responses/resp_1")
+    node.answer(kit.stored(body=b"no JSON"))
+    assert kit.status_of(transport) == 500
+    assert kit.body_of(transport)["error"]["code"] == "internal"
+    assert len(rig.loop.errors) == 1

@@ -5,7 +5,7 @@ import pytest
 from littoral.app.codec import pack, unpack
 from littoral.domain.endpoint import Folded
 from littoral.domain.ids import EndpointId
-from littoral.domain.session import Endpoints, Folds, Freed, Pulse, Settled
+from littoral.domain.session import Endpoints, Folds, Freed, Leave, Pulse, Settled, Shelved
 from littoral.domain.units import Seconds, Tokens
 from littoral.gateway.wire.link import Link
 
@@ -98,3 +98,16 @@ def test_the_end_of_the_link_is_told_once(linked):
     assert linked.events == ["lost"]
     assert not linked.rig.worker.linked
     linked.link.pulse()
+
+
+def test_an_answer_of_the_store_that_cannot_be_taken_does_not_end_the_link(linked):
+    rig = linked.rig
+    wrong = ValueError("no answer of ours")
+
+    def fail(_answer):
+        raise wrong
+
+    number = rig.worker.shelf.ask(lambda n: Leave(number=n), fail)
+    linked.send(Shelved(number=number))
+    assert rig.loop.errors == [wrong]
+    assert not linked.transport.closed

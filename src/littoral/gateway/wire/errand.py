@@ -13,6 +13,7 @@ from littoral.gateway.table import KeyRow
 from littoral.gateway.wire.answer import Asker
 from littoral.gateway.wire.follower import Follower
 from littoral.gateway.wire.respond import STORE_S
+from littoral.gateway.wire.waiting import INTERNAL
 from littoral.gateway.wire.worker import Worker
 
 _PATH: Final = re.compile(r"/v1/responses/(resp_[A-Za-z0-9_-]{1,256})(/cancel|/input_items|)")
@@ -97,7 +98,7 @@ class Errand:
         del stop
 
     def _follow(self, name: str, after: str) -> Refusal | None:
-        if after and not (after.isdigit() and len(after) < 10):
+        if after and not (after.isdecimal() and len(after) < 10):
             message = f"starting_after must be the number of an event, not {after!r}"
             return refuse(InvalidInput, message, param="starting_after")
         self._follower = Follower(self._worker, self._client, self._rid, key=self.key)
@@ -109,7 +110,11 @@ class Errand:
             if self._over:
                 return
             self._over = True
-            body = say(answer) if isinstance(answer, Shelved) else answer
+            try:
+                body = say(answer) if isinstance(answer, Shelved) else answer
+            except Exception as error:  # noqa: BLE001  the request edge: the node's link goes on
+                self._worker.fault(error)
+                body = INTERNAL
             if isinstance(body, Refusal):
                 self._client.refuse(body, self._rid)
                 return

@@ -104,7 +104,10 @@ class Link(asyncio.Protocol):
         elif isinstance(frame, Run | Quit):
             self._runs.take(frame)
         else:
-            self._worker.shelf.take(frame)
+            try:
+                self._worker.shelf.take(frame)
+            except Exception as error:  # noqa: BLE001  one answer fails, not the link to the node
+                self._worker.fault(error)
 
     def report(self) -> None:
         """Name the slots settled since the last report."""

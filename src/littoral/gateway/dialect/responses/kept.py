@@ -26,6 +26,7 @@ _ENDS = frozenset(
     f"event: response.{kind}".encode() for kind in ("completed", "incomplete", "failed")
 )
 _NUMBER = re.compile(rb'"sequence_number":(\d+)')
+_LIMIT = re.compile(r"[0-9]{1,3}")
 
 
 class _Ended(Struct):
@@ -160,7 +161,7 @@ def page_of(stored: StoredResponse, query: Mapping[str, str]) -> bytes | Refusal
     items = _RAWS(stored.input)
     names = [_NAME(item).id for item in items]
     limit, order, after = query.get("limit", ""), query.get("order", "desc"), query.get("after")
-    if limit and not (limit.isdigit() and 1 <= int(limit) <= MOST_OF_A_PAGE):
+    if limit and not (_LIMIT.fullmatch(limit) and 1 <= int(limit) <= MOST_OF_A_PAGE):
         message = f"limit must be 1 to {MOST_OF_A_PAGE}, not {limit!r}"
         return refuse(InvalidInput, message, param="limit")
     if order not in {"asc", "desc"}:
