@@ -101,6 +101,19 @@ def test_a_stream_is_given_again_as_a_stream(cached, kit):
     assert asked
 
 
+def test_two_paths_that_answer_in_different_shapes_share_no_answer(cached, kit):
+    cached.endpoints(cached.endpoint(1, capabilities=("rerank",)))
+    settings(cached, cache=CachePolicy(), projects=("p",))
+    given = json.dumps({"model": "m", "query": "q", "documents": ["a"]}).encode()
+    reply = kit.answer(b'{"results":[{"index":0,"relevance_score":0.5}]}')
+    first, _, _ = ask(cached, kit, cached.post(given, path="/v1/rerank"), reply=reply)
+    assert b'"object":"list"' in first
+    second, asked, _ = ask(cached, kit, cached.post(given, path="/v2/rerank"), reply=reply)
+    assert asked
+    assert b'"billed_units"' in second
+    assert not ask(cached, kit, cached.post(given, path="/v2/rerank"))[1]
+
+
 def test_another_project_never_gets_the_answer(cached, kit):
     text, grant = other_key()
     settings(cached, grant, cache=CachePolicy(), projects=("p", "q"))

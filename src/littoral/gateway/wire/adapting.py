@@ -177,7 +177,8 @@ class Adapting(Waiting):
 
     def _shelf_of(self) -> bytes:
         asked, route = self.asked, self.route
-        kind = f"{self.model.name} {route.operation} {type(route.voice).__name__} {asked.cap} "
+        # each route answers in a shape of its own, whatever else they share
+        kind = f"{self.model.name} {id(route)} {asked.cap} "
         body = kind.encode() + _ENCODE(asked.body)
         if asked.origin is not None:
             body += _ENCODE(asked.origin)
