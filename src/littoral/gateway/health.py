@@ -30,6 +30,7 @@ def bad(model: ModelRow, place: Place, now: float, *, connect: bool) -> None:
 
 def busy(place: Place, now: float) -> None:
     """A place said that it takes no more for now: no failure, but sparing it helps."""
+    place.breaker.let_go()
     if place.throttle is not None:
         place.throttle.outcome(now, taken=False)
 

@@ -96,6 +96,14 @@ def test_a_probe_whose_client_leaves_lets_another_go(pair, kit):
     assert port_of_next(pair, kit) == 1
 
 
+def test_a_probe_that_meets_a_busy_engine_lets_another_go(pair, kit):
+    fail(pair, kit, 20)
+    tick(pair, 5.1)
+    fail(pair, kit, 1, status="429 Too Many")
+    tick(pair, 0.1)
+    assert port_of_next(pair, kit) == 1
+
+
 def test_new_coefficients_do_not_bring_an_ejected_endpoint_back(pair, kit):
     fail(pair, kit, 20)
     pair.worker.source.take_folds(())

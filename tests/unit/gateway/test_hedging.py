@@ -4,9 +4,12 @@ import pytest
 
 from littoral.domain.deployment import Assignment
 from littoral.domain.ids import DeploymentName, NodeId, ProjectId
+from littoral.domain.limits import Budget, Limits
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
+from littoral.gateway import health
+from littoral.gateway.quota import TEMPLATE_TOKENS
 
 STREAMED = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}'
 
@@ -19,9 +22,9 @@ def allow(rig, *, hedge=True):
         Snapshot(
             epoch=1, version=2, issued_us=Micros(1), node=NodeId("nd"), pepper=b"p" * 32,
             keys=(rig.grant,), assignments=(assignment,),
-            traffic=(TrafficGrant(project=ProjectId("p"), hedge=hedge),),
+            traffic=(TrafficGrant(project=ProjectId("p"), hedge=hedge),), limits=rig.limits,
         ),
-        {},
+        {name: row for row, name in enumerate(rig.limits)},
     )  # fmt: skip
 
 
@@ -174,3 +177,30 @@ def test_the_time_that_answers_take_is_learned(race, kit):
         race.rig.loop.run()
         race.rig.book()
     assert race.hedges[0].delay_s == pytest.approx(0.25, abs=0.01)
+
+
+def test_a_probe_that_was_slower_than_the_second_try_lets_another_go(race, kit):
+    rig = race.rig
+    model = rig.worker.source.tables.models["m"]
+    (place,) = [each for each in model.places if each.endpoint.id == "e1"]
+    for _ in range(5):
+        health.bad(model, place, rig.clock.now(), connect=True)
+    rig.clock.advance(6.0)
+    health.look([model], rig.clock.now())
+    race.ask()
+    assert place.breaker.probing
+    race.wait().protocol.data_received(kit.answer())
+    assert not place.breaker.probing
+    health.look([model], rig.clock.now())
+    assert place.trial
+
+
+def test_a_second_try_costs_no_more_than_was_reserved(make, kit):
+    cap = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":100}'
+    here = (len(cap) + TEMPLATE_TOKENS + 200) / 1e6  # at the first place; 2 more at the second
+    race = Race(make(limits={"project:p": Limits(budget=Budget(amount=here + 1 / 1e6))}))
+    race.rig.endpoints(race.rig.endpoint(1), race.rig.endpoint(2, price_out=2.02))
+    transport, engine = race.ask(cap)
+    assert race.wait() is None
+    engine.protocol.data_received(kit.answer())
+    assert b"200 OK" in transport.data

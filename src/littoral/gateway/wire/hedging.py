@@ -134,6 +134,7 @@ class Hedging(Adapting):
             return False
         rival.place.leave()
         self.place.leave()
+        self.place.breaker.let_go()  # it was slow, or its failure has been told
         self.place, self._verdict = rival.place, rival.verdict
         self.attempt += 1
         self._engine = rival.engine
