@@ -33,6 +33,14 @@ def identify(tables: Tables, presented: bytes) -> KeyRow | Refusal:
     return _WRONG if grant.revoked else tables.keys[grant.id]
 
 
+def present(tables: Tables, row: KeyRow, *, now_us: int) -> KeyRow | Refusal:
+    """The row that a key has now, for what outlives the request that it came with."""
+    found = tables.keys.get(row.grant.id)
+    if found is None or found.grant.revoked:
+        return _WRONG
+    return EXPIRED if now_us >= found.expires_us else found
+
+
 class KeyMemo:
     """One connection's key: a digest of the header it came in, and the row it stands for.
 

@@ -1,7 +1,11 @@
 """Requests that no connection asks: payload instead of frames, the same books."""
 
+import dataclasses
 import math
 
+import pytest
+
+from littoral.domain.units import Micros
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.request import read_chat
 from littoral.gateway.route import CHAT
@@ -114,3 +118,15 @@ def test_a_fault_of_ours_is_heard_as_internal_and_logged(rig):
     inner.ask(CHAT, object(), size=1, total_s=math.inf)
     assert [r.code for r in ear.refusals] == ["internal"]
     assert rig.loop.errors
+
+
+@pytest.mark.parametrize("change", [{"expires_us": Micros(1)}, {"revoked": True}])
+def test_what_a_key_may_no_longer_ask_is_refused_though_it_was_known_before(rig, change):
+    key = rig.worker.source.tables.keys[rig.grant.id]
+    rig.snapshot(dataclasses.replace(rig.grant, **change))
+    ear = Ear()
+    inner = Inner(rig.worker, ear, rig.worker.request_id(), key=key)
+    inner.ask(CHAT, read_chat(BODY), size=len(BODY), total_s=math.inf)
+    assert [each.status for each in ear.refusals] == [401]
+    assert not rig.worker.inners
+    assert rig.leaks() == (0, 0, 0)

@@ -6,6 +6,7 @@ import pytest
 
 from littoral.domain.deployment import Assignment
 from littoral.domain.ids import DeploymentName, NodeId, ProjectId
+from littoral.domain.limits import Budget, Limits
 from littoral.domain.project import KeyGrant
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.traffic import TrafficGrant
@@ -284,3 +285,14 @@ def test_a_revoked_key_ends_its_waiting_requests(crowd):
     client.cut(client.answering._overloaded(1.0))  # noqa: SLF001  any refusal
     assert status(transport) == 503
     assert crowd.rig.worker.source.tables.models["m"].queue.count == 0
+
+
+def test_a_request_that_waited_is_held_to_the_limits_of_now(crowd, kit):
+    for name in "ab":
+        crowd.ask(name)
+    _, transport = crowd.ask("c")
+    crowd.rig.limits[f"key:{crowd.rig.grant.id}"] = Limits(budget=Budget(amount=0.0))
+    crowd.rig.snapshot(crowd.rig.grant)
+    crowd.answer(kit)
+    assert b"may spend 0 a month" in transport.data
+    assert crowd.arrived() == ["a", "b"]

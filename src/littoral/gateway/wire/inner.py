@@ -20,6 +20,7 @@ is heard any more. A worker that stops, and a key that is revoked, cut it as the
 import math
 from typing import Final, Protocol
 
+from littoral.gateway import admission
 from littoral.gateway.asked import Asked
 from littoral.gateway.head import Terms
 from littoral.gateway.refusal import Refusal
@@ -101,6 +102,11 @@ class Inner:
         self._exchange.terms = terms
         self._spoke = worker.wheel.add(self)
         worker.inners.add(self)
+        key = admission.present(worker.source.tables, self.key, now_us=worker.wall_us)
+        if isinstance(key, Refusal):
+            self.refuse(key, self._exchange.rid)
+            return
+        self.key = self._exchange.key = key
         try:
             refusal = self._exchange.enter(route, asked, size=size, total_s=total_s)
         except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all

@@ -21,6 +21,7 @@ from littoral.gateway.wire.errand import Errand
 from littoral.gateway.wire.exchange import Exchange
 from littoral.gateway.wire.link import Link
 from littoral.gateway.wire.meaning import embed
+from littoral.gateway.wire.panel import Panel
 from littoral.gateway.wire.server import Client
 from littoral.gateway.wire.tls import HANDSHAKE_S, Certificate
 from littoral.gateway.wire.worker import TICK_S, Worker
@@ -121,7 +122,7 @@ class Gateway:
         self._loop = worker.loop
         self._over: asyncio.Future[int] = worker.loop.create_future()
         self._link = Link(
-            worker, pack=pack, unpack=unpack, changed=self._keys_changed, lost=self._node_gone
+            worker, pack=pack, unpack=unpack, changed=self.keys_changed, lost=self._node_gone
         )
         self._server: asyncio.Server | None = None
         self._stop_by = 0.0
@@ -220,12 +221,12 @@ class Gateway:
     def _say(self, level: Level, code: str, message: str) -> None:
         self._link.send(Said(level=level, code=code, message=message))
 
-    def _keys_changed(self) -> None:
+    def keys_changed(self) -> None:
         """End what revoked keys have under way; keep the collector off what will live long."""
         grants = self._worker.source.tables.grants
         for client in self._clients():
             exchange = client.answering
-            if isinstance(exchange, Exchange | Errand):
+            if isinstance(exchange, Exchange | Panel | Errand):
                 grant = grants.get(exchange.key.grant.id)
                 if grant is None or grant.revoked:
                     client.cut(_REVOKED)

@@ -7,6 +7,7 @@ from typing import Final
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from littoral.domain.errors import Overloaded
@@ -84,7 +85,8 @@ class Socket(asyncio.Protocol):
         self._frames.receive_data(data)
         for frame in self._frames.events_received():
             if isinstance(frame, Frame) and frame.opcode in _SPOKEN:
-                self._parts.append(bytes(frame.data))
+                if frame.data:
+                    self._parts.append(bytes(frame.data))
                 if frame.fin:
                     text, self._parts = b"".join(self._parts), []
                     self._hear(text)
@@ -123,16 +125,14 @@ class Socket(asyncio.Protocol):
     def tell(self, event: bytes) -> None:
         """Send one event."""
         if not self._transport.is_closing():
-            self._frames.send_text(event)
+            self._say(event)
             self._flush()
 
     def cut(self, refusal: Refusal) -> None:
         """End it from our side, and say why."""
         if not self._transport.is_closing():
-            self._frames.send_text(self._session.error(refusal.code, refusal.message))
-            self._frames.send_close(CloseCode.GOING_AWAY, refusal.code)
-            self._flush()
-            self._transport.close()
+            self._say(self._session.error(refusal.code, refusal.message))
+            self._part(refusal.code)
 
     def leave(self, refusal: Refusal) -> None:
         """End it once no turn is under way."""
@@ -144,24 +144,33 @@ class Socket(asyncio.Protocol):
         """A turn is over."""
         self._turns.discard(turn)
         if self._leaving and not self._turns:
-            self._frames.send_close(CloseCode.GOING_AWAY)
-            self._flush()
-            self._transport.close()
+            self._part()
+
+    def _part(self, reason: str = "") -> None:
+        if self._frames.state is State.OPEN:
+            self._frames.send_close(CloseCode.GOING_AWAY, reason)
+        self._flush()
+        self._transport.close()
 
     def _hear(self, text: bytes) -> None:
         for heard in self._session.hear(text):
             if isinstance(heard, bytes):
-                self._frames.send_text(heard)
+                self._say(heard)
             else:
                 self._begin(heard)
 
     def _begin(self, turn: Turn) -> None:
         if len(self._turns) >= MOST_TURNS:
-            self._frames.send_text(self._session.failed(turn.item, _BUSY))
+            self._say(self._session.failed(turn.item, _BUSY))
             return
         hearing = Hearing(self._worker, self, self._session)
         self._turns.add(hearing)
         hearing.ask(turn, key=self.key)
+
+    def _say(self, event: bytes) -> None:
+        """Put an event on its way, unless the client has said goodbye already."""
+        if self._frames.state is State.OPEN:
+            self._frames.send_text(event)
 
     def _flush(self) -> None:
         data: Sequence[bytes] = self._frames.data_to_send()

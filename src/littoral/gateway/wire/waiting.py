@@ -111,6 +111,7 @@ class Waiting(Answer):
             self._refused(refuse(Loading, gone, retry_after_s=5.0))
             return True
         self.model = model
+        self.key = worker.source.tables.keys.get(self.key.grant.id, self.key)
         try:
             refusal = self._go(now)
         except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
