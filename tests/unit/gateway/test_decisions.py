@@ -7,12 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from littoral.app.codec import pack, unpack
 from littoral.gateway import ballot, decision, moderation
 from littoral.gateway.ballot import Weights
 from littoral.gateway.poll import MOST, Poll
 from littoral.gateway.refusal import Refusal
-from littoral.gateway.wire.loop import Gateway
 from littoral.gateway.wire.panel import AT_ONCE
 
 PREDICATE = {"type": "predicate", "instructions": "It is blue."}
@@ -390,18 +388,4 @@ def test_a_moderation_by_an_engine_ends_as_any_exchange_does(rig, kit):
     client, transport, engine = begin(rig, JUDGED, path="/v1/moderations", able=able)
     engine.protocol.data_received(kit.answer(b'{"results":[]}'))
     assert transport.data.endswith(b'{"results":[]}')
-    assert rig.leaks() == (0, 0, 0)
-
-
-def test_a_moderation_by_an_engine_ends_with_its_key(rig):
-    able = ("moderations",)
-    _, transport, engine = begin(rig, JUDGED, path="/v1/moderations", able=able)
-    rig.loop.create_future = lambda: None
-    gateway = Gateway(rig.worker, pack, unpack, drain_s=1.0)
-    gateway.keys_changed()
-    assert not transport.data
-    rig.snapshot()
-    gateway.keys_changed()
-    assert transport.data.startswith(b"HTTP/1.1 503")
-    assert engine.closed
     assert rig.leaks() == (0, 0, 0)
