@@ -105,6 +105,21 @@ def test_the_same_words_need_no_embedding(asking):
     assert b"x-littoral-cache: hit" in transport.data
 
 
+def test_what_is_asked_at_another_path_is_another_question(asking, kit):
+    chat = {"model": "m", "stream": False, "options": {"temperature": 0}}
+    chat |= {"messages": [{"role": "user", "content": "how high"}]}
+    written = {"model": "m", "stream": False, "options": {"temperature": 0}, "prompt": "how tall"}
+    for path, given in (("/api/chat", chat), ("/api/generate", written)):
+        raw = asking.rig.post(json.dumps(given).encode(), path=path)
+        _, transport, _ = asking.rig.ask(raw)
+        asking.embedding(VECTORS["how high"])
+        asking.busy(1).protocol.data_received(kit.answer(kit.said("8848 m")))
+        asking.rig.loop.run()
+        assert b"200 OK" in transport.data
+        asking.rig.book()
+    assert kit.body_of(transport)["response"] == "8848 m"
+
+
 def test_other_parameters_are_another_question(asking):
     asking.ask("how high")
     assert asking.ask("how tall", max_tokens=3)[1]

@@ -128,7 +128,7 @@ class Adapting(Waiting):
         worker, question = self._worker, question_of(self.asked.body)
         if question is None or worker.embed is None:
             return False
-        kind = f"{self.model.name} {type(self.route.voice).__name__} {self.asked.cap} ".encode()
+        kind = f"{self.model.name} {id(self.route)} {self.asked.cap} ".encode()
         project, revision = self.key.grant.project, self.model.revision
         scope = key_of(project=project, revision=revision, body=kind + question.rest)
 
