@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from littoral.gateway.asked import Asked
 from littoral.gateway.dialect.responses import ask
 from littoral.gateway.dialect.responses.answer import Responses
+from littoral.gateway.dialect.responses.tools import tools_of
+from littoral.gateway.dialect.responses.wish import Tool, Wish
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.request import encode
 
@@ -243,3 +245,18 @@ def test_a_search_that_agents_offer_unasked_is_left_out_and_named():
     assert asked.ignored == ["tools[1].web_search"]
     assert len(json.loads(encode(asked, "inner", 99))["tools"]) == 1
     assert refused(tools=[WEATHER, {"type": "file_search"}]).param == "tools[1].type"
+
+
+def test_many_tools_are_looked_over_a_fixed_number_of_times():
+    class Counted(list):
+        looked = 0
+
+        def __iter__(self):
+            self.looked += 1
+            return super().__iter__()
+
+    inner = [Tool(type="custom", name=f"t{at}") for at in range(100)]
+    tools = Counted([Tool(type="namespace", name="n", tools=inner)])
+    found, _ = tools_of(Wish(model="m", input="hi", tools=tools))
+    assert len(found) == 100
+    assert tools.looked < 10

@@ -57,8 +57,9 @@ def tools_of(wish: Wish) -> tuple[list[Raw], Raw | None]:
     """
     given = wish.tools or []
     found: dict[str, Raw] = {}
+    alone = all(each.type in OPTIONAL for each in given)
     for namespace, tool, at in _flat(given):
-        _check(tool, at, alone=all(each.type in OPTIONAL for each in given))
+        _check(tool, at, alone=alone)
         if tool.type not in OPTIONAL:
             found[full_name(namespace, tool.name or "")] = _function(namespace, tool)
     choice = wish.tool_choice
