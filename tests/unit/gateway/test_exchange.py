@@ -272,11 +272,13 @@ def test_a_slow_reader_stops_the_engine_from_being_read(rig, kit):
     assert transport.closed
 
 
-def test_a_failure_of_our_own_is_one_500_and_leaks_nothing(make):
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+def test_a_failure_of_our_own_is_one_500_and_leaks_nothing(make, kit, path):
     failpoints = ArmedFailpoints()
     failpoints.arm("request.admitted")
     rig = make(1, failpoints=failpoints)
-    _, transport, _ = rig.ask()
+    body = json.dumps(json.loads(kit.body) | kit.wish).encode()
+    _, transport, _ = rig.ask(rig.post(body, path=path))
     assert transport.data.startswith(b"HTTP/1.1 500")
     assert rig.loop.errors
     assert rig.leaks() == (0, 0, 0)

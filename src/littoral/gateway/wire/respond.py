@@ -47,6 +47,13 @@ class Respond(Exchange):
 
     def admit(self, route: Route, body: bytes, *, total_s: float) -> Refusal | None:
         """Check; look up what it continues; then place and send, or put it into the background."""
+        try:
+            return self._admit(route, body, total_s)
+        except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
+            self._worker.fault(error)
+            return INTERNAL
+
+    def _admit(self, route: Route, body: bytes, total_s: float) -> Refusal | None:
         found = wishes.read(body)
         if isinstance(found, Refusal):
             return found
