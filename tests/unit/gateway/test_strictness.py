@@ -108,6 +108,18 @@ def test_it_is_served(rig, kit, name, piece):
     assert transport.data.startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.parametrize("endless", ["X: y\r\n" * 1000, "x" * 6000, ""])
+def test_what_comes_with_a_body_is_bounded(rig, kit, endless):
+    client, transport = rig.client()
+    client.data_received(rig.post(b"").replace(b"Content-Length: 0", CHUNKED.encode()))
+    client.data_received(kit.chunk(kit.body) + b"0\r\n")
+    for _ in range(8):
+        if not transport.closed:
+            client.data_received(endless.encode())
+    assert transport.closed == bool(endless)
+    assert transport.data.startswith(b"HTTP/1.1 431 " if endless else b"")
+
+
 def test_two_requests_in_one_read_are_answered_in_order(rig, kit):
     client, transport = rig.client()
     client.data_received(rig.post() + rig.post(kit.body.replace(b"hi", b"second")))

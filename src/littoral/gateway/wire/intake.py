@@ -22,6 +22,11 @@ MAX_MISSES: Final = 8
 BODY_S: Final = 30.0
 SLOWEST: Final = 128 * 1024
 """Bytes a second that a long body must come with, beyond the time that each body has."""
+CHUNKING: Final = 8
+"""Most bytes that come for each byte of a body: one byte in a chunk of its own takes six."""
+_BESIDE: Final = malformed(
+    "what comes beside the bytes of the body is too long", status=431, code="too_large"
+)
 _BAD: Final = malformed("these bytes are not a request in HTTP/1.1")
 REALTIME: Final = b"/v1/realtime"
 PASSAGE: Final = b"/api/v1/"
@@ -176,6 +181,8 @@ class Intake:
             return
         if self.fed > head.MAX_HEAD and not self.head_done and not self.ready:
             self.give_up(head.head_too_long())
+        elif self.sink is None and self.fed > CHUNKING * self._size + 2 * head.MAX_HEAD:
+            self.give_up(_BESIDE)
 
     def give_up(self, refusal: Refusal) -> None:
         """End with this refusal: what follows cannot be told apart."""
@@ -200,7 +207,8 @@ class Intake:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; after the body, a trailer, which nobody reads."""
-        self._headers.append((name, value))
+        if not self.head_done:
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Check the head; refuse before a byte of the body is kept."""
