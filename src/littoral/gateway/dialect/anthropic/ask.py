@@ -1,7 +1,7 @@
 """From Anthropic's messages to the chat that engines understand."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -14,7 +14,6 @@ from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.request import Chat, Message, ResponseFormat, chat_asked
 
 _ENCODE: Final = msgspec.json.Encoder().encode
-_PARTS: Final = msgspec.json.Decoder(str | list[dict[str, object]]).decode
 _NULL: Final = Raw(b"null")
 _GAP: Final = "\n\n"
 _read: Final = Reader(it.StrictMessages, it.Messages).read
@@ -44,10 +43,13 @@ def chat_of(body: it.Count) -> Chat:
         InvalidInput: A block stands where it has no meaning, or a tool is none of the caller's.
     """
     messages: list[Message] = []
+    users: dict[int, list[Part]] = {}
     if body.system:
         messages.append(Message("system", _raw(_told(body.system))))
     for at, turn in enumerate(body.messages):
-        _add(messages, turn, f"messages[{at}]")
+        _add(messages, users, turn, where=f"messages[{at}]")
+    for at, parts in users.items():
+        messages[at].content = _raw(_plain(parts))
     chat = Chat(model=body.model, messages=messages)
     if body.tools:
         chat.tools = [_tool(each, f"tools[{at}]") for at, each in enumerate(body.tools)]
@@ -81,7 +83,10 @@ def _sampled(chat: Chat, body: it.Messages) -> Chat:
     return chat
 
 
-def _add(messages: list[Message], turn: it.Turn, where: str) -> None:
+def _add(
+    messages: list[Message], users: dict[int, list[Part]], turn: it.Turn, *, where: str
+) -> None:
+    """Append a turn; ``users`` has the parts of each user's message, by its position."""
     content = turn.content
     blocks = [it.Text(content)] if isinstance(content, str) else content
     match turn.role:
@@ -90,7 +95,7 @@ def _add(messages: list[Message], turn: it.Turn, where: str) -> None:
         case "assistant":
             messages.append(_answer(blocks, where))
         case "user":
-            _add_user(messages, blocks, where)
+            _add_user(messages, users, blocks, where=where)
 
 
 def _answer(blocks: Sequence[it.Block], where: str) -> Message:
@@ -122,7 +127,9 @@ def _call(block: it.ToolUse) -> dict[str, Raw]:
     return {"id": _raw(block.id), "type": _raw("function"), "function": function}
 
 
-def _add_user(messages: list[Message], blocks: Sequence[it.Block], where: str) -> None:
+def _add_user(
+    messages: list[Message], users: dict[int, list[Part]], blocks: Sequence[it.Block], *, where: str
+) -> None:
     """Results of tools come first, each as a message; images in them join what the user says.
 
     What a user says in several turns running is one turn: chat templates want them to alternate.
@@ -139,10 +146,10 @@ def _add_user(messages: list[Message], blocks: Sequence[it.Block], where: str) -
                 raise _misplaced(block, f"{where}.content[{at}]", "a user")
     messages += results
     if messages and messages[-1].role == "user":
-        said = cast("str | list[Part]", _PARTS(messages.pop().content))
-        parts = [*([_text(said)] if isinstance(said, str) else said), *parts]
-    if parts or not results:
-        messages.append(Message("user", _raw(_plain(parts))))
+        users[len(messages) - 1] += parts
+    elif parts or not results:
+        users[len(messages)] = parts
+        messages.append(Message("user"))
 
 
 def _result(block: it.ToolResult, pictures: list[Part]) -> Message:
