@@ -125,6 +125,11 @@ class Session:
         self._events = 0
         self._last: str | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of sound that are in no turn yet."""
+        return len(self._sound)
+
     def opened(self) -> bytes:
         """The first event."""
         return self._event("session.created", session=self._shown())

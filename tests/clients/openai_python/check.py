@@ -4,6 +4,7 @@ import io
 import json
 import pathlib
 import sys
+import time
 import wave
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
@@ -313,11 +314,12 @@ def response_in_the_background():
         model=MODEL, input="hello", store=True, background=True, max_output_tokens=32
     )
     expect(begun.status in {"queued", "in_progress", *ENDED}, begun.status)
-    for _ in range(200):
+    for _ in range(300):
         now = client.responses.retrieve(begun.id)
         if now.status in ENDED:
             expect(now.output_text, "no text")
             return
+        time.sleep(0.2)
     raise AssertionError(now.status)
 
 

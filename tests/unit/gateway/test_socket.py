@@ -1,70 +1,77 @@
-"""A realtime session's connection, where a client's frames come in an order of its own."""
+"""Sockets: what a realtime session holds, and that it gives it back."""
 
 import base64
 import json
 
 import pytest
-from websockets.frames import Close, Frame, Opcode
-
-from littoral.gateway.realtime import Session
-from littoral.gateway.wire.socket import Socket
-
-HEADERS = [
-    (b"Host", b"x"),
-    (b"Upgrade", b"websocket"),
-    (b"Connection", b"Upgrade"),
-    (b"Sec-WebSocket-Version", b"13"),
-    (b"Sec-WebSocket-Key", base64.b64encode(b"k" * 16)),
-]
-MANUAL = {"type": "transcription", "audio": {"input": {"turn_detection": None}}}
-CLOSE = Frame(Opcode.CLOSE, Close(1000, "").serialize())
+from websockets.client import ClientProtocol
+from websockets.frames import Frame
+from websockets.http11 import Response
+from websockets.uri import parse_uri
 
 
-def text(kind, **fields):
-    return Frame(Opcode.TEXT, json.dumps({"type": kind, **fields}).encode())
+class Peer:
+    """The client's end, on a connection of the rig."""
 
+    def __init__(self, rig):
+        self.frames = ClientProtocol(parse_uri("ws://here/v1/realtime?model=m"))
+        request = self.frames.connect()
+        request.headers["Authorization"] = f"Bearer {rig.key}"
+        self.frames.send_request(request)
+        self.client, self.transport = rig.client()
+        self.transport.set_protocol = self.become
+        self.client.data_received(b"".join(self.frames.data_to_send()))
 
-def speech():
-    """What makes one turn."""
-    sound = base64.b64encode(b"\1\0" * 4800).decode()
-    yield text("session.update", session=MANUAL)
-    yield text("input_audio_buffer.append", audio=sound)
-    yield text("input_audio_buffer.commit")
+    def become(self, protocol):
+        self.client = protocol
+
+    def say(self, kind, **fields):
+        self.frames.send_text(json.dumps({"type": kind, **fields}).encode())
+        self.client.data_received(b"".join(self.frames.data_to_send()))
+
+    def speak(self, sound):
+        self.say("input_audio_buffer.append", audio=base64.b64encode(sound).decode())
+
+    def heard(self):
+        data, self.transport.data = self.transport.data, b""
+        self.frames.receive_data(data)
+        events = [e for e in self.frames.events_received() if not isinstance(e, Response)]
+        return [json.loads(e.data) for e in events if isinstance(e, Frame) and e.opcode == 1]
 
 
 @pytest.fixture
-def session(rig):
-    _, transport = rig.client()
-    transport.set_protocol = lambda protocol: setattr(transport, "protocol", protocol)
-    able = ("transcriptions", "stream")
-    rig.endpoints(rig.endpoint(1, capabilities=able))
-    key = rig.worker.source.tables.keys[rig.grant.id]
-    socket = Socket(rig.worker, transport, Session("x", "m"), key=key)
-    socket.open(b"/v1/realtime", HEADERS, b"")
-
-    def send(*frames):
-        data = b"".join(each.serialize(mask=True) for each in frames)
-        transport.protocol.data_received(data)
-        rig.loop.run()
-        return transport
-
-    return send
+def peer(rig):
+    made = Peer(rig)
+    assert made.heard()[0]["type"] == "session.created"
+    session = {"type": "transcription", "audio": {"input": {"turn_detection": None}}}
+    made.say("session.update", session=session)
+    assert made.heard()[0]["type"] == "session.updated"
+    return made
 
 
-def test_a_client_that_says_goodbye_right_after_a_message_hears_goodbye(session):
-    transport = session(text("input_audio_buffer.commit"), CLOSE)
-    assert transport.data.endswith(CLOSE.serialize(mask=False))
-    assert transport.closed
+def test_sound_that_waits_takes_room_and_gives_it_back(rig, peer):
+    before = rig.worker.room
+    peer.speak(bytes(6000))
+    assert rig.worker.room == before - 6000
+    peer.say("input_audio_buffer.clear")
+    assert rig.worker.room == before
+    peer.speak(bytes(6000))
+    peer.client.connection_lost(None)
+    assert rig.worker.room == before
 
 
-def test_a_turn_of_a_key_that_has_ended_is_not_transcribed(session, rig):
-    rig.snapshot()
-    transport = session(*speech())
-    assert b"input_audio_transcription.failed" in transport.data
-    assert b"unknown or revoked" in transport.data
-    assert not rig.loop.dialled
+def test_a_session_without_room_ends_and_holds_nothing(rig, peer):
+    rig.worker.room = 5000
+    peer.speak(bytes(6000))
+    assert peer.heard()[-1]["error"]["code"] == "overloaded"
+    assert peer.transport.closed
+    peer.client.connection_lost(None)
+    assert rig.worker.room == 5000
 
 
-def test_a_turn_of_a_key_that_goes_on_is_transcribed(session, rig):
-    session(*speech())
-    assert len(rig.loop.dialled) == 1
+def test_a_turn_holds_its_sound_until_it_is_over(rig, peer):
+    before = rig.worker.room
+    peer.speak(bytes(6000))
+    peer.say("input_audio_buffer.commit")
+    assert {event["type"].rpartition(".")[2] for event in peer.heard()} == {"committed", "failed"}
+    assert rig.worker.room == before

@@ -52,13 +52,13 @@ class Hearing:
         self._worker = worker
         self._teller = teller
         self._session = session
-        self._item = ""
+        self._item, self.size = "", 0
         self._inner: Inner | None = None
         self._done = False
 
     def ask(self, turn: Turn, *, key: KeyRow) -> None:
         """Begin."""
-        self._item = turn.item
+        self._item, self.size = turn.item, len(turn.sound)
         by = turn.by
         fields = Transcription(model=by.model or "", language=by.language, prompt=by.prompt)
         asked = transcription_of(turn.sound, fields)

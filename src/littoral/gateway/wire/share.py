@@ -6,8 +6,11 @@ from littoral.domain.errors import Overloaded
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.wire.worker import Worker
 
-_CROWDED: Final = refuse(
-    Overloaded, "too many long bodies are on their way", retry_after_s=1.0, close=True
+CROWDED: Final = refuse(
+    Overloaded,
+    "too many long bodies and too much sound are on their way",
+    retry_after_s=1.0,
+    close=True,
 )
 
 
@@ -29,7 +32,7 @@ class Share:
     def take(self, size: int) -> Refusal | None:
         """Take so many bytes, if there are as many."""
         if self._worker.room < size:
-            return _CROWDED
+            return CROWDED
         self._worker.room -= size
         self._held += size
         return None

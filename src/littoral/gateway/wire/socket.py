@@ -16,6 +16,7 @@ from littoral.gateway.realtime import Session, Turn
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.table import KeyRow
 from littoral.gateway.wire.hearing import Hearing
+from littoral.gateway.wire.share import CROWDED
 from littoral.gateway.wire.worker import Worker
 
 MOST_MESSAGE: Final = 4 * 1024 * 1024
@@ -49,6 +50,7 @@ class Socket(asyncio.Protocol):
         self._turns: set[Hearing] = set()
         self._pinged = False
         self._leaving = False
+        self._held = 0
         self._spoke = -1
         self.key = key
         self.due = math.inf
@@ -90,6 +92,7 @@ class Socket(asyncio.Protocol):
                 if frame.fin:
                     text, self._parts = b"".join(self._parts), []
                     self._hear(text)
+        self._weigh()
         self._flush()
 
     def eof_received(self) -> None:
@@ -103,6 +106,8 @@ class Socket(asyncio.Protocol):
         worker.wheel.discard(self, self._spoke)
         for turn in list(self._turns):
             turn.cancel()
+        worker.room += self._held
+        self._held = 0
 
     def pause_writing(self) -> None:
         """The client reads slowly: hear it no faster."""
@@ -143,8 +148,21 @@ class Socket(asyncio.Protocol):
     def ended(self, turn: Hearing) -> None:
         """A turn is over."""
         self._turns.discard(turn)
+        self._weigh()
         if self._leaving and not self._turns:
             self._part()
+
+    def _weigh(self) -> None:
+        """Hold the room that this session's sound takes; end the session where there is none."""
+        worker = self._worker
+        if self not in worker.sockets:
+            return
+        held = self._session.waiting + sum(turn.size for turn in self._turns)
+        if held - self._held > worker.room:
+            self.cut(CROWDED)
+            return
+        worker.room += self._held - held
+        self._held = held
 
     def _part(self, reason: str = "") -> None:
         if self._frames.state is State.OPEN:
