@@ -111,6 +111,7 @@ def test_a_client_may_leave_a_stream_in_the_background_and_join_it_again(client)
     assert rest[-1].response.output_text.strip() == "echo:  one two three"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("role", ["gateway", "node"])
 def test_what_was_acknowledged_survives_a_kill(client, site, role):
