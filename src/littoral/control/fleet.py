@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from littoral.control.worker import Bell
 from littoral.domain.errors import UnknownName
 from littoral.domain.ids import NodeId
 from littoral.domain.node import Node, NodeState, NodeStatus
@@ -40,6 +41,8 @@ class Fleet:
         self._state = state
         self._clock = clock
         self._sink = sink
+        self.bell = Bell()
+        """Rings when a node came, went, or said something new of itself."""
         self._heard = {
             node.id: _Heard(node, None)
             for node in (
@@ -62,6 +65,7 @@ class Fleet:
     def joined(self, node: Node) -> None:
         """A session of this node is open."""
         self._heard[node.id] = _Heard(node, self._clock.now())
+        self.bell.ring()
 
     def beat(self, node: NodeId, status: NodeStatus | None) -> None:
         """A node was heard, perhaps with news of itself.
@@ -78,10 +82,12 @@ class Fleet:
         endpoints = tuple(replace(item, credential=None) for item in status.endpoints)
         kept = replace(status, endpoints=endpoints, events=())
         heard.node = replace(heard.node, status=kept)
+        self.bell.ring()
 
     def left(self, node: NodeId) -> None:
         """The node's session has ended."""
         self._heard[node].at = None
+        self.bell.ring()
 
     def nodes(self) -> Sequence[Node]:
         """All nodes by id, each with its present state."""

@@ -23,6 +23,7 @@ from littoral.control.fleet import DISCONNECTED_S, Fleet
 from littoral.control.key import Keys
 from littoral.control.openapi import document
 from littoral.control.publish import Publisher
+from littoral.control.relay import Relay
 from littoral.control.route import Gate, Route, build_app
 from littoral.control.session import COALESCE_S, SessionParts, Sessions
 from littoral.control.site import load_site
@@ -98,6 +99,7 @@ def assemble(parts: ControlParts) -> Control:
             sink=parts.events,
             workers=desk.workers,
             bell=desk.bell,
+            relay=Relay(desk.fleet),
             report=parts.report,
             coalesce_s=parts.coalesce_s,
             silence_s=parts.silence_s,

@@ -10,6 +10,8 @@ import anyio
 from littoral.control.delivery import Delivery
 from littoral.control.fleet import BEAT_S, DISCONNECTED_S, Fleet
 from littoral.control.publish import Publisher
+from littoral.control.relay import Relay
+from littoral.control.remote import remotes_of
 from littoral.control.worker import Bell, Workers
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
@@ -23,6 +25,7 @@ from littoral.domain.session import (
     Goodbye,
     Hello,
     Records,
+    Remotes,
     SnapshotOffer,
     Stored,
     Welcome,
@@ -32,6 +35,10 @@ from littoral.domain.units import Seconds
 COALESCE_S = Seconds(0.1)
 TRY_AGAIN_S = Seconds(5.0)
 FAREWELL_S = Seconds(1.0)
+WAITING = 16
+"""Frames of a node that wait while one before them is stored."""
+LOOK_S = Seconds(1.0)
+"""How often the state of other nodes is looked at without news of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,7 @@ class SessionParts:
     sink: Sink
     workers: Workers
     bell: Bell
+    relay: Relay
     report: Callable[[str, BaseException], None]
     coalesce_s: Seconds = COALESCE_S
     silence_s: Seconds = DISCONNECTED_S
@@ -125,18 +133,52 @@ class Sessions:
     async def _converse(self, this: _Open) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(self._offer, this)
+            group.start_soon(self._tell_remotes, this)
+            group.start_soon(self._pass_on, this)
             with suppress(ChannelClosed):
                 await self._hear(this)
             group.cancel_scope.cancel()
 
     async def _hear(self, this: _Open) -> None:
-        """Take what the node sends; silence for too long ends the session."""
-        while this.goodbye is None:
-            frame = await self._next(this.channel)
-            if frame is None:
+        """Take what the node sends; silence for too long ends the session.
+
+        What belongs to calls is passed on at once, whatever the rest waits for.
+        """
+        send, receive = anyio.create_memory_object_stream[Frame](WAITING)
+
+        async def take() -> None:
+            with suppress(ChannelClosed):
+                async for frame in receive:
+                    await self._take(this, frame)
+                    if this.goodbye is not None:
+                        break
+            group.cancel_scope.cancel()
+
+        async with receive, anyio.create_task_group() as group:
+            group.start_soon(take)
+            with send, suppress(ChannelClosed):
+                while (frame := await self._next(this.channel)) is not None:
+                    if not self._parts.relay.take(this.node, frame):
+                        await send.send(frame)
                 this.goodbye = Goodbye(code="silent")
-            else:
-                await self._take(this, frame)
+
+    async def _pass_on(self, this: _Open) -> None:
+        with suppress(ChannelClosed):
+            await self._parts.relay.serve(this.node, this.channel)
+
+    async def _tell_remotes(self, this: _Open) -> None:
+        """Tell the node of the others' endpoints, whenever these change."""
+        fleet = self._parts.fleet
+        told: Remotes | None = None
+        with suppress(ChannelClosed):
+            while True:
+                heard = fleet.bell.count
+                remotes = remotes_of(this.node, fleet.nodes())
+                if remotes != (told or Remotes(endpoints=())):
+                    await this.channel.send(remotes)
+                    told = remotes
+                with anyio.move_on_after(LOOK_S):
+                    await fleet.bell.wait(heard)
 
     async def _next(self, channel: Channel) -> Frame | None:
         """The next frame; None after too long a silence."""

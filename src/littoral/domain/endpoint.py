@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from littoral.domain.deployment import Assignment, Option
 from littoral.domain.ids import DeploymentName, EndpointId
+from littoral.domain.stream import Via
 from littoral.domain.units import Bytes, Seconds, Tokens
 
 EndpointState: TypeAlias = Literal["starting", "ready", "draining", "degraded", "failed"]
@@ -53,6 +54,9 @@ class Endpoint:
 
     ``paths`` has, by operation, the paths at the engine that differ from ``address.base`` and the
     operation's own.
+
+    ``via`` is set where another node runs it: requests go there over frames, and ``id`` is one of
+    ours for that way.
     """
 
     id: EndpointId
@@ -73,6 +77,7 @@ class Endpoint:
     reason: str = ""
     exact: bool = True
     paths: Mapping[str, str] = field(default_factory=dict[str, str])
+    via: Via | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,8 @@ Buffer: TypeAlias = bytearray | memoryview
 
 SLOT_BYTES = 512
 FREE, OPEN, SETTLED = 0, 1, 2
-STREAMED, ESTIMATED, CHARGED = 1, 2, 4
+STREAMED, ESTIMATED, CHARGED, GUEST = 1, 2, 4, 8
+"""``GUEST``: another node was asked and books it; here it only teaches what the engine takes."""
 STATUSES: tuple[UsageStatus, ...] = ("ok", "cancelled", "failed", "interrupted")
 HEADER = struct.Struct("<BBBBIIIQIIIIddH")
 """state, flags, status, attempt, tokens in, cached, out, at_us, first_us, total_us, predicted_us,
@@ -70,6 +71,7 @@ class Flight:
     settled: bool
     record: UsageRecord
     charge: Charge | None = None
+    guest: bool = False
 
 
 def identity(names: tuple[str, str, str, str, str, str]) -> bytes:
@@ -172,7 +174,8 @@ def read(buffer: Buffer, index: int) -> Flight | None:
         ),
     )
     held = _charge(buffer, index) if head.flags & CHARGED else None
-    return Flight(index=index, settled=settled, record=record, charge=held)
+    guest = bool(head.flags & GUEST)
+    return Flight(index=index, settled=settled, record=record, charge=held, guest=guest)
 
 
 def _charge(buffer: Buffer, index: int) -> Charge:

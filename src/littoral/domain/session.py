@@ -13,6 +13,7 @@ from littoral.domain.ids import EndpointId, NodeId, ProjectId
 from littoral.domain.node import Level, NodeStatus
 from littoral.domain.response import ResponseStatus, StoredResponse
 from littoral.domain.snapshot import Snapshot
+from littoral.domain.stream import CallHead, ReplyHead, ResetCode
 from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import StoredRecord
 
@@ -235,6 +236,49 @@ class Heard:
     ended: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credit:
+    """So many body bytes of a stream are allowed in all; said twice it means the same."""
+
+    stream: int
+    upto: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """A call begins. Streams have numbers of their own on each channel, and are never reused."""
+
+    stream: int
+    head: CallHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """Bytes of a call or of its answer; ``fin`` are the last. Answers begin and end with a head."""
+
+    stream: int
+    body: bytes = b""
+    fin: bool = False
+    head: ReplyHead | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reset:
+    """A call ends here, whatever was still to come; ``retryable`` where another try may help."""
+
+    stream: int
+    code: ResetCode
+    retryable: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remotes:
+    """Control to node: every endpoint of other nodes that it may send requests to, and how."""
+
+    endpoints: tuple[Endpoint, ...]
+
+
 Frame: TypeAlias = (
     Hello
     | Welcome
@@ -260,17 +304,27 @@ Frame: TypeAlias = (
     | Told
     | Ran
     | Heard
+    | Credit
+    | Open
+    | Data
+    | Reset
+    | Remotes
 )
 
 FRAMES: Mapping[int, type[Frame]] = {
     0: Hello,
     1: Welcome,
     2: Beat,
+    4: Credit,
+    5: Open,
+    6: Data,
+    7: Reset,
     8: SnapshotOffer,
     9: Applied,
     13: Records,
     14: Stored,
     17: Goodbye,
+    41: Remotes,
     64: Tables,
     65: Endpoints,
     66: Folds,

@@ -29,7 +29,12 @@ FORMS: Final = frozenset({"transcriptions", "translations"})
 
 
 def heads_of(endpoint: Endpoint) -> tuple[bytes, ...]:
-    """Everything of a request's head that never changes, by operation; the length follows."""
+    """Everything of a request's head that never changes, by operation; the length follows.
+
+    To another node goes no head: of it there is only the path.
+    """
+    if endpoint.via is not None:
+        return tuple(f"{path}\r\n".encode() for path in PATHS.values())
     address = endpoint.address
     if address is None:
         return ()

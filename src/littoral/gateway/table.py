@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, cast
 
 from littoral.cost.predictor import unknown
@@ -16,6 +17,7 @@ from littoral.domain.placement import Candidate
 from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.traffic import PRIORITIES, TrafficGrant
+from littoral.domain.units import Seconds
 from littoral.gateway.breaker import Breaker, Throttle
 from littoral.gateway.guard import mask_of
 from littoral.gateway.operation import heads_of
@@ -100,6 +102,7 @@ class Place:
         "row",
         "throttle",
         "trial",
+        "via",
         "watched",
     )
 
@@ -113,7 +116,8 @@ class Place:
         """Whether a success must be told to ``health``."""
         self.ejected = self.trial = False
         """Left alone because it failed; but the next request may try it."""
-        self.route = f"{node}/{endpoint.id}; ".encode()
+        self.via = endpoint.via
+        self.route = f"{_route_of(endpoint, node)}; ".encode()
         self.heads = heads_of(endpoint)
         self.names = f"\n{endpoint.serves}\n{endpoint.deployment}\n{endpoint.id}".encode()
         self.renew(endpoint, folded)
@@ -316,7 +320,7 @@ class Source:
         return tuple(self._gates[name] for name in names if name in self._gates)
 
     def _place(self, endpoint: Endpoint) -> Place:
-        folded = self._folds.get(endpoint.id) or unknown(endpoint.id)
+        folded = self._folds.get(endpoint.id) or _unmeasured(endpoint)
         place = self._places.get(endpoint.id)
         if place is not None and _same_door(place.endpoint, endpoint):
             place.renew(endpoint, folded)
@@ -325,6 +329,20 @@ class Source:
         if self.loads is not None and endpoint.id in self._lots:
             place.loads, place.lot = self.loads, self._lots[endpoint.id]
         return place
+
+
+def _route_of(endpoint: Endpoint, node: str) -> str:
+    """Where a request goes, as its answer says it."""
+    via = endpoint.via
+    return f"{node}/{endpoint.id}" if via is None else f"{via.node}/{via.endpoint}; via={via.path}"
+
+
+def _unmeasured(endpoint: Endpoint) -> Folded:
+    """What to expect of an endpoint that nobody has measured: the way there is known."""
+    folded = unknown(endpoint.id)
+    if endpoint.via is None:
+        return folded
+    return replace(folded, t0=Seconds(folded.t0 + endpoint.via.rtt_s))
 
 
 def _revision(name: str, assignments: Iterable[Assignment]) -> bytes:
@@ -340,17 +358,19 @@ def _target_s(name: str, assignments: Iterable[Assignment]) -> float | None:
 
 
 def _same_door(one: Endpoint, other: Endpoint) -> bool:
-    return (one.address, one.credential, one.serves, one.deployment, one.paths) == (
-        other.address,
-        other.credential,
-        other.serves,
-        other.deployment,
-        other.paths,
-    )
+    return _door(one) == _door(other)
+
+
+def _door(endpoint: Endpoint) -> tuple[object, ...]:
+    via = endpoint.via
+    way = None if via is None else (via.node, via.endpoint, via.path)
+    named = (endpoint.serves, endpoint.deployment, endpoint.paths)
+    return (endpoint.address, endpoint.credential, *named, way)
 
 
 def _row(endpoint: Endpoint, folded: Folded) -> Row:
-    ready = endpoint.state in _SERVING and endpoint.address is not None
+    reachable = endpoint.address is not None or endpoint.via is not None
+    ready = endpoint.state in _SERVING and reachable
     candidate = Candidate(
         id=endpoint.id,
         ready=ready,

@@ -39,6 +39,7 @@ class Board:
         self._report = report
         self._snapshot: Snapshot | None = None
         self._endpoints: dict[EndpointId, Endpoint] = {}
+        self._remotes: dict[EndpointId, Endpoint] = {}
         self._folds: dict[EndpointId, Folded] = {}
         self._loads: dict[EndpointId, int] = {}
         self._pids: dict[str, int] = {}
@@ -77,14 +78,28 @@ class Board:
         if known is not None:
             self.put_endpoint(replace(known, state="draining", reason="being replaced or removed"))
 
+    def put_remotes(self, endpoints: Iterable[Endpoint]) -> None:
+        """Know these endpoints of other nodes, and no others."""
+        remotes = {endpoint.id: endpoint for endpoint in endpoints}
+        if remotes != self._remotes:
+            self._remotes = remotes
+            self._endpoints_changed()
+
+    def lose_remotes(self, reason: str) -> None:
+        """Send nothing to other nodes until they are known anew."""
+        self.put_remotes(
+            replace(each, state="failed", reason=reason) for each in self._remotes.values()
+        )
+
     def slots_of(self, endpoint: EndpointId) -> int:
         """How many requests an endpoint serves at once; 1 where it is unknown."""
-        known = self._endpoints.get(endpoint)
+        known = self._endpoints.get(endpoint) or self._remotes.get(endpoint)
         return 1 if known is None else known.slots
 
     def put_folds(self, folds: Iterable[Folded]) -> None:
         """Use newer coefficients."""
-        self._folds |= {fold.endpoint: fold for fold in folds if fold.endpoint in self._endpoints}
+        known = self._endpoints.keys() | self._remotes.keys()
+        self._folds |= {fold.endpoint: fold for fold in folds if fold.endpoint in known}
         self._folds_frame = Folds(folds=tuple(self._folds.values()))
         self.changed.notify()
 
@@ -151,9 +166,10 @@ class Board:
         return events
 
     def _endpoints_changed(self) -> None:
-        for endpoint in self._endpoints:
+        every = self._endpoints | self._remotes
+        for endpoint in every:
             if len(self._loads) < ENDPOINTS:
                 self._loads.setdefault(endpoint, len(self._loads))
-        loads = {each: at for each, at in self._loads.items() if each in self._endpoints}
-        self._endpoints_frame = Endpoints(endpoints=tuple(self._endpoints.values()), loads=loads)
+        loads = {each: at for each, at in self._loads.items() if each in every}
+        self._endpoints_frame = Endpoints(endpoints=tuple(every.values()), loads=loads)
         self.changed.notify()

@@ -141,7 +141,7 @@ class Booking:
 
     async def _book(self, flights: Sequence[Flight], lost: Lost | None = None) -> tuple[int, ...]:
         """Append, and give back; ``lost`` where the gateway is dead and cannot settle."""
-        records = [flight.record for flight in flights]
+        records = [flight.record for flight in flights if not flight.guest]
         refused = False
         while records:
             try:
@@ -156,9 +156,9 @@ class Booking:
         if refused:
             self._board.say("outbox", "outbox_recovered", "usage records are written again")
         self._failpoints.hit("slots.freed")
-        self._limits.booked(flights)
+        self._limits.booked([flight for flight in flights if not flight.guest])
         done = self._table.free(flights)
-        self._booked(records)
+        self._booked([flight.record for flight in flights])
         for flight in flights:
             if lost is not None and (not flight.settled or flight.index == lost.slot):
                 await self._limits.settle(self._column, flight)

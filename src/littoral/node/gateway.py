@@ -13,6 +13,7 @@ from littoral.domain.units import Seconds
 from littoral.node.backoff import Patience, delay
 from littoral.node.board import Board
 from littoral.node.booking import Booking
+from littoral.node.relay import Relay
 from littoral.node.shelf import Link, Shelf
 
 TICK = Seconds(0.25)
@@ -62,6 +63,7 @@ class GatewayKeeper:
         board: What to tell it.
         booking: What to do with what it settled.
         shelf: What to do with the responses it keeps, asks for and runs.
+        relay: The calls between it and other nodes.
         clock: Tells how long it lived.
         chance: Jitter of restarts.
         patience: How long it may take to end when it is asked to, and to come back.
@@ -75,6 +77,7 @@ class GatewayKeeper:
         board: Board,
         booking: Booking,
         shelf: Shelf,
+        relay: Relay,
         clock: Clock,
         chance: Chance,
         patience: Patience,
@@ -84,6 +87,7 @@ class GatewayKeeper:
         self._board = board
         self._booking = booking
         self._shelf = shelf
+        self._relay = relay
         self._clock = clock
         self._chance = chance
         self._patience = patience
@@ -138,6 +142,7 @@ class GatewayKeeper:
                 group.start_soon(until, ending)
             group.start_soon(self._book, process.channel)
             group.start_soon(link.run)
+            group.start_soon(self._call, process.channel)
         return ends[0]
 
     async def _listen(self, process: GatewayProcess, link: Link) -> str:
@@ -151,7 +156,7 @@ class GatewayKeeper:
                     self._board.put_served(self._role, frame.serves)
                 elif isinstance(frame, Said):
                     self._board.say(self._role, frame.code, frame.message, level=frame.level)
-                else:
+                elif not self._relay.take(self._role, frame):
                     link.take(frame)
         except ChannelClosed as error:
             with anyio.move_on_after(TICK):
@@ -178,6 +183,12 @@ class GatewayKeeper:
 
         try:
             await self._booking.run(freed)
+        except ChannelClosed:
+            return  # the gateway is gone, and whoever watches it says why
+
+    async def _call(self, channel: Channel) -> None:
+        try:
+            await self._relay.serve(self._role, channel, first=2)
         except ChannelClosed:
             return  # the gateway is gone, and whoever watches it says why
 

@@ -35,6 +35,7 @@ from littoral.node.gateway import GatewayKeeper, Launch
 from littoral.node.learning import Learning
 from littoral.node.limits import LimitRows
 from littoral.node.memory import Promises
+from littoral.node.relay import Relay
 from littoral.node.session import SessionParts, Uplink
 from littoral.node.shelf import Shelf
 from littoral.node.snapshot import HeldSnapshot, SnapshotFile
@@ -99,6 +100,7 @@ class _Wired:
         self.limits = LimitRows(parts.quota, parts.clock)
         self._wanted: Snapshot | None = None
         self._restored = False
+        self.relay = Relay(parts.identity.node)
         self.shelf = Shelf(parts.responses, clock=parts.clock, board=self.board)
         self.bookings = [self._booking(table, at + 1) for at, table in enumerate(tables)]
         self.keepers = [
@@ -107,6 +109,7 @@ class _Wired:
                 board=self.board,
                 booking=booking,
                 shelf=self.shelf,
+                relay=self.relay,
                 clock=parts.clock,
                 chance=parts.chance,
                 patience=parts.patience,
@@ -178,6 +181,7 @@ class _Wired:
             chance=parts.chance,
             failpoints=parts.failpoints,
             patience=parts.patience,
+            relay=self.relay,
         )
 
     def _booked(self, records: Sequence[UsageRecord]) -> None:
@@ -186,6 +190,7 @@ class _Wired:
 
     def _swapped(self, snapshot: Snapshot) -> None:
         self._wanted = snapshot
+        self.relay.swapped(snapshot)
         self.converger.want(snapshot.assignments)
         if self._restored:
             self._publish(snapshot)

@@ -5,6 +5,7 @@ Everything works without it, for ever: the node serves from its held snapshot an
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import anyio
 
@@ -25,6 +26,7 @@ from littoral.domain.session import (
     Goodbye,
     Hello,
     Records,
+    Remotes,
     SnapshotOffer,
     Stored,
     Welcome,
@@ -34,6 +36,7 @@ from littoral.domain.units import Seconds
 from littoral.domain.usage import StoredRecord
 from littoral.node.backoff import Patience, delay
 from littoral.node.board import Board
+from littoral.node.relay import CONTROL, Relay
 from littoral.node.signal import Signal
 from littoral.node.snapshot import HeldSnapshot
 
@@ -70,6 +73,7 @@ class SessionParts:
     chance: Chance
     failpoints: Failpoints
     patience: Patience
+    relay: Relay
 
 
 class Uplink:
@@ -83,6 +87,8 @@ class Uplink:
         self._parts = parts
         self._appended = Signal()
         self._stored = Signal()
+        self._offered = Signal()
+        self._offer: Snapshot | None = None
         self._cursor = 0
         self.connected = False
 
@@ -106,6 +112,7 @@ class Uplink:
                 pass  # whatever ended it, the next try starts from control's cursor
             if self.connected:
                 parts.board.say("session", "session_ended", "control is not connected")
+                parts.board.lose_remotes("control is not connected")
             self.connected = False
             streak = 0 if parts.clock.now() - began >= STEADY else streak + 1
             longest = min(REDIAL_CAP, parts.patience.longest_s)
@@ -130,23 +137,41 @@ class Uplink:
         self.connected = True
         parts.board.outbox_depth = await parts.outbox.depth()
         parts.board.say("session", "session_began", "control is connected")
+        self._offer, self._offered = None, Signal()
         async with anyio.create_task_group() as group:
             group.start_soon(self._beat, channel, welcome.beat_s)
             group.start_soon(self._push, channel)
+            group.start_soon(self._apply, channel)
+            group.start_soon(partial(parts.relay.serve, CONTROL, channel, first=1))
             await self._listen(channel)
 
     async def _listen(self, channel: Channel) -> None:
+        """Take what control sends; calls of other nodes wait for nothing else."""
         while True:
             frame = await channel.receive()
+            if self._parts.relay.take(CONTROL, frame):
+                continue
             match frame:
                 case SnapshotOffer():
-                    await channel.send(await self._applied(frame.snapshot))
+                    self._offer = frame.snapshot
+                    self._offered.notify()
+                case Remotes():
+                    self._parts.board.put_remotes(frame.endpoints)
                 case Stored() if frame.outbox == self._parts.outbox.name:
                     await self._is_stored(frame.upto)
                 case Goodbye():
                     raise ChannelClosed(f"control said goodbye: {frame.code}")
                 case _:
                     continue
+
+    async def _apply(self, channel: Channel) -> None:
+        """Take the snapshot offered last, and say so; one at a time."""
+        while True:
+            if self._offer is None:
+                await self._offered.wait()
+                continue
+            offer, self._offer = self._offer, None
+            await channel.send(await self._applied(offer))
 
     async def _applied(self, snapshot: Snapshot) -> Applied:
         """Take a snapshot; the answer comes when every gateway serves from it."""

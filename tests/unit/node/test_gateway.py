@@ -16,6 +16,7 @@ from littoral.node.backoff import Patience
 from littoral.node.booking import Booking, FlightTable
 from littoral.node.gateway import GatewayKeeper
 from littoral.node.limits import LimitRows
+from littoral.node.relay import Relay
 from littoral.node.shelf import Shelf
 from littoral.testing.channel import channel_pair
 from littoral.testing.loop import simulate
@@ -102,6 +103,7 @@ class House:
             board=around.board,
             booking=booking,
             shelf=Shelf(MemoryResponses(around.clock), clock=around.clock, board=around.board),
+            relay=Relay(NodeId("nd")),
             clock=around.clock,
             chance=around.chance,
             patience=Patience(),

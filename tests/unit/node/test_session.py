@@ -27,6 +27,7 @@ from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import StoredRecord, UsageRecord
 from littoral.node.backoff import Patience
+from littoral.node.relay import Relay
 from littoral.node.session import SessionParts, Uplink
 from littoral.node.snapshot import HeldSnapshot, SnapshotFile
 from littoral.testing.disk import MemoryDisk
@@ -152,6 +153,7 @@ class Node:
                 chance=around.chance,
                 failpoints=around.failpoints,
                 patience=Patience(),
+                relay=Relay(NodeId("nd")),
             )
         )
 

@@ -35,6 +35,8 @@ class Account(Charged):
     route: Route
     attempt: int
     slot: int
+    kind: int
+    """Further flags of its flight."""
     deadline: float
     """The caller's, in monotonic seconds."""
     _ticket: Ticket[Waiter] | None
@@ -42,7 +44,7 @@ class Account(Charged):
     _skip: int
     _notes: bytes
     """Further lines of the answer's head."""
-    _used = (0, 0, 0)
+    used = (0, 0, 0)
     """Tokens in, of these cached, and out, once settled."""
     _beginning: int
     """What affinity remembers of the request's beginning; 0 where that is too short."""
@@ -129,13 +131,13 @@ class Account(Charged):
         place = self.place
         place.enter()
         if place.trial:
-            health.tried(self.model, place)
+            health.tried(self._present(), place)
         if self._beginning:
             self._worker.memory.affinity.served(self._beginning, place.endpoint.id)
         verdict = self._verdict
         p50, p90 = verdict[3], verdict[4]
         self._predicted_us = predicted_us = int(p50 * 1e6) if p50 < MOST_S else _U32
-        flags = ESTIMATED | STREAMED if self.asked.streamed else ESTIMATED
+        flags = (ESTIMATED | STREAMED if self.asked.streamed else ESTIMATED) | self.kind
         if self._charge is not None:
             flags |= CHARGED
             self._worker.flights.charge(self.slot, self._charge)
@@ -171,14 +173,14 @@ class Account(Charged):
         if slot < 0:
             return 0.0
         self.slot = -1
-        flags = (STREAMED if self.asked.streamed else 0) | (CHARGED if self._charge else 0)
+        flags = self._flags()
         if usage is None:
             flags |= ESTIMATED
             usage = Usage(self._tokens_in, 0, counted)
         elapsed = int((worker.time() - self._started) * 1e6)
         total_us = min(_U32, elapsed)
         first_us = self._first_us = self._first_us or total_us
-        self._used = used = (usage.tokens_in, usage.cached, usage.tokens_out)
+        self.used = used = (usage.tokens_in, usage.cached, usage.tokens_out)
         counts = (flags, status, self.attempt, *used, self._at_us, first_us, total_us)
         cost = place.cost(usage.tokens_in, usage.tokens_out) if place.priced else 0.0
         if self._charge is None:
@@ -197,6 +199,10 @@ class Account(Charged):
         if not worker.reporting:
             worker.settled()
         return cost
+
+    def _flags(self) -> int:
+        streamed = STREAMED if self.asked.streamed else 0
+        return self.kind | streamed | (CHARGED if self._charge else 0)
 
     def _judge(self, status: int) -> None:
         """Say how it went, where somebody wants to know; failures were told before."""

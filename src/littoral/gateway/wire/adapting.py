@@ -220,7 +220,7 @@ class Adapting(Waiting):
         """Keep the answer that was given in full, settled before, where it is to be kept."""
         copy, self._copy = self._copy, None
         if copy is not None:
-            tokens_in, _, tokens_out = self._used
+            tokens_in, _, tokens_out = self.used
             answer = Kept(b"".join(copy), tokens_in, tokens_out)
             self._worker.memory.cache.keep(
                 self._shelf, answer, until=self._worker.time() + self._keep_s

@@ -107,13 +107,8 @@ class Answer(Account):
 
     def throttle(self, *, stop: bool) -> None:
         """The client reads slowly: read the engine no faster."""
-        transport = self._engine.transport if self._engine is not None else None
-        if transport is None or transport.is_closing():
-            return
-        if stop:
-            transport.pause_reading()
-        else:
-            transport.resume_reading()
+        if self._engine is not None:
+            self._engine.hold(stop=stop)
 
     def _error_event(self, refusal: Refusal) -> bytes:
         if isinstance(self._stream, Failing):

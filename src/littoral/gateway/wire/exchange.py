@@ -13,10 +13,11 @@ from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.route import Route
 from littoral.gateway.settlement import CANCELLED, FAILED, OK
 from littoral.gateway.table import KeyRow
-from littoral.gateway.tally import whole
+from littoral.gateway.tally import Usage, whole
 from littoral.gateway.wire.answer import Asker
 from littoral.gateway.wire.hedging import REFUSED
 from littoral.gateway.wire.relay import Events, first_error
+from littoral.gateway.wire.remote import CallTerms
 from littoral.gateway.wire.screened import Screened
 from littoral.gateway.wire.upstream import Engine
 from littoral.gateway.wire.waiting import FIRST_BYTE_S, INTERNAL
@@ -24,6 +25,8 @@ from littoral.gateway.wire.worker import Worker
 
 SILENCE_S: Final = 120.0
 MAX_RETRIES: Final = 2
+MOST_REPEATED: Final = 1024 * 1024
+"""Longest request that is sent on after another node failed, bytes."""
 _EARLY: Final = refuse(UpstreamFailed, "the engine ended its answer too early")
 _BROKE: Final = refuse(UpstreamFailed, "the engine failed in the middle of its answer")
 _SILENT: Final = refuse(DeadlinePassed, "the engine fell silent, or the deadline passed")
@@ -50,6 +53,7 @@ class Exchange(Screened):
         self.attempt = self._beginning = self._first_us = 0
         self._bounded = self._notes = b""
         self.slot = -1
+        self.kind = 0
 
     def admit(self, route: Route, body: bytes, *, total_s: float) -> Refusal | None:
         """Check, place and send a body; nothing is charged until the last check has passed.
@@ -116,6 +120,12 @@ class Exchange(Screened):
         if self.key.hedges and len(self.model.places) > 1 and not self.attempt:
             self.plan(now)
 
+    def terms_of_call(self) -> CallTerms:
+        """For whom it is, where another node is to answer."""
+        grant, left_s = self.key.grant, self.deadline - self._worker.time()
+        level = max(self.terms.level, self.key.level)
+        return CallTerms(self.rid, self.attempt, grant, level, left_s)
+
     # what engines tell
 
     def engine_read(self, engine: Engine) -> None:
@@ -164,7 +174,7 @@ class Exchange(Screened):
         elif events is not None and events.done:
             self._end_stream(events, b"")
         else:
-            self._failed(reason, connect=engine.transport is None)
+            self._failed(reason, connect=not engine.reached)
 
     def _flow(self, engine: Engine, events: Events) -> None:
         data = engine.take()
@@ -180,7 +190,7 @@ class Exchange(Screened):
             self._failed(fault)
         elif engine.complete:
             self._return_engine(engine)
-            self._end_stream(events, out)
+            self._end_stream(events, out, counted=engine.counted)
         elif out:
             worker = self._worker
             worker.flights.count(self.slot, events.tokens)
@@ -190,13 +200,13 @@ class Exchange(Screened):
             if out:
                 self._relay(out)
 
-    def _end_stream(self, events: Events, out: bytes) -> None:
+    def _end_stream(self, events: Events, out: bytes, counted: Usage | None = None) -> None:
         """The engine ended its stream: settle, then let the last bytes go."""
         if not events.done and not events.finished and not events.tokens and not self._begun:
             self._failed("its stream ended without an answer")
             return
         good = events.done or (events.finished and not events.failed)
-        usage = events.usage()
+        usage = events.usage() or counted
         if self._stream is not None:
             self._clock()
             out = self._stream.take(out) + (self._stream.end(usage) if good else b"")
@@ -222,7 +232,8 @@ class Exchange(Screened):
             message = (found.fault if found is not None else "") or "it gave no reason"
             self._refused(refuse(InvalidInput, f"the engine refused the request: {message}"))
         else:
-            self._failed(f"it answered with status {status}", busy=status == 429)
+            reason = engine.reason or f"it answered with status {status}"
+            self._failed(reason, busy=status == 429)
 
     def _whole(self, data: bytes) -> None:
         route = self.route
@@ -278,9 +289,15 @@ class Exchange(Screened):
         if self._rival is not None and self.hand_over():
             return
         now = worker.time()
-        if self.attempt < MAX_RETRIES and self.model.retries.left >= 1.0 and self.move(now):
+        if self.attempt < MAX_RETRIES and self._may_repeat() and self.move(now):
             self.model.retries.spend()
             worker.counters["retries"] += 1
             self.start(now)
             return
         self._refused(refuse(UpstreamFailed, f"endpoint {failed!r} failed: {reason}"))
+
+    def _may_repeat(self) -> bool:
+        """Whether it may be sent again: not what is long and would cross the network twice."""
+        if self._size > MOST_REPEATED and self.place.via is not None:
+            return False
+        return self.model.retries.left >= 1.0

@@ -53,7 +53,7 @@ def _bare(payload: bytes) -> bytes:
     return payload
 
 
-class _Unframed(Exchange):
+class Unframed(Exchange):
     """An exchange that hands out payload only."""
 
     _framed = staticmethod(_bare)
@@ -73,14 +73,23 @@ class Inner:
         listener: Hears the answer.
         rid: The request's id, as in the ledger.
         key: In whose name, and within whose limits.
+        kind: What its exchange is.
     """
 
     closing = False
 
-    def __init__(self, worker: Worker, listener: Listener, rid: bytes, *, key: KeyRow) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        listener: Listener,
+        rid: bytes,
+        *,
+        key: KeyRow,
+        kind: type[Unframed] = Unframed,
+    ) -> None:
         self._worker = worker
         self._listener = listener
-        self._exchange = _Unframed(worker, self, rid, key=key)
+        self.exchange = kind(worker, self, rid, key=key)
         self._spoke = -1
         self.key = key
         self.due = math.inf
@@ -99,36 +108,45 @@ class Inner:
         """
         worker = self._worker
         terms = _UNKEPT if level is None else _UNKEPT._replace(level=level)
-        self._exchange.terms = terms
+        self.exchange.terms = terms
         self._spoke = worker.wheel.add(self)
         worker.inners.add(self)
         key = admission.present(worker.source.tables, self.key, now_us=worker.wall_us)
         if isinstance(key, Refusal):
-            self.refuse(key, self._exchange.rid)
+            self.refuse(key, self.exchange.rid)
             return
-        self.key = self._exchange.key = key
+        self.key = self.exchange.key = key
         try:
-            refusal = self._exchange.enter(route, asked, size=size, total_s=total_s)
+            refusal = self.exchange.enter(route, asked, size=size, total_s=total_s)
         except Exception as error:  # noqa: BLE001  the request edge: one request fails, not all
             worker.fault(error)
             refusal = INTERNAL
         if refusal is not None:
-            self.refuse(refusal, self._exchange.rid)
+            self.refuse(refusal, self.exchange.rid)
 
     def cancel(self) -> None:
         """Stop the engine in this tick; what was used is booked."""
         if self._leave():
             self._worker.counters["cancelled"] += 1
-            self._exchange.client_gone()
+            self.exchange.client_gone()
+
+    def hold(self, *, stop: bool) -> None:
+        """Read the engine no further, or go on."""
+        self.exchange.throttle(stop=stop)
+
+    @property
+    def used(self) -> tuple[int, int, int]:
+        """Tokens in, of these cached, and out, once it has ended."""
+        return self.exchange.used
 
     def cut(self, refusal: Refusal) -> None:
         """End it from our side; the listener hears why."""
-        self._exchange.cut(refusal)
+        self.exchange.cut(refusal)
 
     def expire(self, now: float) -> None:
         """The engine's time for a byte, or the deadline, is over."""
         del now
-        self._exchange.expire()
+        self.exchange.expire()
 
     # what the exchange says
 

@@ -6,17 +6,22 @@ from typing import Final, cast
 
 from littoral.domain.errors import LittoralError
 from littoral.domain.session import (
+    Credit,
+    Data,
     Endpoints,
     Folds,
     Frame,
     Freed,
+    Open,
     Pulse,
     Quit,
+    Reset,
     Run,
     Settled,
     Tables,
 )
 from littoral.domain.units import Seconds
+from littoral.gateway.wire.guest import Guests
 from littoral.gateway.wire.runs import Runs
 from littoral.gateway.wire.worker import Worker
 
@@ -52,6 +57,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._runs = Runs(worker, self.send)
+        self._guests = Guests(worker, self.send)
         self._pulses = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -59,6 +65,7 @@ class Link(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._worker.report = self.report
         self._worker.shelf.send = self.send
+        self._worker.calls.send = self.send
 
     def data_received(self, data: bytes) -> None:
         """Take every whole frame."""
@@ -103,11 +110,23 @@ class Link(asyncio.Protocol):
             self.pulse()
         elif isinstance(frame, Run | Quit):
             self._runs.take(frame)
+        elif isinstance(frame, Open | Data | Reset | Credit):
+            self._take_call(frame)
         else:
             try:
                 self._worker.shelf.take(frame)
             except Exception as error:  # noqa: BLE001  one answer fails, not the link to the node
                 self._worker.fault(error)
+
+    def _take_call(self, frame: Open | Data | Reset | Credit) -> None:
+        """Odd numbers are of the streams that we opened, even ones of those that our node did."""
+        if isinstance(frame, Open) or not frame.stream % 2:
+            self._guests.take(frame)
+            return
+        try:
+            self._worker.calls.take(frame)
+        except Exception as error:  # noqa: BLE001  one call fails, not the link to the node
+            self._worker.fault(error)
 
     def report(self) -> None:
         """Name the slots settled since the last report."""

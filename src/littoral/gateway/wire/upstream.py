@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol, cast
 import httptools
 
 from littoral.domain.endpoint import Address
+from littoral.gateway.tally import Usage
 from littoral.gateway.wire.batch import Batch
 
 IDLE_S: Final = 4.0
@@ -96,6 +97,27 @@ class Engine(asyncio.Protocol):
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         return data
+
+    @property
+    def reached(self) -> bool:
+        """Whether the engine could be reached at all."""
+        return self.transport is not None
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, where it says more than a status."""
+        return ""
+
+    @property
+    def counted(self) -> Usage | None:
+        """What was used, where it is said beside the reply."""
+        return None
+
+    def hold(self, *, stop: bool) -> None:
+        """Read the reply no further, or go on."""
+        transport = self.transport
+        if transport is not None and not transport.is_closing():
+            (transport.pause_reading if stop else transport.resume_reading)()
 
     def abort(self) -> None:
         """Cut the connection now; the owner hears no more of it."""

@@ -9,6 +9,7 @@ from littoral.gateway.head import Terms
 from littoral.gateway.queue import Claim, Ticket
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.settlement import FAILED
+from littoral.gateway.table import ModelRow
 from littoral.gateway.wire.answer import Answer
 from littoral.gateway.wire.upstream import Engine
 
@@ -105,7 +106,7 @@ class Waiting(Answer):
     def resume(self, now: float) -> bool:
         """Go, now that it is one's turn; False where no place has room."""
         worker = self._worker
-        model = worker.source.tables.models.get(self.model.name)
+        model = self.found(self.model.name)
         if model is None:
             gone = f"{self.model.name!r} is no longer served"
             self._refused(refuse(Loading, gone, retry_after_s=5.0))
@@ -125,6 +126,10 @@ class Waiting(Answer):
             waited_ms = int((now - self._ticket.since) * 1000)
             self._notes += b"x-littoral-queued-ms: %d\r\n" % waited_ms
         return True
+
+    def found(self, name: str) -> ModelRow | None:
+        """The row that a name has now."""
+        return self._worker.source.tables.models.get(name)
 
     def shed(self, wait_s: float) -> None:
         """Be sent away."""

@@ -18,7 +18,9 @@ from littoral.gateway.table import KeyRow, Place, Source
 from littoral.gateway.traffic import Memory
 from littoral.gateway.wheel import Timed, Wheel
 from littoral.gateway.wire.batch import Batch
+from littoral.gateway.wire.calls import Calls
 from littoral.gateway.wire.pump import Pump
+from littoral.gateway.wire.remote import RemotePool
 from littoral.gateway.wire.screener import Screener
 from littoral.gateway.wire.shelf import Shelf
 from littoral.gateway.wire.upstream import Pool, Target
@@ -113,6 +115,7 @@ class Worker:
         self.report: Callable[[], object] = flights.report
         self.reporting = False
         self.pools: dict[Place, Pool] = {}
+        self.calls = Calls()
         self._boot = base64.b32encode(entropy.bytes(10)).decode().lower().encode()
         self._count = 0x1000_0000  # eight digits: to pad a number costs more than to write it
         self._second: int = -1
@@ -137,8 +140,13 @@ class Worker:
         """The connections of a place."""
         pool = self.pools.get(place)
         if pool is None:
-            pool = self.pools[place] = Pool(self.loop, _target(place), self.batch)
+            pool = self.pools[place] = self._new_pool(place)
         return pool
+
+    def _new_pool(self, place: Place) -> Pool:
+        if place.via is not None:
+            return RemotePool(self.loop, self.batch, self.calls, endpoint=place.endpoint)
+        return Pool(self.loop, _target(place), self.batch)
 
     def tick(self) -> None:
         """Renew time and the date line, and look at the connections whose turn it is."""

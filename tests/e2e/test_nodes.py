@@ -1,0 +1,137 @@
+"""Requests from node to node: real processes, joined by control's session listener."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from littoral.app.handed import line_for
+from littoral.app.settings import Settings
+
+PACKAGES = str(Path(__file__).resolve().parents[2] / "src")
+HI = [{"role": "user", "content": "hi there"}]
+NO_ENGINE = "engine.spawned=error@1"
+
+
+class Edge:
+    """A second node of a site, without control: its session goes to the site's socket."""
+
+    def __init__(self, folder: Path, site, *, failpoints: str = "") -> None:
+        self.folder, self.site = folder, site
+        for name in ("run", "logs"):
+            folder.joinpath(name).mkdir(parents=True)
+        folder.joinpath("run/session.sock").symlink_to(site.data_dir / "run/session.sock")
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.set_inheritable(True)
+        self.port = self.listener.getsockname()[1]
+        self.settings = Settings(
+            data_dir=str(folder), port=self.port, name="edge", failpoints=failpoints, crash_limit=1
+        )
+        self.process: subprocess.Popen | None = None
+        self.children: dict[str, int] = {}
+
+    def start(self) -> None:
+        descriptor = self.listener.fileno()
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("LITTORAL_")}
+        with self.folder.joinpath("logs/node.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "littoral", "node"],
+                env=environ | {"PYTHONPATH": PACKAGES},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                pass_fds=[descriptor],
+            )
+        self.process.stdin.write(line_for(self.settings, {"listen0": descriptor}))
+        self.process.stdin.flush()
+        threading.Thread(target=self._hear, args=(self.process.stdout,), daemon=True).start()
+
+    def _hear(self, out) -> None:
+        for line in out:
+            self.children = json.loads(line)
+
+    def stop(self) -> None:
+        process, self.process = self.process, None
+        if process is not None:
+            process.terminate()
+            process.wait(30)
+            process.stdin.close()
+            process.stdout.close()
+        self.listener.close()
+
+    @property
+    def id(self) -> str:
+        return json.loads(self.folder.joinpath("node.json").read_text())["id"]
+
+    @contextlib.contextmanager
+    def open(self, body, *, key: str | None = None):
+        with ask(self.port, key or self.site.key, body) as reply:
+            yield reply
+
+
+@contextlib.contextmanager
+def ask(port: int, key: str, body):
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+        yield connection.getresponse()
+    finally:
+        connection.close()
+
+
+def chat(**fields):
+    return {"model": "echo", "messages": HI, **fields}
+
+
+def works(port: int, key: str) -> bool:
+    try:
+        with ask(port, key, chat(max_tokens=1)) as reply:
+            return reply.status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def make_edge(tmp_path: Path) -> Iterator[Callable[..., Edge]]:
+    made: list[Edge] = []
+
+    def make(site, **options) -> Edge:
+        made.append(Edge(tmp_path / f"edge{len(made)}", site, **options))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+def test_a_client_at_the_cloud_uses_an_engine_at_the_edge(make_site, make_edge):
+    site = make_site(environ={"LITTORAL_FAILPOINTS": NO_ENGINE, "LITTORAL_CRASH_LIMIT": "1"})
+    edge = make_edge(site)
+    site.deploy("echo", engine="fake", model="echo")
+    with site.open("POST", "/v1/chat/completions", chat(stream=True)) as reply:
+        assert reply.status == 200
+        assert reply.headers["x-littoral-route"].startswith(f"{edge.id}/echo@")
+        data = reply.read()
+    assert data.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_client_at_the_edge_uses_an_engine_in_the_cloud(make_site, make_edge):
+    site = make_site()
+    edge = make_edge(site, failpoints=NO_ENGINE)
+    site.deploy("echo", engine="fake", model="echo")
+    site.wait_for(lambda: works(edge.port, site.key), "the edge to know the cloud's engine")
+    with edge.open(chat()) as reply:
+        assert reply.status == 200
+        assert "; via=relay; " in reply.headers["x-littoral-route"]
+        answer = json.loads(reply.read())
+    assert answer["usage"]["completion_tokens"] > 0
