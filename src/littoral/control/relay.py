@@ -90,7 +90,8 @@ class Relay:
             status = self._fleet.node(head.to).status
         except UnknownName:
             return f"no node has the id {head.to!r}"
-        placed = {each.deployment for each in status.endpoints} if status is not None else set()
+        endpoints = status.endpoints if status is not None else ()
+        placed = {each.deployment for each in endpoints}
         if head.deployment not in placed or head.to == node:
             return f"deployment {head.deployment!r} does not run on {head.to}"
         return ""

@@ -127,7 +127,7 @@ class Place:
         self.endpoint = endpoint
         self.cap = endpoint.max_tokens
         self.mends = not endpoint.exact
-        self.remote = endpoint.remote
+        self.remote = endpoint.remote and endpoint.via is None
         self.context = endpoint.context
         self.model = endpoint.engine_model or endpoint.serves
         self.price_in, self.price_out = endpoint.price_in, endpoint.price_out

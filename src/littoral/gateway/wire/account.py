@@ -35,7 +35,7 @@ class Account(Charged):
     route: Route
     attempt: int
     slot: int
-    kind: int
+    kind = 0
     """Further flags of its flight."""
     deadline: float
     """The caller's, in monotonic seconds."""

@@ -17,7 +17,6 @@ from littoral.gateway.tally import Usage, whole
 from littoral.gateway.wire.answer import Asker
 from littoral.gateway.wire.hedging import REFUSED
 from littoral.gateway.wire.relay import Events, first_error
-from littoral.gateway.wire.remote import CallTerms
 from littoral.gateway.wire.screened import Screened
 from littoral.gateway.wire.upstream import Engine
 from littoral.gateway.wire.waiting import FIRST_BYTE_S, INTERNAL
@@ -25,8 +24,6 @@ from littoral.gateway.wire.worker import Worker
 
 SILENCE_S: Final = 120.0
 MAX_RETRIES: Final = 2
-MOST_REPEATED: Final = 1024 * 1024
-"""Longest request that is sent on after another node failed, bytes."""
 _EARLY: Final = refuse(UpstreamFailed, "the engine ended its answer too early")
 _BROKE: Final = refuse(UpstreamFailed, "the engine failed in the middle of its answer")
 _SILENT: Final = refuse(DeadlinePassed, "the engine fell silent, or the deadline passed")
@@ -53,7 +50,6 @@ class Exchange(Screened):
         self.attempt = self._beginning = self._first_us = 0
         self._bounded = self._notes = b""
         self.slot = -1
-        self.kind = 0
 
     def admit(self, route: Route, body: bytes, *, total_s: float) -> Refusal | None:
         """Check, place and send a body; nothing is charged until the last check has passed.
@@ -119,12 +115,6 @@ class Exchange(Screened):
         self._engine = engine
         if self.key.hedges and len(self.model.places) > 1 and not self.attempt:
             self.plan(now)
-
-    def terms_of_call(self) -> CallTerms:
-        """For whom it is, where another node is to answer."""
-        grant, left_s = self.key.grant, self.deadline - self._worker.time()
-        level = max(self.terms.level, self.key.level)
-        return CallTerms(self.rid, self.attempt, grant, level, left_s)
 
     # what engines tell
 
@@ -295,9 +285,3 @@ class Exchange(Screened):
             self.start(now)
             return
         self._refused(refuse(UpstreamFailed, f"endpoint {failed!r} failed: {reason}"))
-
-    def _may_repeat(self) -> bool:
-        """Whether it may be sent again: not what is long and would cross the network twice."""
-        if self._size > MOST_REPEATED and self.place.via is not None:
-            return False
-        return self.model.retries.left >= 1.0

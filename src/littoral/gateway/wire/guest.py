@@ -62,6 +62,7 @@ _WRONG: Final = frozenset({400, 413, 422})
 class _Visit(Unframed):
     """The exchange of a guest: our own engines of one deployment, and no limits of ours."""
 
+    kind = GUEST
     deployment: DeploymentName
 
     def enter(self, route: Route, asked: Asked, *, size: int, total_s: float) -> Refusal | None:
@@ -75,7 +76,6 @@ class _Visit(Unframed):
         self.deadline = now + total_s
         self._size = size
         self._tokens_in = asked.weight or size // 4 or 1
-        self.kind = GUEST
         return self.queue_up(now)
 
     def gates(self) -> tuple[()]:

@@ -11,11 +11,14 @@ from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.settlement import FAILED
 from littoral.gateway.table import ModelRow
 from littoral.gateway.wire.answer import Answer
+from littoral.gateway.wire.remote import CallTerms
 from littoral.gateway.wire.upstream import Engine
 
 FIRST_BYTE_S: Final = 600.0
 LONGEST_S: Final = 600.0
 """Longest time after which we advise to try again, seconds."""
+MOST_REPEATED: Final = 1024 * 1024
+"""Longest request that is sent on after another node failed, bytes."""
 _UNRECORDED: Final = refuse(Overloaded, "too many requests wait to be recorded", retry_after_s=1.0)
 INTERNAL: Final = Refusal(500, "internal", "something failed here; the request's id names it")
 
@@ -141,6 +144,18 @@ class Waiting(Answer):
         ticket = self._ticket
         if ticket is not None and ticket.waiting:
             self.model.queue.leave(ticket)
+
+    def terms_of_call(self) -> CallTerms:
+        """For whom it is, where another node is to answer."""
+        grant, left_s = self.key.grant, self.deadline - self._worker.time()
+        level = max(self.terms.level, self.key.level)
+        return CallTerms(self.rid, self.attempt, grant, level, left_s)
+
+    def _may_repeat(self) -> bool:
+        """Whether it may be sent again: not what is long and would cross the network twice."""
+        if self._size > MOST_REPEATED and self.place.via is not None:
+            return False
+        return self.model.retries.left >= 1.0
 
     def _return_engine(self, engine: Engine) -> None:
         self._engine = None
