@@ -25,12 +25,13 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, islice, pairwise
 
+from littoral.cost.residual import Z95, wilson
+
 BATCHES = 20
 T19_95 = 2.093
 """Student's t, two-sided 95 %, 19 degrees of freedom: 20 batch means."""
 T18_99 = 2.878
 """Student's t, two-sided 99 %, 18 degrees of freedom: a line through 20 batch means."""
-Z95 = 1.959964
 EXACT = 400.0
 """Variance of a rank from which on the normal distribution stands in for the binomial."""
 
@@ -185,11 +186,8 @@ def share(hits: int, count: int) -> Estimate:
         hits: 0 to ``count``.
         count: At least 1.
     """
-    part, square = hits / count, Z95 * Z95
-    centre = (part + square / (2 * count)) / (1 + square / count)
-    spread = math.sqrt(part * (1 - part) / count + square / (4 * count * count))
-    half = Z95 * spread / (1 + square / count)
-    return Estimate(value=part, low=max(0.0, centre - half), high=min(1.0, centre + half))
+    low, high = wilson(hits, count)
+    return Estimate(value=hits / count, low=low, high=high)
 
 
 def trend(times: Sequence[float], values: Sequence[float]) -> Trend | None:
