@@ -1,18 +1,57 @@
 """What every Channel and Network does; add an adapter to ``networks`` to run the suite on it."""
 
+import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
 
+from cluster import NAME, Cluster
 from littoral.app.channel import UnixNetwork
+from littoral.app.link.carrier import CarrierParts, SocketCarrier
+from littoral.app.link.network import LinkNetwork, LinkParts
+from littoral.app.link.tls import Credentials
+from littoral.app.system import SystemClock, SystemEntropy
 from littoral.domain.ids import NodeId
+from littoral.domain.pipe import Carrier
 from littoral.domain.ports import Channel, ChannelClosed, Network
 from littoral.domain.session import Beat, Frame, Goodbye, Hello, Stored
+from littoral.testing.carrier import MemoryCarrier
+from littoral.testing.chance import SeededChance
+from littoral.testing.entropy import SeededEntropy
 from littoral.testing.network import MemoryNetwork
 
-NETWORKS: dict[str, Callable[[], Network]] = {"memory": MemoryNetwork, "unix": UnixNetwork}
+
+def linked(carrier: Carrier) -> LinkNetwork:
+    clock = SystemClock()
+    return LinkNetwork(
+        LinkParts(carrier=carrier, clock=clock, chance=SeededChance(1), entropy=SystemEntropy())
+    )
+
+
+class SecuredNetwork:
+    """Both ends of one cluster, each with its own certificate."""
+
+    def __init__(self, folder: Path) -> None:
+        cluster = Cluster(folder / "pki")
+        self._far = linked(self.carrier(cluster.control()))
+        self._near = linked(self.carrier(cluster.node("nd_1")))
+        self.listen, self.dial = self._far.listen, self._near.dial
+
+    @staticmethod
+    def carrier(credentials: Credentials) -> SocketCarrier:
+        parts = CarrierParts(credentials=credentials, clock=SystemClock(), name=NAME)
+        return SocketCarrier(parts)
+
+
+NETWORKS: dict[str, Callable[[Path], Network]] = {
+    "linked": lambda _folder: linked(MemoryCarrier()),
+    "memory": lambda _folder: MemoryNetwork(),
+    "secured": SecuredNetwork,
+    "unix": lambda _folder: UnixNetwork(),
+}
 
 HELLO = Hello(
     protocol=1,
@@ -31,13 +70,16 @@ def anyio_backend():
 
 
 @pytest.fixture(params=sorted(NETWORKS))
-def network(request: pytest.FixtureRequest) -> Network:
-    return NETWORKS[request.param]()
+def network(request: pytest.FixtureRequest, tmp_path: Path) -> Network:
+    return NETWORKS[request.param](tmp_path)
 
 
 @pytest.fixture
-def address(tmp_path) -> str:
-    return str(tmp_path / "s.sock")
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.node.callspec.params["network"] != "secured":
+        return str(tmp_path / "s.sock")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"wss://127.0.0.1:{free.getsockname()[1]}/node/v1/session"
 
 
 class Peer:
@@ -128,7 +170,7 @@ async def test_a_slow_reader_makes_the_sender_wait(network: Network, address: st
         big = Hello(
             protocol=1,
             node=NodeId("n"),
-            name="x" * 65536,
+            name=SeededEntropy().bytes(32768).hex(),
             boot="b",
             build="0",
             outbox="o",

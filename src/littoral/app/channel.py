@@ -12,6 +12,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from littoral.app.codec import MAX_FRAME, pack, unpack
 from littoral.domain.errors import Damaged
+from littoral.domain.ids import NodeId
+from littoral.domain.link import LinkFacts
 from littoral.domain.ports import Channel, ChannelClosed
 from littoral.domain.session import Frame
 
@@ -34,6 +36,15 @@ class SocketChannel:
         self._buffered = BufferedByteReceiveStream(stream)
         self._turn = anyio.Lock()
         self._torn = False
+
+    @property
+    def peer(self) -> NodeId | None:
+        """None: the same user, by the socket's credentials."""
+        return None
+
+    def link(self) -> LinkFacts | None:
+        """None: there is no way between two processes of one host."""
+        return None
 
     async def send(self, frame: Frame) -> None:
         """Send one frame; waits while the peer is slow."""

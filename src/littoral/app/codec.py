@@ -19,13 +19,40 @@ _ENVELOPE: msgspec.msgpack.Decoder[tuple[int, msgspec.Raw]] = msgspec.msgpack.De
 )
 
 
+def pack_body(frame: Frame) -> tuple[int, bytes]:
+    """The number of a frame, and its record alone, for transports with a header of their own.
+
+    Raises:
+        TooLarge: It is over ``MAX_FRAME``.
+    """
+    return _NUMBERS[type(frame)], _bounded(frame, msgspec.msgpack.encode(frame))
+
+
+def unpack_body(number: int, body: bytes) -> Frame | None:
+    """Decode what ``pack_body`` gave; None where this version knows no such number.
+
+    Raises:
+        Damaged: The bytes are no frame of that number.
+    """
+    decoder = _DECODERS.get(number)
+    if decoder is None:
+        return None
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise Damaged(f"bytes that are no frame {number}: {error}") from None
+
+
 def pack(frame: Frame) -> bytes:
     """Encode one frame.
 
     Raises:
         TooLarge: It is over ``MAX_FRAME``.
     """
-    data = msgspec.msgpack.encode((_NUMBERS[type(frame)], frame))
+    return _bounded(frame, msgspec.msgpack.encode((_NUMBERS[type(frame)], frame)))
+
+
+def _bounded(frame: Frame, data: bytes) -> bytes:
     if len(data) > MAX_FRAME:
         name = type(frame).__name__
         raise TooLarge(f"a frame {name} of {len(data)} bytes is over {MAX_FRAME}")

@@ -12,6 +12,7 @@ from littoral.domain.endpoint import Endpoint, EngineSpec
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ids import Digest, KeyId, NodeId, ProjectId
 from littoral.domain.limits import Spent
+from littoral.domain.link import LinkFacts
 from littoral.domain.model import FileSpec, VersionSpec, VersionStatus
 from littoral.domain.node import Event
 from littoral.domain.project import Key
@@ -78,7 +79,16 @@ class Disk(Protocol):
 
 
 class Channel(Protocol):
-    """An ordered, reliable, bounded pipe of frames to one peer."""
+    """A reliable, bounded pipe of frames to one peer; in order, or in order of each lane."""
+
+    @property
+    def peer(self) -> NodeId | None:
+        """Which node is at the other end, verified; None where it is this user, on this host."""
+        ...
+
+    def link(self) -> LinkFacts | None:
+        """What is known of the way there; None where there is none, as on one host."""
+        ...
 
     async def send(self, frame: Frame) -> None:
         """Send one frame; waits while the peer is slow. Raises ``ChannelClosed``."""
@@ -95,6 +105,10 @@ class Channel(Protocol):
 
 class ChannelClosed(Exception):
     """The peer is gone."""
+
+
+class Shed(ChannelClosed):
+    """The listener has too much to do: come back at any time of the spread that it told."""
 
 
 class Network(Protocol):

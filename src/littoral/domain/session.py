@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias
 
 from littoral.domain.endpoint import Endpoint, Folded
 from littoral.domain.ids import EndpointId, NodeId, ProjectId
+from littoral.domain.lane import INFERENCE, TELEMETRY
+from littoral.domain.link import LIVELY, SPREAD_S
 from littoral.domain.node import Level, NodeStatus
 from littoral.domain.response import ResponseStatus, StoredResponse
 from littoral.domain.snapshot import Snapshot
@@ -33,16 +35,25 @@ class Hello:
     build: str
     outbox: str
     snapshot: tuple[int, int]
+    least: int = 1
+    """The oldest protocol that the node speaks; ``protocol`` is the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Welcome:
-    """Control's answer: the beat, and the last record applied of that outbox."""
+    """Control's answer: the beat, and the last record applied of that outbox.
+
+    Who is silent for ``suspect_s`` is doubted, for ``lost_s`` given up. A node that is turned away
+    comes back at any time within ``spread_s``.
+    """
 
     protocol: int
     server_us: Micros
     beat_s: Seconds
     stored: int
+    suspect_s: Seconds = LIVELY.suspect_s
+    lost_s: Seconds = LIVELY.lost_s
+    spread_s: Seconds = SPREAD_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,3 +354,9 @@ FRAMES: Mapping[int, type[Frame]] = {
     108: Heard,
 }
 """Number of each frame on the wire; 64 and above stay on one host."""
+
+LANES: Mapping[type[Frame], int] = {
+    SnapshotOffer: INFERENCE,
+    Records: TELEMETRY,
+}
+"""Lane of each frame between a node and control; those not named here are in the control lane."""

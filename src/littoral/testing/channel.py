@@ -3,6 +3,8 @@
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from littoral.domain.ids import NodeId
+from littoral.domain.link import LinkFacts
 from littoral.domain.ports import ChannelClosed
 from littoral.domain.session import Frame
 
@@ -15,6 +17,12 @@ class MemoryChannel:
     ) -> None:
         self._sender = sender
         self._receiver = receiver
+        self.peer: NodeId | None = None
+        self.facts: LinkFacts | None = None
+
+    def link(self) -> LinkFacts | None:
+        """What a test said of the way."""
+        return self.facts
 
     async def send(self, frame: Frame) -> None:
         """Send one frame; waits while the other end is slow."""

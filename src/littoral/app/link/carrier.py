@@ -1,0 +1,118 @@
+"""Carrier: sessions' connections over TCP, TLS and WebSocket."""
+
+import contextlib
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import anyio
+from anyio.abc import SocketAttribute, SocketStream
+from websockets.uri import parse_uri
+
+from littoral.app.link.gate import Gate
+from littoral.app.link.socket import SocketPipe, accepted, dialled, reset
+from littoral.app.link.tls import Credentials, client_context, server_context
+from littoral.domain.pipe import Pipe, PipeClosed
+from littoral.domain.ports import ChannelClosed, Clock, Shed
+from littoral.domain.units import Seconds
+
+CONNECT_S: Final = Seconds(10.0)
+"""How long a name, a connection and its handshakes may take together."""
+BACKLOG: Final = 4096
+
+
+def _trusted() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarrierParts:
+    """What connections of sessions need of the world.
+
+    ``name`` is what the listener's certificate must be for; ``lenient`` says whether this host's
+    clock is so wrong that dates of certificates are to be compared later.
+    """
+
+    credentials: Credentials
+    clock: Clock
+    name: str
+    lenient: Callable[[], bool] = _trusted
+
+
+class SocketCarrier:
+    """Dials and accepts; credentials are read anew for each connection that is dialled.
+
+    Args:
+        parts: The world.
+    """
+
+    def __init__(self, parts: CarrierParts) -> None:
+        self._parts = parts
+        self.gate = Gate()
+
+    @asynccontextmanager
+    async def dial(self, address: str) -> AsyncGenerator[Pipe]:
+        """Open a connection to ``wss://host:port``."""
+        try:
+            with anyio.fail_after(CONNECT_S):
+                pipe = await self._open(address)
+        except TimeoutError:
+            raise ChannelClosed(f"{address} does not answer within {CONNECT_S:.0f} s") from None
+        except (OSError, PipeClosed) as error:
+            raise ChannelClosed(f"{address}: {error}") from error
+        try:
+            yield pipe
+        finally:
+            await pipe.close("closed")
+
+    async def _open(self, address: str) -> SocketPipe:
+        parts, place = self._parts, parse_uri(address)
+        lenient = parts.lenient()
+        context = client_context(parts.credentials, lenient=lenient)
+        stream = await anyio.connect_tcp(place.host, place.port)
+        try:
+            return await dialled(stream, context, url=address, name=parts.name, lenient=lenient)
+        except BaseException:
+            await anyio.aclose_forcefully(stream)
+            raise
+
+    @asynccontextmanager
+    async def listen(
+        self, address: str, handler: Callable[[Pipe], Awaitable[None]]
+    ) -> AsyncGenerator[None]:
+        """Serve each connection at ``wss://host:port`` until the context ends."""
+        place, context = parse_uri(address), server_context(self._parts.credentials)
+        listener = await anyio.create_tcp_listener(
+            local_host=place.host, local_port=place.port, backlog=BACKLOG
+        )
+        async with listener, anyio.create_task_group() as group:
+            group.start_soon(listener.serve, partial(self._serve, context, handler))
+            try:
+                yield
+            finally:
+                group.cancel_scope.cancel()
+
+    async def _serve(
+        self,
+        context: ssl.SSLContext,
+        handler: Callable[[Pipe], Awaitable[None]],
+        stream: SocketStream,
+    ) -> None:
+        if not self.gate.enter():
+            await reset(stream)
+            return
+        try:
+            with anyio.fail_after(CONNECT_S):
+                pipe = await accepted(stream, context)
+        except (PipeClosed, TimeoutError):
+            await anyio.aclose_forcefully(stream)
+            return
+        finally:
+            self.gate.leave(self._parts.clock.now())
+        try:
+            await handler(pipe)
+        finally:
+            await pipe.close("closed")

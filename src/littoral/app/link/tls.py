@@ -1,0 +1,83 @@
+"""TLS of sessions: both ends show a certificate of the cluster, version 1.3, nothing less."""
+
+import re
+import ssl
+from dataclasses import dataclass
+from typing import Final, cast
+
+from littoral.domain.ids import NodeId
+from littoral.domain.link import Peer
+from littoral.domain.units import Micros
+
+NO_CHECK_TIME: Final = 0x200000
+"""OpenSSL's flag: chains are verified, dates are not."""
+_NODE: Final = re.compile(r"spiffe://[^/]+/node/([a-z0-9_-]{1,63})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """PEM files of one end: its certificate with the chain behind it, its key, whom it trusts."""
+
+    chain: str
+    key: str
+    authorities: str
+
+
+def server_context(own: Credentials) -> ssl.SSLContext:
+    """What a listener needs: who dials must show a certificate of the cluster.
+
+    Raises:
+        OSError: A file cannot be read, or holds something else (``ssl.SSLError`` is one).
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    return _strict(context, own)
+
+
+def client_context(own: Credentials, *, lenient: bool = False) -> ssl.SSLContext:
+    """What a node needs to dial: control must show a certificate of the cluster, with its name.
+
+    Args:
+        own: The node's.
+        lenient: Leave the dates of certificates for later, as the clock of this host is wrong.
+
+    Raises:
+        OSError: A file cannot be read, or holds something else (``ssl.SSLError`` is one).
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if lenient:
+        context.verify_flags |= NO_CHECK_TIME
+    return _strict(context, own)
+
+
+def _strict(context: ssl.SSLContext, own: Credentials) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(own.authorities)
+    context.load_cert_chain(own.chain, own.key)
+    return context
+
+
+def peer_of(shown: dict[str, object] | None) -> Peer | None:
+    """The node that a verified certificate names; None where it is no node's."""
+    if not shown:
+        return None
+    names = cast("tuple[tuple[str, str], ...]", shown.get("subjectAltName", ()))
+    nodes = [
+        found[1] for kind, name in names if kind == "URI" and (found := _NODE.fullmatch(name))
+    ]
+    if len(nodes) != 1:
+        return None
+    return Peer(
+        node=NodeId(nodes[0]),
+        serial=str(shown.get("serialNumber", "")).lower().lstrip("0"),
+        until_us=validity_us(shown)[1],
+    )
+
+
+def validity_us(shown: dict[str, object]) -> tuple[Micros, Micros]:
+    """From when until when a certificate holds, UTC microseconds."""
+    first, last = (
+        Micros(ssl.cert_time_to_seconds(str(shown[name])) * 1_000_000)
+        for name in ("notBefore", "notAfter")
+    )
+    return first, last

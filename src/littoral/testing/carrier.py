@@ -1,0 +1,162 @@
+"""Carrier in memory: pipes that are slow, cut or refused as a test says, on virtual time."""
+
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.abc import TaskGroup
+
+from littoral.domain.link import Peer
+from littoral.domain.pipe import Pipe, PipeClosed
+from littoral.domain.ports import ChannelClosed, Shed
+from littoral.domain.units import Micros
+
+Handler = Callable[[Pipe], Awaitable[None]]
+CAPACITY = 64
+
+
+class MemoryPipe:
+    """One end of a connection.
+
+    Args:
+        delay_s: How long each message takes, asked for each.
+        peer: Who the other end is.
+    """
+
+    def __init__(self, delay_s: Callable[[], float], *, peer: Peer | None = None) -> None:
+        self._delay_s = delay_s
+        self._inbox: deque[tuple[float, bytes]] = deque()
+        self._changed = anyio.Event()
+        self._ended: PipeClosed | None = None
+        self._other: "MemoryPipe | None" = None
+        self.peer = peer
+        self.unchecked_us: tuple[Micros, Micros] | None = None
+        self.sent: list[bytes] = []
+
+    def join(self, other: "MemoryPipe") -> None:
+        """Make two ends one connection."""
+        self._other, other._other = other, self  # noqa: SLF001  the two halves of one thing
+
+    async def send(self, message: bytes) -> None:
+        """Send one message; waits while many are under way."""
+        other = self._other
+        while other is not None and self._ended is None:
+            if len(other._inbox) < CAPACITY:  # noqa: SLF001  the two halves of one thing
+                self.sent.append(message)
+                other.arrive(message, anyio.current_time() + self._delay_s())
+                return
+            await other.wait()
+        raise self._ended or PipeClosed("lost", "never joined")
+
+    async def receive(self) -> bytes:
+        """The next message, once it is here."""
+        while True:
+            now = anyio.current_time()
+            if self._inbox and self._inbox[0][0] <= now:
+                message = self._inbox.popleft()[1]
+                self._notify()
+                return message
+            if self._ended is not None and not self._inbox:
+                raise self._ended
+            with anyio.move_on_after(self._inbox[0][0] - now if self._inbox else None):
+                await self.wait()
+
+    async def close(self, reason: str, message: str = "") -> None:
+        """End both ends; what was sent still arrives."""
+        self.cut(reason, message)
+        await anyio.lowlevel.checkpoint()
+
+    def cut(self, reason: str = "lost", message: str = "cut", *, drop: bool = False) -> None:
+        """End both ends now; with ``drop`` what is under way is lost."""
+        for end in (self, self._other):
+            if end is not None:
+                end.end(PipeClosed(reason, message), drop=drop)
+
+    def arrive(self, message: bytes, at: float) -> None:
+        """Take a message that comes at a time; none overtakes another."""
+        last = self._inbox[-1][0] if self._inbox else at
+        self._inbox.append((max(at, last), message))
+        self._notify()
+
+    def end(self, why: PipeClosed, *, drop: bool) -> None:
+        """This end is over."""
+        if drop:
+            self._inbox.clear()
+        self._ended = self._ended or why
+        self._notify()
+
+    async def wait(self) -> None:
+        """Until anything changes here."""
+        await self._changed.wait()
+
+    def _notify(self) -> None:
+        event, self._changed = self._changed, anyio.Event()
+        event.set()
+
+
+class MemoryCarrier:
+    """Opens pipes between ends of one test.
+
+    Args:
+        peer: Who dials, as the listening end sees it.
+    """
+
+    def __init__(self, *, peer: Peer | None = None) -> None:
+        self._listeners: dict[str, tuple[TaskGroup, Handler]] = {}
+        self.peer = peer
+        self.delay_s = 0.0
+        self.down = False
+        self.full = False
+        self.dialled: list[MemoryPipe] = []
+        """The dialling end of each connection, oldest first."""
+
+    def as_peer(self, peer: Peer | None) -> "MemoryCarrier":
+        """The same listeners, dialled by another node."""
+        other = MemoryCarrier(peer=peer)
+        other._listeners = self._listeners
+        return other
+
+    @asynccontextmanager
+    async def dial(self, address: str) -> AsyncGenerator[Pipe]:
+        """Open a pipe to a listener."""
+        await anyio.sleep(self.delay_s)
+        if self.full:
+            raise Shed(f"the listener at {address!r} is full")
+        if self.down or address not in self._listeners:
+            raise ChannelClosed(f"nobody listens at {address!r}")
+        group, handler = self._listeners[address]
+        near, far = MemoryPipe(self._delay), MemoryPipe(self._delay, peer=self.peer)
+        near.join(far)
+        self.dialled.append(near)
+        group.start_soon(_serve, handler, far)
+        try:
+            yield near
+        finally:
+            near.cut("closed", "left")
+
+    @asynccontextmanager
+    async def listen(self, address: str, handler: Handler) -> AsyncGenerator[None]:
+        """Serve each new pipe with ``handler`` until the context ends."""
+        async with anyio.create_task_group() as group:
+            self._listeners[address] = (group, handler)
+            try:
+                yield
+            finally:
+                del self._listeners[address]
+                group.cancel_scope.cancel()
+
+    def cut(self, *, drop: bool = True) -> None:
+        """Lose all connections that are open."""
+        for pipe in self.dialled:
+            pipe.cut(drop=drop)
+
+    def _delay(self) -> float:
+        return self.delay_s
+
+
+async def _serve(handler: Handler, pipe: MemoryPipe) -> None:
+    try:
+        await handler(pipe)
+    finally:
+        pipe.cut("closed", "left")
