@@ -2,14 +2,13 @@
 
 import datetime as dt
 from dataclasses import dataclass
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from littoral.app.link.tls import Credentials
+from littoral.app.link.tls import Shown
 
 NAME = "control.test.internal"
 LONG = dt.timedelta(days=36_500)
@@ -24,8 +23,7 @@ class Span:
 class Cluster:
     """An authority that signs what a test asks for."""
 
-    def __init__(self, folder: Path, name: str = "test") -> None:
-        self.folder = folder
+    def __init__(self, name: str = "test") -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.serial = 1
@@ -34,9 +32,6 @@ class Cluster:
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .sign(self.key, hashes.SHA256())
         )
-        folder.mkdir(exist_ok=True)
-        self.authorities = folder / "ca.pem"
-        self.authorities.write_bytes(self.root.public_bytes(serialization.Encoding.PEM))
 
     def _begin(self, subject, key, span: Span) -> x509.CertificateBuilder:
         self.serial += 1
@@ -50,19 +45,17 @@ class Cluster:
             .not_valid_after(span.end)
         )
 
-    def control(self, span: Span | None = None) -> Credentials:
-        return self._leaf(
-            "control", [x509.DNSName(NAME)], ExtendedKeyUsageOID.SERVER_AUTH, span
-        )
+    def control(self, span: Span | None = None) -> Shown:
+        return self._leaf([x509.DNSName(NAME)], ExtendedKeyUsageOID.SERVER_AUTH, span)
 
-    def node(self, node: str, span: Span | None = None) -> Credentials:
+    def node(self, node: str, span: Span | None = None) -> Shown:
         names = [
             x509.UniformResourceIdentifier(f"spiffe://test/node/{node}"),
             x509.DNSName(f"{node.replace('_', '-')}.nodes.test.internal"),
         ]
-        return self._leaf(node, names, ExtendedKeyUsageOID.CLIENT_AUTH, span)
+        return self._leaf(names, ExtendedKeyUsageOID.CLIENT_AUTH, span)
 
-    def _leaf(self, name, names, usage, span) -> Credentials:
+    def _leaf(self, names, usage, span) -> Shown:
         key = ec.generate_private_key(ec.SECP256R1())
         made = (
             self._begin(x509.Name([]), key, span or Span())
@@ -71,15 +64,13 @@ class Cluster:
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        chain, secret = self.folder / f"{name}.pem", self.folder / f"{name}.key"
-        chain.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-        secret.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
+        secret = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
-        return Credentials(
-            chain=str(chain), key=str(secret), authorities=str(self.authorities)
-        )
+        return Shown(chain=pem(made), key=secret.decode(), roots=pem(self.root))
+
+
+def pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()

@@ -35,7 +35,7 @@ HOMES: dict[str, set[str]] = {
     "socket": {"app", "engines", "gateway/wire", "jobs/source/dial.py"},
     "sqlalchemy": {"stores"},
     "ssl": {
-        *("app/bench/wire/load.py", "app/certificate.py", "app/command/checkup.py"),
+        *("app/bench/wire/load.py", "app/certificate.py", "app/command/checkup.py", "app/link"),
         *("app/command/probe.py", "app/command/site.py"),
         "client/admin.py",
         *("gateway/wire/tls.py", "gateway/wire/upstream.py"),
@@ -50,7 +50,7 @@ HOMES: dict[str, set[str]] = {
     },
     "uvicorn": {"control"},
     "uvloop": {"app/bench/wire/worker.py", "gateway/wire/loop.py"},
-    "websockets": {"gateway/wire/socket.py"},
+    "websockets": {"app/link", "gateway/wire/socket.py"},
     "xllamacpp": {"engines/child/llama_cpp.py"},
     "yaml": {"app/command/documents.py"},
 }

@@ -12,7 +12,7 @@ from cluster import NAME, Cluster
 from littoral.app.channel import UnixNetwork
 from littoral.app.link.carrier import CarrierParts, SocketCarrier
 from littoral.app.link.network import LinkNetwork, LinkParts
-from littoral.app.link.tls import Credentials
+from littoral.app.link.tls import Shown
 from littoral.app.system import SystemClock, SystemEntropy
 from littoral.domain.ids import NodeId
 from littoral.domain.pipe import Carrier
@@ -34,23 +34,25 @@ def linked(carrier: Carrier) -> LinkNetwork:
 class SecuredNetwork:
     """Both ends of one cluster, each with its own certificate."""
 
-    def __init__(self, folder: Path) -> None:
-        cluster = Cluster(folder / "pki")
+    def __init__(self) -> None:
+        cluster = Cluster()
         self._far = linked(self.carrier(cluster.control()))
         self._near = linked(self.carrier(cluster.node("nd_1")))
         self.listen, self.dial = self._far.listen, self._near.dial
 
     @staticmethod
-    def carrier(credentials: Credentials) -> SocketCarrier:
-        parts = CarrierParts(credentials=credentials, clock=SystemClock(), name=NAME)
-        return SocketCarrier(parts)
+    def carrier(shown: Shown) -> SocketCarrier:
+        async def told() -> Shown:
+            return shown
+
+        return SocketCarrier(CarrierParts(shown=told, clock=SystemClock(), name=NAME))
 
 
-NETWORKS: dict[str, Callable[[Path], Network]] = {
-    "linked": lambda _folder: linked(MemoryCarrier()),
-    "memory": lambda _folder: MemoryNetwork(),
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "linked": lambda: linked(MemoryCarrier()),
+    "memory": MemoryNetwork,
     "secured": SecuredNetwork,
-    "unix": lambda _folder: UnixNetwork(),
+    "unix": UnixNetwork,
 }
 
 HELLO = Hello(
@@ -70,8 +72,8 @@ def anyio_backend():
 
 
 @pytest.fixture(params=sorted(NETWORKS))
-def network(request: pytest.FixtureRequest, tmp_path: Path) -> Network:
-    return NETWORKS[request.param](tmp_path)
+def network(request: pytest.FixtureRequest) -> Network:
+    return NETWORKS[request.param]()
 
 
 @pytest.fixture

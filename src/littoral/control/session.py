@@ -18,6 +18,7 @@ from littoral.domain.ids import NodeId
 from littoral.domain.node import Event
 from littoral.domain.ports import Channel, ChannelClosed, Clock, Failpoints, Ledger, Sink
 from littoral.domain.session import (
+    LEAST_PROTOCOL,
     PROTOCOL,
     Applied,
     Beat,
@@ -98,12 +99,16 @@ class Sessions:
     async def _hello(self, channel: Channel) -> Hello | None:
         """The peer's opening; None where it did not give one that we understand."""
         first = await self._next(channel)
-        spoken = first.protocol if isinstance(first, Hello) else None
-        if isinstance(first, Hello) and spoken == PROTOCOL:
-            return first
-        self._event("session.refused", f"a node speaks protocol {spoken}, this is {PROTOCOL}")
-        await _part(channel, Goodbye(code="protocol"))
-        return None
+        if not isinstance(first, Hello) or agreed(first) is None:
+            spoken = first.protocol if isinstance(first, Hello) else None
+            self._event("session.refused", f"a node speaks protocol {spoken}, this is {PROTOCOL}")
+            await _part(channel, Goodbye(code="protocol"))
+            return None
+        if channel.peer not in {None, first.node}:
+            self._event("session.refused", f"{channel.peer} says that it is {first.node}")
+            await _part(channel, Goodbye(code="revoked"))
+            return None
+        return first
 
     async def _session(self, channel: Channel, hello: Hello) -> None:
         parts = self._parts
@@ -118,7 +123,7 @@ class Sessions:
             try:
                 await channel.send(
                     Welcome(
-                        protocol=PROTOCOL,
+                        protocol=agreed(hello) or PROTOCOL,
                         server_us=parts.clock.wall(),
                         beat_s=BEAT_S,
                         stored=stored,
@@ -258,6 +263,12 @@ class Sessions:
                 message=message,
             )
         )
+
+
+def agreed(hello: Hello) -> int | None:
+    """The newest protocol that both ends speak; None where there is none."""
+    newest = min(hello.protocol, PROTOCOL)
+    return newest if newest >= max(hello.least, LEAST_PROTOCOL) else None
 
 
 async def _part(channel: Channel, goodbye: Goodbye) -> None:

@@ -19,14 +19,14 @@ TELEMETRY: Final = 2
 LANES: Final = 3
 LEAST_WINDOW: Final = 16 * 1024
 MOST_WINDOW: Final = 4 * 1024 * 1024
-LEAST_CHUNK: Final = 4 * 1024
-MOST_CHUNK: Final = 32 * 1024
 TARGET_S: Final = 0.25
 """Delay beyond the least one that the window aims below."""
 MOST_CONTROL: Final = 256 * 1024
 """Unacknowledged bytes of lane 0 beyond which its senders wait."""
 OVERHEAD: Final = 64
 """Counted for each frame beside its body, so that empty ones are not free."""
+LEAST_CHUNK: Final = 4 * 1024 - OVERHEAD
+MOST_CHUNK: Final = 32 * 1024 - OVERHEAD
 MORE: Final = 1
 """Flag: the body goes on in the next frame of this lane and stream."""
 DEFLATED: Final = 4
@@ -68,13 +68,13 @@ def widened(window: float, size: int, queued_s: float) -> float:
 
 def chunk_of(window: float) -> int:
     """Most bytes of one frame at this window: small where the link is slow."""
-    return int(min(max(window / 8, LEAST_CHUNK), MOST_CHUNK))
+    return int(min(max(window / 8 - OVERHEAD, LEAST_CHUNK), MOST_CHUNK))
 
 
 class Trips:
     """Round trips: smoothed, the least of ten minutes, and what nine of ten stay under."""
 
-    __slots__ = ("_least", "_older", "_since", "_last", "smooth_s")
+    __slots__ = ("_last", "_least", "_older", "_since", "smooth_s")
 
     def __init__(self) -> None:
         self._least = self._older = float("inf")
@@ -126,7 +126,7 @@ class _Sent:
 class _Lane:
     """What one lane has to send and has sent."""
 
-    __slots__ = ("again", "seq", "sent", "streams", "unacked", "unsent")
+    __slots__ = ("again", "sent", "seq", "streams", "unacked", "unsent")
 
     def __init__(self) -> None:
         self.seq = 0
@@ -276,11 +276,6 @@ class Outgoing:
             self.goodput += (rate - self.goodput) / 4 if self.goodput else rate
             self._run_at, self._run = now, 0
 
-    @property
-    def seqs(self) -> tuple[int, ...]:
-        """The last number sent, of each lane."""
-        return tuple(lane.seq for lane in self._lanes)
-
     def rewind(self, seen: tuple[int, ...]) -> None:
         """Go on over a new connection: what was not seen at the other end is sent again.
 
@@ -396,4 +391,3 @@ class Incoming:
                 yield lane, ready[0].seq - 1, None
             elif self._seen[lane]:
                 yield lane, self._seen[lane], now - self._came[lane]
-

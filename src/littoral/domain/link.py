@@ -11,8 +11,6 @@ RESUME_S: Final = Seconds(60.0)
 """How long both ends keep a session whose connection was lost."""
 SPREAD_S: Final = Seconds(5.0)
 """Least time over which nodes that were turned away spread their return."""
-SHED: Final = "overloaded"
-"""The reason of a listener that turns connections away before they cost it anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +23,6 @@ class Rhythm:
 
 
 LIVELY: Final = Rhythm(beat_s=Seconds(5.0), suspect_s=Seconds(12.0), lost_s=Seconds(20.0))
-METERED: Final = Rhythm(beat_s=Seconds(30.0), suspect_s=Seconds(75.0), lost_s=Seconds(120.0))
-"""For links where each byte is paid for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,9 @@ from littoral.domain.usage import StoredRecord
 
 LookAct: TypeAlias = Literal["show", "thread", "follow", "halt", "drop"]
 PROTOCOL = 1
-"""The version of the session that this build speaks."""
+"""The newest version of the session that this build speaks."""
+LEAST_PROTOCOL = 1
+"""The oldest one: those of the last two minor releases are spoken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class Hello:
     build: str
     outbox: str
     snapshot: tuple[int, int]
-    least: int = 1
+    least: int = LEAST_PROTOCOL
     """The oldest protocol that the node speaks; ``protocol`` is the newest."""
 
 

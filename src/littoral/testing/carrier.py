@@ -29,7 +29,7 @@ class MemoryPipe:
         self._inbox: deque[tuple[float, bytes]] = deque()
         self._changed = anyio.Event()
         self._ended: PipeClosed | None = None
-        self._other: "MemoryPipe | None" = None
+        self._other: MemoryPipe | None = None
         self.peer = peer
         self.unchecked_us: tuple[Micros, Micros] | None = None
         self.sent: list[bytes] = []
@@ -110,12 +110,6 @@ class MemoryCarrier:
         self.full = False
         self.dialled: list[MemoryPipe] = []
         """The dialling end of each connection, oldest first."""
-
-    def as_peer(self, peer: Peer | None) -> "MemoryCarrier":
-        """The same listeners, dialled by another node."""
-        other = MemoryCarrier(peer=peer)
-        other._listeners = self._listeners
-        return other
 
     @asynccontextmanager
     async def dial(self, address: str) -> AsyncGenerator[Pipe]:

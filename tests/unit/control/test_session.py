@@ -13,6 +13,7 @@ from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, Proje
 from littoral.domain.node import Event
 from littoral.domain.ports import ChannelClosed
 from littoral.domain.session import (
+    PROTOCOL,
     Applied,
     Beat,
     Goodbye,
@@ -103,9 +104,15 @@ async def test_a_node_is_welcomed_and_offered_its_snapshot(site):
         assert [grant.id for grant in snapshot.keys] == [site.admin.split("-")[2]]
 
 
+async def test_a_newer_node_that_speaks_our_protocol_too_is_welcome(site):
+    async with dialled(site) as channel:
+        await channel.send(replace(HELLO, protocol=PROTOCOL + 1, least=PROTOCOL))
+        assert (await frame(channel, Welcome)).protocol == PROTOCOL
+
+
 async def test_another_protocol_is_told_goodbye(site):
     async with dialled(site) as channel:
-        await channel.send(replace(HELLO, protocol=2))
+        await channel.send(replace(HELLO, protocol=PROTOCOL + 1, least=PROTOCOL + 1))
         assert (await frame(channel, Goodbye)).code == "protocol"
         with pytest.raises(ChannelClosed):
             await channel.receive()

@@ -1,6 +1,5 @@
 """Carrier: sessions' connections over TCP, TLS and WebSocket."""
 
-import contextlib
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,19 +8,21 @@ from functools import partial
 from typing import Final
 
 import anyio
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketStream
 from websockets.uri import parse_uri
 
 from littoral.app.link.gate import Gate
 from littoral.app.link.socket import SocketPipe, accepted, dialled, reset
-from littoral.app.link.tls import Credentials, client_context, server_context
+from littoral.app.link.tls import Shown, client_context, server_context, show
 from littoral.domain.pipe import Pipe, PipeClosed
-from littoral.domain.ports import ChannelClosed, Clock, Shed
+from littoral.domain.ports import ChannelClosed, Clock
 from littoral.domain.units import Seconds
 
 CONNECT_S: Final = Seconds(10.0)
 """How long a name, a connection and its handshakes may take together."""
 BACKLOG: Final = 4096
+FRESH_S: Final = Seconds(6 * 3600.0)
+"""How often a listener asks for what it shows: certificates live for a day or longer."""
 
 
 def _trusted() -> bool:
@@ -32,11 +33,12 @@ def _trusted() -> bool:
 class CarrierParts:
     """What connections of sessions need of the world.
 
-    ``name`` is what the listener's certificate must be for; ``lenient`` says whether this host's
-    clock is so wrong that dates of certificates are to be compared later.
+    ``shown`` is asked anew for each connection that is dialled, and from time to time by a
+    listener; ``name`` is what the listener's certificate must be for; ``lenient`` says whether this
+    host's clock is so wrong that dates of certificates are to be compared later.
     """
 
-    credentials: Credentials
+    shown: Callable[[], Awaitable[Shown]]
     clock: Clock
     name: str
     lenient: Callable[[], bool] = _trusted
@@ -71,7 +73,7 @@ class SocketCarrier:
     async def _open(self, address: str) -> SocketPipe:
         parts, place = self._parts, parse_uri(address)
         lenient = parts.lenient()
-        context = client_context(parts.credentials, lenient=lenient)
+        context = client_context(await parts.shown(), lenient=lenient)
         stream = await anyio.connect_tcp(place.host, place.port)
         try:
             return await dialled(stream, context, url=address, name=parts.name, lenient=lenient)
@@ -84,16 +86,23 @@ class SocketCarrier:
         self, address: str, handler: Callable[[Pipe], Awaitable[None]]
     ) -> AsyncGenerator[None]:
         """Serve each connection at ``wss://host:port`` until the context ends."""
-        place, context = parse_uri(address), server_context(self._parts.credentials)
+        place, context = parse_uri(address), server_context(await self._parts.shown())
         listener = await anyio.create_tcp_listener(
             local_host=place.host, local_port=place.port, backlog=BACKLOG
         )
         async with listener, anyio.create_task_group() as group:
             group.start_soon(listener.serve, partial(self._serve, context, handler))
+            group.start_soon(self._refresh, context)
             try:
                 yield
             finally:
                 group.cancel_scope.cancel()
+
+    async def _refresh(self, context: ssl.SSLContext) -> None:
+        """Show a newer certificate in time."""
+        while True:
+            await anyio.sleep(FRESH_S)
+            show(context, await self._parts.shown())
 
     async def _serve(
         self,

@@ -26,7 +26,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 class _Parcel(msgspec.Struct, array_like=True, frozen=True):
     """A parcel as it travels; elements that this build does not know are skipped."""
 
-    type: _Small
+    kind: _Small
     lane: _Lane
     stream: _Stream
     seq: _Count
@@ -67,7 +67,7 @@ class Acked:
 
 _ENCODER = msgspec.msgpack.Encoder()
 _PARCEL = msgspec.msgpack.Decoder(_Parcel)
-_ACKS = msgspec.msgpack.Decoder(Annotated[list[_Ack], msgspec.Meta(max_length=16)])
+_ACKS: msgspec.msgpack.Decoder[list[_Ack]] = msgspec.msgpack.Decoder(list[_Ack])
 _OFFER = msgspec.msgpack.Decoder(Offer)
 _ACCEPT = msgspec.msgpack.Decoder(Accept)
 
@@ -90,7 +90,7 @@ def unwrap(message: bytes) -> Parcel:
     except (msgspec.MsgspecError, RecursionError) as error:
         raise Damaged(f"a message that is no parcel: {error}") from None
     return Parcel(
-        type=found.type,
+        type=found.kind,
         lane=found.lane,
         stream=found.stream,
         seq=found.seq,
@@ -105,9 +105,7 @@ def _own(number: int, body: bytes) -> bytes:
 
 def acks(taken: Iterable[tuple[int, int, float | None]]) -> bytes:
     """What came, as one message."""
-    rows = [
-        (lane, seq, -1 if held is None else round(held * 1e6)) for lane, seq, held in taken
-    ]
+    rows = [(lane, seq, -1 if held is None else round(held * 1e6)) for lane, seq, held in taken]
     return _own(ACK, _ENCODER.encode(rows))
 
 

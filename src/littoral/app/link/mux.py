@@ -14,14 +14,14 @@ from littoral.app.link.header import (
     unwrap,
     wrap,
 )
-from littoral.domain.pipe import Pipe, PipeClosed
 from littoral.domain.errors import Damaged, TooLarge
 from littoral.domain.ids import NodeId
 from littoral.domain.lane import CONTROL, DEFLATED, MOST_CONTROL, Hostile, Incoming, Outgoing
 from littoral.domain.link import FINAL, LIVELY, SPREAD_S, LinkFacts
+from littoral.domain.pipe import Pipe, PipeClosed
 from littoral.domain.ports import ChannelClosed, Clock
 from littoral.domain.session import LANES, Frame, Goodbye, Welcome
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import Seconds
 from littoral.node.signal import Signal
 
 FLUSH_S: Final = Seconds(1.0)
@@ -91,9 +91,7 @@ class Mux:
             self._ask_for_ack()
             body = whole.body
             try:
-                frame = unpack_body(
-                    whole.type, inflated(body) if whole.flags & DEFLATED else body
-                )
+                frame = unpack_body(whole.type, inflated(body) if whole.flags & DEFLATED else body)
             except Damaged as error:
                 await self.end("protocol", error.message)
                 raise ChannelClosed(error.message) from error
@@ -101,6 +99,7 @@ class Mux:
                 self._strange += 1
                 continue
             self._note(frame)
+            await self._check_dates(frame)
             return frame
 
     async def close(self) -> None:
@@ -262,16 +261,19 @@ class Mux:
         if self._over:
             raise ChannelClosed(self._trouble)
 
+    async def _check_dates(self, frame: Frame) -> None:
+        """Compare the dates of a certificate that nobody compared with what control tells."""
+        dates = None if self._pipe is None else self._pipe.unchecked_us
+        if dates is None or not isinstance(frame, Welcome):
+            return
+        if not dates[0] <= frame.server_us <= dates[1]:
+            why = "control's certificate does not hold at the time that control tells"
+            await self.end("certificate", why)
+            raise ChannelClosed(why)
+
     def _note(self, frame: Frame) -> None:
         """Goodbyes name the reason of the close, and a welcome says how long silence may last."""
         if isinstance(frame, Goodbye):
             self._reason = frame.code
         elif isinstance(frame, Welcome):
             self._lost_s, self.spread_s = frame.lost_s, frame.spread_s
-
-
-def validity_trouble(unchecked_us: tuple[Micros, Micros] | None, server_us: Micros) -> str:
-    """Why a certificate whose dates were not compared does not hold at the server's own time."""
-    if unchecked_us is None or unchecked_us[0] <= server_us <= unchecked_us[1]:
-        return ""
-    return "the certificate of control does not hold at the time that control tells"

@@ -11,13 +11,12 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from littoral.app.link.header import Accept, Offer, opening, read_accept, read_offer
 from littoral.app.link.mux import Mux
-from littoral.domain.pipe import Carrier, Pipe, PipeClosed
 from littoral.domain.errors import Damaged
 from littoral.domain.ids import NodeId
 from littoral.domain.link import RESUME_S, Peer
+from littoral.domain.pipe import Carrier, Pipe, PipeClosed
 from littoral.domain.ports import Chance, Channel, ChannelClosed, Clock, Entropy, Shed
 from littoral.domain.units import Seconds
-from littoral.node.backoff import delay
 
 OPENING_S: Final = Seconds(10.0)
 """How long the first message may take."""
@@ -213,8 +212,10 @@ class LinkNetwork:
 
     async def _until(self, pipe: Pipe, peer: Peer) -> None:
         clock = self._parts.clock
-        while (left := (peer.until_us - clock.wall()) / 1e6) > 0:
+        left = (peer.until_us - clock.wall()) / 1e6
+        while left > 0:
             await anyio.sleep(min(left, RECHECK_S))
+            left = (peer.until_us - clock.wall()) / 1e6
         await pipe.close("certificate", "the certificate of the node has ended")
 
     async def _serve(self, listener: _Listener, session: _Session) -> None:

@@ -17,6 +17,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from littoral.app.link.tls import peer_of, validity_us
@@ -26,7 +27,7 @@ from littoral.domain.ports import Shed
 from littoral.domain.units import Micros
 
 PATH: Final = "/node/v1/session"
-SUBPROTOCOL: Final = "littoral.session.1"
+SUBPROTOCOL: Final = Subprotocol("littoral.session.1")
 GIVE_UP_MS: Final = 20_000
 """Sent bytes that nobody acknowledges for so long end the connection: a cut link is silent."""
 UNSENT_BYTES: Final = 16 * 1024
@@ -149,7 +150,8 @@ class SocketPipe:
         said = self._frames.close_rcvd or self._frames.close_sent
         if said is None:
             return PipeClosed("lost", "the connection ended without a word")
-        reason = REASONS.get(said.code, "closed" if said.code == CloseCode.NORMAL_CLOSURE else "lost")
+        ordinary = "closed" if said.code == CloseCode.NORMAL_CLOSURE else "lost"
+        reason = REASONS.get(said.code, ordinary)
         return PipeClosed(reason, said.reason or reason)
 
 
@@ -164,7 +166,8 @@ async def accepted(stream: SocketStream, context: ssl.SSLContext) -> SocketPipe:
         secured = await TLSStream.wrap(
             stream, server_side=True, ssl_context=context, standard_compatible=False
         )
-        peer = peer_of(secured.extra(TLSAttribute.peer_certificate))
+        shown = secured.extra(TLSAttribute.peer_certificate)  # noqa: S610  anyio's, not Django's
+        peer = peer_of(shown)
         frames = ServerProtocol(subprotocols=[SUBPROTOCOL], max_size=MOST_MESSAGE)
         request = await _first(secured, frames)
         if not isinstance(request, Request):
@@ -209,9 +212,7 @@ async def dialled(
             raise Shed("control has too much to do, or something between resets") from error
         raise PipeClosed("lost", _words(error)) from error
     try:
-        frames = ClientProtocol(
-            parse_uri(url), subprotocols=[SUBPROTOCOL], max_size=MOST_MESSAGE
-        )
+        frames = ClientProtocol(parse_uri(url), subprotocols=[SUBPROTOCOL], max_size=MOST_MESSAGE)
         frames.send_request(frames.connect())
         await secured.send(b"".join(frames.data_to_send()))
         response = await _first(secured, frames)
@@ -219,7 +220,7 @@ async def dialled(
         raise PipeClosed("lost", _words(error)) from error
     if isinstance(frames.handshake_exc, InvalidHandshake) or not isinstance(response, Response):
         raise PipeClosed("protocol", f"no session is served there: {frames.handshake_exc}")
-    shown = secured.extra(TLSAttribute.peer_certificate)
+    shown = secured.extra(TLSAttribute.peer_certificate)  # noqa: S610  anyio's, not Django's
     return SocketPipe(
         secured, frames, unchecked_us=validity_us(shown) if lenient and shown else None
     )

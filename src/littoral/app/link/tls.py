@@ -2,7 +2,10 @@
 
 import re
 import ssl
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, cast
 
 from littoral.domain.ids import NodeId
@@ -15,25 +18,25 @@ _NODE: Final = re.compile(r"spiffe://[^/]+/node/([a-z0-9_-]{1,63})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """PEM files of one end: its certificate with the chain behind it, its key, whom it trusts."""
+class Shown:
+    """What one end shows and trusts, PEM: its certificate and chain, its key, the roots."""
 
     chain: str
     key: str
-    authorities: str
+    roots: str
 
 
-def server_context(own: Credentials) -> ssl.SSLContext:
+def server_context(own: Shown) -> ssl.SSLContext:
     """What a listener needs: who dials must show a certificate of the cluster.
 
     Raises:
-        OSError: A file cannot be read, or holds something else (``ssl.SSLError`` is one).
+        ssl.SSLError: It is no certificate, or the key is another one's.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     return _strict(context, own)
 
 
-def client_context(own: Credentials, *, lenient: bool = False) -> ssl.SSLContext:
+def client_context(own: Shown, *, lenient: bool = False) -> ssl.SSLContext:
     """What a node needs to dial: control must show a certificate of the cluster, with its name.
 
     Args:
@@ -41,7 +44,7 @@ def client_context(own: Credentials, *, lenient: bool = False) -> ssl.SSLContext
         lenient: Leave the dates of certificates for later, as the clock of this host is wrong.
 
     Raises:
-        OSError: A file cannot be read, or holds something else (``ssl.SSLError`` is one).
+        ssl.SSLError: It is no certificate, or the key is another one's.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if lenient:
@@ -49,22 +52,33 @@ def client_context(own: Credentials, *, lenient: bool = False) -> ssl.SSLContext
     return _strict(context, own)
 
 
-def _strict(context: ssl.SSLContext, own: Credentials) -> ssl.SSLContext:
+def show(context: ssl.SSLContext, own: Shown) -> None:
+    """Show this certificate from the next handshake on; its key is in a file for a moment only.
+
+    Roots are only ever added: a listener that starts anew trusts those of then.
+    """
+    context.load_verify_locations(cadata=own.roots)
+    with tempfile.TemporaryDirectory(prefix="littoral-tls-") as folder:
+        chain, key = Path(folder, "chain.pem"), Path(folder, "key.pem")
+        chain.write_text(own.chain, "ascii")
+        key.touch(mode=0o600)
+        key.write_text(own.key, "ascii")
+        context.load_cert_chain(chain, key)
+
+
+def _strict(context: ssl.SSLContext, own: Shown) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(own.authorities)
-    context.load_cert_chain(own.chain, own.key)
+    show(context, own)
     return context
 
 
-def peer_of(shown: dict[str, object] | None) -> Peer | None:
+def peer_of(shown: Mapping[str, object] | None) -> Peer | None:
     """The node that a verified certificate names; None where it is no node's."""
     if not shown:
         return None
     names = cast("tuple[tuple[str, str], ...]", shown.get("subjectAltName", ()))
-    nodes = [
-        found[1] for kind, name in names if kind == "URI" and (found := _NODE.fullmatch(name))
-    ]
+    nodes = [found[1] for kind, name in names if kind == "URI" and (found := _NODE.fullmatch(name))]
     if len(nodes) != 1:
         return None
     return Peer(
@@ -74,7 +88,7 @@ def peer_of(shown: dict[str, object] | None) -> Peer | None:
     )
 
 
-def validity_us(shown: dict[str, object]) -> tuple[Micros, Micros]:
+def validity_us(shown: Mapping[str, object]) -> tuple[Micros, Micros]:
     """From when until when a certificate holds, UTC microseconds."""
     first, last = (
         Micros(ssl.cert_time_to_seconds(str(shown[name])) * 1_000_000)
