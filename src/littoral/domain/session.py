@@ -359,6 +359,13 @@ FRAMES: Mapping[int, type[Frame]] = {
 
 LANES: Mapping[type[Frame], int] = {
     SnapshotOffer: INFERENCE,
+    Open: INFERENCE,
+    Data: INFERENCE,
+    Reset: INFERENCE,
+    Remotes: INFERENCE,
     Records: TELEMETRY,
 }
-"""Lane of each frame between a node and control; those not named here are in the control lane."""
+"""Lane of each frame between a node and control; those not named here are in the control lane.
+
+A reset is in the lane of what it ends, so that it never overtakes the opening of its stream.
+"""
