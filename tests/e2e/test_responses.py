@@ -111,11 +111,14 @@ def test_a_client_may_leave_a_stream_in_the_background_and_join_it_again(client)
     assert rest[-1].response.output_text.strip() == "echo:  one two three"
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("role", ["gateway", "node"])
 def test_what_was_acknowledged_survives_a_kill(client, site, role):
-    """Stored ones are there; those in the background are run again, each attempt booked."""
+    """Stored ones are there; those in the background are run again, each attempt booked.
+
+    The last one is cut by the kill, or was answered before and is on disk, or was answered and is
+    not on disk yet: then it is answered again, and both answers are booked.
+    """
     client = client.with_options(api_key=site.load_key())
     kept = [client.responses.create(model="echo", input=f"n{n}", store=True) for n in range(5)]
     names = [begin(client, site) for _ in range(2)]
@@ -124,8 +127,11 @@ def test_what_was_acknowledged_survives_a_kill(client, site, role):
     assert [end(client, site, name).status for name in [*names, queued]] == ["completed"] * 3
     assert [client.responses.retrieve(each.id) for each in kept] == kept
     booked = [row["status"] for row in site.ledger()]
-    assert booked.count("ok") == len(kept) + len(names) + 1
-    assert 2 <= len(booked) - booked.count("ok") <= 3
+    answered, cut = booked.count("ok"), len(booked) - booked.count("ok")
+    again = answered - (len(kept) + len(names) + 1)
+    assert again >= 0
+    assert cut >= len(names)
+    assert again + cut <= len(names) + 1
 
 
 @pytest.mark.timeout(120)

@@ -2,8 +2,9 @@
 
 from collections import Counter, deque
 
+from littoral.gateway.lane import Claim, Ticket
 from littoral.gateway.line import Line
-from littoral.gateway.queue import Claim, FairQueue, Ticket
+from littoral.gateway.queue import FairQueue
 from sim.arena import Engine, Job, World
 
 

@@ -16,7 +16,8 @@ class Asked(Struct, gc=False):
     it. ``cap`` is the caller's bound on the tokens of one choice, ``media`` the ``content-type`` of
     an answer that is no JSON. ``longest`` are the tokens of the longest of several inputs, which is
     what must fit a context; 0 where the body is one input. ``weight`` are the
-    input's tokens where the body's bytes do not tell; else 0.
+    input's tokens where the body's bytes do not tell, and ``heaviest`` the most that they may be
+    where that is not one a byte; else 0.
 
     The rest is for translators: ``origin`` is the request as its own dialect has it; ``began_s``,
     when it came in UTC seconds, and ``first_us`` and ``total_us``, how long the first piece and
@@ -34,6 +35,7 @@ class Asked(Struct, gc=False):
     media: bytes = b""
     longest: int = 0
     weight: int = 0
+    heaviest: int = 0
     origin: Struct | None = None
     began_s: int = 0
     first_us: int = 0

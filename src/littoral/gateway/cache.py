@@ -16,11 +16,19 @@ _OVERHEAD: Final = 256
 
 
 class Answer(NamedTuple):
-    """An answer as its client received it: the body, or the events of a stream joined."""
+    """An answer as its client received it: the body, or the events of a stream joined.
+
+    ``name`` is the part of its request's id that ids within the answer are made of.
+    """
 
     data: bytes
     tokens_in: int
     tokens_out: int
+    name: bytes = b""
+
+    def renamed(self, name: bytes) -> bytes:
+        """The same answer to another request: ids made of the first one's name have its own."""
+        return self.data.replace(self.name, name) if self.name else self.data
 
 
 class Consent(NamedTuple):

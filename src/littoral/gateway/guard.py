@@ -13,13 +13,12 @@ from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.request import Chat
 from littoral.trust.redaction import redact
 
-SEARCHED: Final = frozenset(
-    {
-        *("messages", "prompt", "suffix", "input", "query", "documents", "text_1", "text_2"),
-        *("instructions", "instruction", "system", "tools", "response_format"),
-    }
-)
-"""Fields of a body whose texts are searched; the others are names and numbers."""
+_OURS: Final = frozenset({"model", "logit_bias"})
+"""Fields of a body that hold no text of a user's; every other one is searched."""
+_EXACT: Final = frozenset({"stop", "grammar", "tool_choice"})
+"""Fields that mean something else with a part replaced: with personal data they may not leave."""
+_IDS: Final = frozenset({"prompt", "input", "tokens"})
+"""Fields that may hold ids of tokens in the place of a text."""
 _KEPT: Final = frozenset({"role", "type", "id", "tool_call_id"})
 """Fields within those that are no text of a user's."""
 _UNSEARCHABLE: Final = frozenset({"image_url", "input_audio", "file", "video_url", "audio_url"})
@@ -103,7 +102,8 @@ def redacted(data: bytes, mask: int) -> bytes:
         mask: Kinds, from ``mask_of``.
 
     Raises:
-        Unsearchable: It has an image, sound, a file, or ids of tokens where a text might be.
+        Unsearchable: It has an image, sound, a file, or ids of tokens where a text might be; or
+            personal data where another text would mean something else.
     """
     kinds: list[Personal] = [kind for at, kind in enumerate(PERSONAL) if mask >> at & 1]
     try:
@@ -113,8 +113,10 @@ def redacted(data: bytes, mask: int) -> bytes:
     if not isinstance(body, dict):
         raise Unsearchable("it is no JSON object")
     fields = cast("dict[str, object]", body)
-    for name in SEARCHED & fields.keys():
-        fields[name] = _clean(fields[name], kinds, within=name)
+    for name in fields.keys() - _OURS:
+        found, fields[name] = fields[name], _clean(fields[name], kinds, within=name)
+        if name in _EXACT and fields[name] != found:
+            raise Unsearchable(f"its {name} has personal data, which cannot be replaced there")
     return _ENCODE(fields)
 
 
@@ -132,7 +134,7 @@ def _clean(value: object, kinds: Sequence[Personal], *, within: str) -> object:
             }
         case list():
             several = cast("list[object]", value)
-            if within in {"prompt", "input"} and any(isinstance(each, int) for each in several):
+            if within in _IDS and any(isinstance(each, int) for each in several):
                 raise Unsearchable("it has ids of tokens, which cannot be searched")
             return [_clean(each, kinds, within=within) for each in several]
         case _:

@@ -5,7 +5,8 @@ It joins the queue with the rules of shedding; the gateway and the simulation bo
 
 from typing import Final, Generic, TypeVar
 
-from littoral.gateway.queue import INTERACTIVE, Claim, FairQueue, Ticket
+from littoral.gateway.lane import Claim, Ticket
+from littoral.gateway.queue import INTERACTIVE, FairQueue
 from littoral.gateway.shed import Sojourn, is_hopeless
 
 PATIENT: Final = 2

@@ -14,10 +14,9 @@ most, on no higher a level.
 Source: start-time fair queueing (Goyal, Vin, Cheng: SIGCOMM 1996), with tags corrected afterwards.
 """
 
-from collections import deque
-from heapq import heappop, heappush
-from itertools import count
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
+
+from littoral.gateway.lane import Before, Claim, Lane, Level, Ticket
 
 LEVELS: Final = 4
 INTERACTIVE: Final = 0
@@ -25,181 +24,8 @@ FLOOR: Final = 0.05
 """Share of engine time that a level keeps however much waits above it."""
 MOST: Final = 1000
 MOST_BYTES: Final = 64 * 1024 * 1024
-_KEPT: Final = 1024
-"""Projects remembered after their last request left, before those at rest are forgotten."""
 
 T = TypeVar("T")
-
-
-class Claim(NamedTuple):
-    """What a request brings to the queue.
-
-    ``busy_s`` is how long it is expected to hold a slot, seconds; ``due`` is when it must have
-    ended, seconds of the same clock as ``now``.
-    """
-
-    project: str
-    level: int
-    weight: float
-    busy_s: float
-    due: float
-    size: int
-
-
-class Ticket(Generic[T]):
-    """One request's place in the queue; ``waiting`` ends when it is served or leaves."""
-
-    __slots__ = ("by_floor", "claim", "item", "number", "since", "waiting")
-
-    def __init__(self, item: T, claim: Claim, *, since: float, number: int) -> None:
-        self.item = item
-        self.claim = claim
-        self.since = since
-        self.number = number
-        self.waiting = True
-        self.by_floor = False
-
-
-class _Lane(Generic[T]):
-    """What waits of one project on one level, oldest first, and how far its service stands."""
-
-    __slots__ = ("count", "finish", "seconds", "size", "tickets", "turn", "weight")
-
-    def __init__(self) -> None:
-        self.tickets: deque[Ticket[T]] = deque()
-        self.finish = 0.0
-        self.seconds = 0.0
-        self.count = 0
-        self.size = 0
-        self.weight = 1.0
-        self.turn = -1
-        """Number of its turn in the heap that counts; -1 where it has none."""
-
-    def peek(self) -> Ticket[T]:
-        """The oldest that still waits; those that left are dropped on the way."""
-        while not self.tickets[0].waiting:
-            self.tickets.popleft()
-        return self.tickets[0]
-
-    def take(self, *, newest: bool) -> Ticket[T]:
-        """Remove the newest or the oldest that still waits."""
-        while True:
-            ticket = self.tickets.pop() if newest else self.tickets.popleft()
-            if ticket.waiting:
-                return ticket
-
-
-class _Level(Generic[T]):
-    """One priority: the lanes of its projects, and their turns by tag."""
-
-    __slots__ = (
-        "credit",
-        "furthest",
-        "lanes",
-        "order",
-        "seconds",
-        "turns",
-        "virtual",
-        "waiting",
-        "weights",
-    )
-
-    def __init__(self) -> None:
-        self.lanes: dict[str, _Lane[T]] = {}
-        self.turns: list[tuple[float, int, _Lane[T]]] = []
-        self.order = count()
-        self.virtual = 0.0
-        self.furthest = 0.0
-        """How far the project is that was served most: where all begin again after a pause."""
-        self.seconds = 0.0
-        self.weights = 0.0
-        self.waiting = 0
-        self.credit = 0.0
-
-    def lane(self, project: str) -> _Lane[T]:
-        """The project's lane; those at rest are forgotten when there are many."""
-        lane = self.lanes.get(project)
-        if lane is None:
-            if len(self.lanes) >= _KEPT:
-                self.lanes = {
-                    name: lane
-                    for name, lane in self.lanes.items()
-                    if lane.count or lane.finish > self.virtual
-                }
-            lane = self.lanes[project] = _Lane()
-        return lane
-
-    def add(self, ticket: Ticket[T]) -> None:
-        """Let it wait, behind those of its project that came before it."""
-        claim = ticket.claim
-        lane = self.lane(claim.project)
-        tickets = lane.tickets
-        is_last = not tickets or tickets[-1].number < ticket.number
-        (tickets.append if is_last else tickets.appendleft)(ticket)
-        if not lane.count:
-            self.weights += claim.weight
-            lane.weight = claim.weight
-        lane.count += 1
-        lane.size += claim.size
-        self.waiting += 1
-        lane.seconds += claim.busy_s
-        self.seconds += claim.busy_s
-        if lane.turn < 0:
-            self.take_turn(lane)
-
-    def take_turn(self, lane: _Lane[T]) -> None:
-        """Give the lane its next turn, in the place of the one it has."""
-        lane.turn = next(self.order)
-        heappush(self.turns, (max(self.virtual, lane.finish), lane.turn, lane))
-
-    def first(self) -> _Lane[T]:
-        """The lane whose turn is next; turns that no longer count are dropped on the way."""
-        turns = self.turns
-        while True:
-            _, number, lane = turns[0]
-            if number == lane.turn:
-                return lane
-            heappop(turns)
-
-    def next(self, *, newest: bool) -> Ticket[T]:
-        """Serve the lowest tag."""
-        lane = self.first()
-        tag, _, _ = heappop(self.turns)
-        lane.turn = -1
-        ticket = lane.take(newest=newest)
-        self.virtual = tag
-        lane.finish = max(tag, lane.finish) + ticket.claim.busy_s / lane.weight
-        self.furthest = max(self.furthest, lane.finish)
-        self.left(lane, ticket)
-        if lane.count:
-            self.take_turn(lane)
-        return ticket
-
-    def correct(self, lane: _Lane[T], error_s: float) -> None:
-        """Move the lane to where its service really stands."""
-        lane.finish += error_s / lane.weight
-        if lane.turn >= 0:
-            self.take_turn(lane)
-
-    def left(self, lane: _Lane[T], ticket: Ticket[T]) -> None:
-        """Count one less."""
-        ticket.waiting = False
-        lane.count -= 1
-        lane.size -= ticket.claim.size
-        self.waiting -= 1
-        lane.seconds -= ticket.claim.busy_s
-        self.seconds -= ticket.claim.busy_s
-        if not lane.count:
-            self.weights -= lane.weight
-            lane.seconds = 0.0
-            lane.turn = -1
-            lane.tickets.clear()
-        if not self.waiting:
-            self.seconds = self.weights = self.credit = 0.0
-            self.virtual = self.furthest
-            self.turns.clear()
-        elif len(lane.tickets) > 2 * lane.count + 16:
-            lane.tickets = deque(each for each in lane.tickets if each.waiting)
 
 
 class FairQueue(Generic[T]):
@@ -212,13 +38,15 @@ class FairQueue(Generic[T]):
         most_bytes: How many bytes their bodies may hold.
     """
 
-    __slots__ = ("_levels", "_most", "_most_bytes", "_number", "count", "size")
+    __slots__ = ("_last", "_levels", "_most", "_most_bytes", "_number", "_pops", "count", "size")
 
     def __init__(self, *, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
-        self._levels: tuple[_Level[T], ...] = tuple(_Level() for _ in range(LEVELS))
+        self._levels: tuple[Level[T], ...] = tuple(Level() for _ in range(LEVELS))
         self._most = most
         self._most_bytes = most_bytes
         self._number = 0
+        self._pops = self._last = 0
+        """How many were popped, and which of them last, of those that were not put back."""
         self.count = 0
         self.size = 0
 
@@ -285,18 +113,42 @@ class FairQueue(Generic[T]):
         if not self.count:
             return None
         at = self._level()
-        ticket = self._levels[at].next(newest=newest and at == INTERACTIVE)
+        level = self._levels[at]
+        lane = level.first()
+        self._pops += 1
+        before = Before(
+            self._pops,
+            self._last,
+            tuple(each.credit for each in self._levels),
+            level.virtual,
+            level.furthest,
+            lane.finish,
+            level.turns[0][:2],
+        )
+        ticket = level.next(newest=newest and at == INTERACTIVE)
+        ticket.before, self._last = before, self._pops
         self._charge(at, ticket)
         self.count -= 1
         self.size -= ticket.claim.size
         return ticket
 
     def put_back(self, ticket: Ticket[T]) -> None:
-        """Undo a ``pop`` whose request found no place; of several, the last popped comes first."""
-        claim = ticket.claim
-        self.settle(ticket, actual_s=0.0)
+        """Undo a ``pop`` whose request found no place; of several, the last popped comes first.
+
+        Where another was served since, its place in line is its own again, but those that were
+        served less than that one are as far as it is.
+        """
+        claim, before = ticket.claim, ticket.before
+        level = self._levels[claim.level]
         ticket.waiting = True
-        self._levels[claim.level].add(ticket)
+        if before is not None and before.pops == self._last:
+            self._last = before.last
+            level.undo(level.lane(claim.project), ticket, before)
+            for each, credit in zip(self._levels, before.credits, strict=True):
+                each.credit = credit
+        else:
+            self.settle(ticket, actual_s=0.0)
+            level.add(ticket)
         self.count += 1
         self.size += claim.size
 
@@ -346,7 +198,7 @@ class FairQueue(Generic[T]):
     def _largest(self, claim: Claim, *, by_bytes: bool) -> Ticket[T] | None:
         """The newest request of the project with most, unless that is the one that asks."""
 
-        def extent(lane: _Lane[T]) -> int:
+        def extent(lane: Lane[T]) -> int:
             return lane.size if by_bytes else lane.count
 
         levels = self._levels[claim.level :]

@@ -1,6 +1,8 @@
 """Speech: sound that is written down or translated, and text that is spoken."""
 
+import math
 import re
+import struct
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -19,8 +21,16 @@ from littoral.trust.form import Part
 
 MOST_SOUND: Final = 25 * 1024 * 1024 + 64 * 1024
 """Most bytes of a form: a file of 25 MiB, and its fields."""
+TOKENS_A_SECOND: Final = 10
+"""Of sound, as most engines count."""
+MOST_TOKENS_A_SECOND: Final = 50
+"""The same as Whisper counts: one for each 20 ms."""
 BYTES_A_TOKEN: Final = 1600
-"""Of sound whose length nobody knows: 16 kB a second, 10 tokens a second."""
+"""Of sound whose length nobody knows: about 16 kB a second."""
+LEAST_BYTES_A_SECOND: Final = 640
+"""The same at the least: Opus at its slowest has 750."""
+MOST_OF_A_WINDOW: Final = 224
+"""Tokens that Whisper writes of one window; of a full one, 30 seconds, fewer than it hears."""
 TRANSCRIPTIONS: Final = capability_mask(("transcriptions",))
 TRANSLATIONS: Final = capability_mask(("translations",))
 SPEECH: Final = capability_mask(("speech",))
@@ -28,6 +38,8 @@ _STREAM: Final = capability_mask(("stream",))
 
 Format: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt"]
 _Granularity: TypeAlias = Literal["word", "segment"]
+_PLAIN: Final = frozenset({1, 3, 6, 7, 0xFFFE})
+"""Kinds of WAV file whose samples all have one size: whole and real numbers, A-law and mu-law."""
 _EXTENSION = re.compile(r"\.([A-Za-z0-9]{1,8})\Z")
 _MEDIA: Final = {
     "text": b"text/plain; charset=utf-8",
@@ -199,8 +211,26 @@ def _asked(recording: Recording, ignored: Sequence[str]) -> Asked:
     media = _MEDIA.get(fields.response_format or "", b"")
     asked = Asked(fields.model, recording, ignored, 0, wants_usage=True, media=media)
     asked.longest = 1  # engines cut sound to what they can take
-    asked.weight = len(file.data) // BYTES_A_TOKEN + 1
+    size, known = len(file.data), seconds_of(file.data)
+    usual = size // BYTES_A_TOKEN + 1
+    asked.weight = usual if known is None else math.ceil(known * TOKENS_A_SECOND)
+    longest = size / LEAST_BYTES_A_SECOND if known is None else known
+    prompt = len((fields.prompt or "").encode("utf-8", "replace"))
+    asked.heaviest = math.ceil(longest * MOST_TOKENS_A_SECOND) + prompt
+    asked.cap = math.ceil(longest * TOKENS_A_SECOND) + MOST_OF_A_WINDOW
     return asked
+
+
+def seconds_of(sound: bytes) -> float | None:
+    """Return the most seconds that a WAV file of plain samples has; None of any other file."""
+    if sound[:4] != b"RIFF" or sound[8:12] != b"WAVE":
+        return None
+    at = sound.find(b"fmt ", 12, 4096)
+    if at < 0 or len(sound) < at + 24:
+        return None
+    kind, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", sound, at + 8)
+    a_second = rate * channels * (bits // 8)
+    return len(sound) / a_second if kind in _PLAIN and a_second else None
 
 
 def _fields(parts: Sequence[Part]) -> tuple[dict[str, str | list[str]], Part]:

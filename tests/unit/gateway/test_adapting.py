@@ -1,6 +1,7 @@
 """The cache and the brown-out, as a client meets them."""
 
 import json
+import re
 
 import pytest
 
@@ -287,3 +288,21 @@ def test_a_response_that_is_to_be_stored_is_never_anothers(cached, kit, store, h
         cached.book()
     assert asked == [True, not hit]
     assert len({keep.response.id for keep in node.asked}) == (2 if store else 0)
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_from_the_cache_has_an_id_of_its_own(cached, kit, path, stream):
+    fields = {"input": "hi"} if path == "/v1/responses" else {"max_tokens": 9}
+    raw = cached.post(body(stream=stream, **fields), path=path)
+    reply = kit.answer(kit.said())
+    if stream:
+        pieces = kit.chunk(kit.event("a")) + kit.chunk(kit.usage + kit.done)
+        reply = kit.stream_head + pieces + b"0\r\n\r\n"
+    answers = [ask(cached, kit, raw, reply=reply)[0] for _ in range(3)]
+    assert [b"x-littoral-cache: hit" in each for each in answers] == [False, True, True]
+    names = [re.search(rb"x-request-id: req_(\w+)", each)[1] for each in answers]
+    assert len(set(names)) == 3
+    for name, each in zip(names, answers, strict=True):
+        found = set(re.findall(rb'"id":"(?:resp|msg)_([a-z0-9]+)', each))
+        assert found == {name}

@@ -309,3 +309,33 @@ def test_a_process_that_cannot_be_started_is_tried_again_later(loop):
 
 def test_a_project_without_a_guard_costs_its_keys_nothing():
     assert TrafficGrant(project="p").guard == Guard()
+
+
+def test_every_field_is_searched_but_the_name_of_the_model():
+    assert clean({"chat_template_kwargs": {"who": TEXT}, "reasoning_effort": TEXT}) == {
+        "chat_template_kwargs": {"who": "write to [EMAIL]"},
+        "reasoning_effort": "write to [EMAIL]",
+    }
+    assert clean({"content": TEXT, "logit_bias": {"1": 2.0}}) == {
+        "content": "write to [EMAIL]",
+        "logit_bias": {"1": 2.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "plain", "personal"),
+    [
+        ("stop", ["###"], ["###", "a@example.com"]),
+        ("grammar", 'root ::= "x"', 'root ::= "a@example.com"'),
+        ("tool_choice", "auto", {"function": {"name": "a@example.com"}}),
+    ],
+)
+def test_what_means_something_else_with_a_part_replaced_does_not_leave(field, plain, personal):
+    assert clean({field: plain}) == {field: plain}
+    with pytest.raises(Unsearchable, match=f"its {field} has personal data"):
+        clean({field: personal})
+
+
+def test_ids_of_tokens_do_not_leave_whatever_they_are_for():
+    with pytest.raises(Unsearchable, match="ids of tokens"):
+        clean({"tokens": [1, 2]})

@@ -204,3 +204,39 @@ def test_a_second_try_costs_no_more_than_was_reserved(make, kit):
     assert race.wait() is None
     engine.protocol.data_received(kit.answer())
     assert b"200 OK" in transport.data
+
+
+def test_a_second_try_on_a_connection_that_was_dead_already_is_sent_again(race, kit):
+    rig = race.rig
+    race.ask()
+    race.wait().protocol.data_received(kit.answer())  # leaves an idle connection to the second
+    rig.book()
+    second = race.engine(2)
+    transport, engine = race.ask()
+    race.wait()
+    assert second.data.count(b"POST") == 2
+    second.closed = True
+    second.protocol.connection_lost(None)
+    rig.loop.run()
+    model = rig.worker.source.tables.models["m"]
+    assert not any(place.breaker.alert for place in model.places)
+    race.engine(2).protocol.data_received(kit.answer())
+    assert b"200 OK" in transport.data
+    assert engine.closed
+    assert rig.leaks() == (0, 0, 0)
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_after_both_tries_failed_a_third_place_is_asked(make, kit, order):
+    race = Race(make())
+    rig = race.rig
+    rig.endpoints(rig.endpoint(1), rig.endpoint(2), rig.endpoint(3, price_out=2.01))
+    transport, _ = race.ask()
+    race.wait()
+    for port in order:
+        race.engine(port).protocol.data_received(kit.answer(b"{}", status="500 Broken"))
+    rig.loop.run()
+    assert race.engine(3) is not None
+    race.engine(3).protocol.data_received(kit.answer())
+    assert b"200 OK" in transport.data
+    assert rig.leaks() == (0, 0, 0)

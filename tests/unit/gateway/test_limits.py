@@ -233,3 +233,16 @@ def test_slots_hold_at_most_six_rows():
     names = flight.identity(("r", "p", "k", "m", "d", "e"))
     flight.write(buffer, 0, state=flight.OPEN, header=header, names=names)
     assert flight.read(buffer, 0).charge == charge
+
+
+def test_tokens_that_are_counted_reserve_nothing_and_cost_nothing(make):
+    rig = budgeted(make, 1.0)
+    rig.endpoints(rig.endpoint(1, capabilities=("tokenize",)))
+    body = b'{"model":"m","prompt":"hi"}'
+    client, _, _ = rig.ask(rig.post(body, path="/tokenize"))
+    assert rig.quota.under_way(0) == 1
+    assert rig.quota.taken(0) == 0
+    client.connection_lost(None)
+    (record,) = rig.records()
+    assert (record.record.tokens_in, record.record.cost) == (0, 0)
+    assert rig.quota.taken(0) == 0

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from littoral.gateway.queue import FLOOR, LEVELS, Claim, FairQueue
+from littoral.gateway.lane import Claim
+from littoral.gateway.queue import FLOOR, LEVELS, FairQueue
 
 
 def claim(project="a", *, level=1, weight=1.0, busy_s=1.0, due=1e9, size=100):
@@ -250,3 +251,42 @@ def test_the_newest_put_back_is_the_newest_again():
     for ticket in reversed(popped):
         queue.put_back(ticket)
     assert [ticket.item for ticket in queue.older(0, 5.0)] == [0, 1, 2]
+
+
+lines = st.lists(
+    st.tuples(
+        st.sampled_from("abcd"), st.integers(0, LEVELS - 1), st.sampled_from([0.5, 1.0, 2.0])
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(lines, st.data())
+def test_looking_who_goes_next_changes_nothing_of_who_does(asked, data):
+    plain, looked = FairQueue(), FairQueue()
+    weights = {"a": 1.0, "b": 3.0, "c": 0.5, "d": 1.0}
+    for number, (project, level, busy_s) in enumerate(asked):
+        each = claim(project, level=level, weight=weights[project], busy_s=busy_s)
+        plain.push(number, each, now=0.0)
+        looked.push(number, each, now=0.0)
+    for _ in asked:
+        passed = [looked.pop() for _ in range(data.draw(st.integers(0, looked.count)))]
+        for ticket in reversed(passed):
+            looked.put_back(ticket)
+        here, there = plain.pop(), looked.pop()
+        assert here.item == there.item
+        took = data.draw(st.sampled_from([0.25, 1.0, 4.0]))
+        plain.settle(here, actual_s=took)
+        looked.settle(there, actual_s=took)
+
+
+def test_looking_for_long_piles_nothing_up():
+    queue = FairQueue()
+    for number in range(40):
+        queue.push(number, claim("abcd"[number % 4]), now=0.0)
+    for _ in range(1000):
+        for ticket in reversed([queue.pop() for _ in range(8)]):
+            queue.put_back(ticket)
+    assert len(queue) < 200

@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
+
 from littoral.domain.errors import TooLarge
 from littoral.domain.ids import ProjectId
 from littoral.domain.project import Keeping
 from littoral.domain.session import Keep, Leave, Look
+from littoral.gateway.refusal import Refusal
 
 FULL = {"status": 507, "code": "storage_full", "message": "no room"}
 
@@ -214,3 +217,26 @@ def test_a_project_may_store_always_or_never(rig, kit, ask, node):
         assert "administrator" in kit.body_of(transport)["error"]["message"]
     ask()
     assert len(node.asked) == 1
+
+
+@pytest.mark.parametrize("way", ["time", "revoked"])
+def test_a_short_stream_that_ends_while_it_waits_for_the_disk_is_refused_whole(
+    rig, kit, ask, node, way
+):
+    client, transport, engine = ask(store=True, stream=True)
+    whole = kit.event("a") + kit.usage + kit.done
+    engine.protocol.data_received(kit.stream_head + kit.chunk(whole) + b"0\r\n\r\n")
+    assert transport.data == b""
+    if way == "time":
+        rig.clock.advance(31.0)
+        for _ in range(10):
+            rig.worker.tick()
+        assert kit.status_of(transport) == 504
+        assert "the node did not answer" in kit.body_of(transport)["error"]["message"]
+    else:
+        client.cut(Refusal(401, "unauthenticated", "revoked"))
+        assert kit.status_of(transport) == 401
+    written = transport.data
+    node.answer()
+    assert transport.data == written
+    assert rig.leaks() == (0, 0, 0)

@@ -9,6 +9,8 @@ from websockets.frames import Frame
 from websockets.http11 import Response
 from websockets.uri import parse_uri
 
+from littoral.gateway.pace import Pace
+
 
 class Peer:
     """The client's end, on a connection of the rig."""
@@ -75,3 +77,39 @@ def test_a_turn_holds_its_sound_until_it_is_over(rig, peer):
     peer.say("input_audio_buffer.commit")
     assert {event["type"].rpartition(".")[2] for event in peer.heard()} == {"committed", "failed"}
     assert rig.worker.room == before
+
+
+def test_who_says_more_than_a_session_may_is_heard_later(rig, peer):
+    for _ in range(3):
+        peer.speak(bytes(1_500_000))
+        peer.say("input_audio_buffer.clear")
+    assert peer.transport.paused
+    assert [each["type"] for each in peer.heard()] == ["input_audio_buffer.cleared"] * 3
+    later = rig.loop.later[-1]
+    assert later[0] == pytest.approx(6_000_000 / 2**21 - 1.0, abs=0.01)
+    rig.clock.advance(later[0])
+    peer.client.pause_writing()
+    later[1]()
+    assert peer.transport.paused
+    peer.client.resume_writing()
+    assert not peer.transport.paused
+    peer.speak(bytes(480))
+    assert not peer.transport.paused
+
+
+def test_who_left_while_it_was_not_heard_is_not_heard_again(rig, peer):
+    for _ in range(3):
+        peer.speak(bytes(1_500_000))
+    peer.transport.close()
+    rig.loop.later[-1][1]()
+    assert peer.transport.paused
+
+
+def test_many_small_messages_count_as_more_than_their_bytes():
+    pace = Pace()
+    for _ in range(8192):
+        pace.hear(1, 10.0)
+    assert pace.wait_s(10.0) == 0
+    pace.hear(1, 10.0)
+    assert pace.wait_s(10.0) == pytest.approx(1.0, abs=0.001)
+    assert pace.wait_s(10.001) == 0

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from littoral.domain.limits import Budget, Limits
 from littoral.gateway import speech
 from littoral.gateway.dialect.transcript import TRANSCRIPT, heard
+from littoral.gateway.quota import TEMPLATE_TOKENS
+from littoral.gateway.realtime import wav
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.wire.intake import BODY_S
 from littoral.trust.form import SEPARATOR, Part, build, parse
@@ -329,3 +332,35 @@ def test_a_long_body_has_time_by_its_length(rig):
     client.data_received(raw[:20])
     client.data_received(raw[20:])
     assert client.due == rig.worker.now + BODY_S + BIG / (128 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("file", "seconds"),
+    [
+        (wav(bytes(24_000 * 2 * 3), 24_000), 3.0009),
+        (wav(bytes(8_000), 8_000), 0.50275),
+        (wav(b"", 0), None),
+        (wav(bytes(100), 8_000).replace(b"fmt ", b"none"), None),
+        (wav(bytes(100), 8_000).replace(b"fmt \x10\0\0\0\1", b"fmt \x10\0\0\0\x55"), None),
+        (b"RIFF....WAVEfmt ", None),
+        (b"OggS" + bytes(64_000), None),
+    ],
+)
+def test_a_file_of_plain_samples_says_how_long_it_is(file, seconds):
+    assert speech.seconds_of(file) == (seconds and pytest.approx(seconds, abs=1e-4))
+
+
+@pytest.mark.parametrize(
+    ("file", "most_in", "most_out"),
+    [
+        (wav(bytes(24_000 * 2 * 60), 24_000), 3001, 825),  # a minute
+        (b"OggS" + bytes(64_000 - 4), 5000, 1224),  # a minute and 40 s, as slow as sound may be
+    ],
+)
+def test_a_budget_holds_what_sound_may_cost_and_not_a_token_for_each_byte(
+    make, file, most_in, most_out
+):
+    limits = Limits(budget=Budget(amount=1000.0, period="hour"))
+    rig = make(limits={"project:p": limits})
+    upload(rig, rig.post(form(file=file, prompt="six by"), path="/v1/audio/transcriptions"))
+    assert rig.quota.taken(0) == (most_in + 6 + TEMPLATE_TOKENS) * 1000 + most_out * 2000

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from littoral.domain.deployment import Assignment
 from littoral.domain.ids import DeploymentName, NodeId, ProjectId
@@ -260,7 +261,7 @@ def test_a_request_that_only_a_busy_place_can_serve_does_not_hold_up_the_others(
 def test_a_fault_when_ones_turn_comes_is_that_requests_alone(crowd, kit):
     transports = [crowd.ask(name)[1] for name in "abcd"]
     for ticket in crowd.rig.worker.source.tables.models["m"].queue.tickets()[:1]:
-        ticket.item.route = None
+        ticket.item.route = replace(ticket.item.route, encode=None)
     crowd.answer(kit, 0)
     assert status(transports[2]) == 500
     assert status(transports[3]) == 0
@@ -296,3 +297,35 @@ def test_a_request_that_waited_is_held_to_the_limits_of_now(crowd, kit):
     crowd.answer(kit)
     assert b"may spend 0 a month" in transport.data
     assert crowd.arrived() == ["a", "b"]
+
+
+def test_who_is_refused_on_leaving_the_line_costs_its_project_no_turn(crowd, kit):
+    key, long = two_projects(crowd.rig), "x" * 8000
+    for name in ("p0", "p1"):
+        crowd.ask(name)
+    _, transport = crowd.ask(long)
+    (ticket,) = crowd.rig.worker.source.tables.models["m"].queue.tickets()
+    ticket.item.asked.needs = 1 << 30
+    crowd.ask("p2")
+    for name in ("q0", "q1"):
+        crowd.ask(name, key=key)
+    for _ in range(2):
+        crowd.tick(0.2)
+        crowd.answer(kit, 0)
+    assert status(transport) == 422
+    assert set(crowd.arrived()) == {"p0", "p1", "q0", "p2"}
+
+
+def test_projects_go_by_their_weights_though_others_look_for_a_place_at_each_turn(crowd, kit):
+    weights = (TrafficGrant(project="p"), TrafficGrant(project="q", weight=3.0))
+    key = two_projects(crowd.rig, traffic=weights)
+    crowd.ask("p0")
+    crowd.ask("p1")
+    for number in range(6):
+        crowd.ask(f"p{number + 2}")
+    for number in range(6):
+        crowd.ask(f"q{number}", key=key)
+    for _ in range(8):
+        crowd.tick(0.2)
+        crowd.answer(kit, 0)
+    assert sum(name.startswith("q") for name in crowd.arrived()) == 6

@@ -9,12 +9,10 @@ from msgspec import Meta, Struct
 
 from littoral.gateway.asked import Asked
 from littoral.gateway.named import tokens_of
-from littoral.gateway.speech import Recording
+from littoral.gateway.speech import TOKENS_A_SECOND, Recording
 from littoral.gateway.tally import Usage, Whole, whole
 from littoral.gateway.voice import Stream
 
-TOKENS_A_SECOND: Final = 10
-"""Of sound, where an engine says how long it was and not how many tokens."""
 _DONE: Final = b"data: [DONE]\n\n"
 _Seconds = Annotated[float, Meta(ge=0, le=1_000_000)]
 

@@ -8,9 +8,8 @@ from littoral.gateway import health, reply
 from littoral.gateway.admission import usable
 from littoral.gateway.asked import Asked
 from littoral.gateway.choice import able, choose
-from littoral.gateway.queue import Ticket
+from littoral.gateway.lane import Ticket
 from littoral.gateway.refusal import Refusal
-from littoral.gateway.route import Route
 from littoral.gateway.settlement import OK
 from littoral.gateway.table import ModelRow
 from littoral.gateway.tally import Usage
@@ -32,7 +31,6 @@ class Account(Charged):
 
     rid: bytes
     body: bytes
-    route: Route
     attempt: int
     slot: int
     kind = 0
@@ -145,7 +143,7 @@ class Account(Charged):
             flags,
             OK,
             self.attempt,
-            self._tokens_in,
+            0 if self.is_free else self._tokens_in,
             0,
             0,
             self._at_us,
@@ -176,7 +174,7 @@ class Account(Charged):
         flags = self._flags()
         if usage is None:
             flags |= ESTIMATED
-            usage = Usage(self._tokens_in, 0, counted)
+            usage = Usage(0 if self.is_free else self._tokens_in, 0, counted)
         elapsed = int((worker.time() - self._started) * 1e6)
         total_us = min(_U32, elapsed)
         first_us = self._first_us = self._first_us or total_us
@@ -218,10 +216,15 @@ class Account(Charged):
     def _make_room(self, elapsed_us: int) -> None:
         """Let the next one go; say what this one took, where it had waited."""
         worker, traffic = self._worker, self.model.traffic
-        if self._ticket is not None:
-            traffic.queue.settle(self._ticket, actual_s=elapsed_us / 1e6)
+        self.settle_turn(elapsed_us / 1e6)
         if traffic.queue.count:
             worker.pump.wake(traffic, worker.time())
+
+    def settle_turn(self, actual_s: float) -> None:
+        """Say how long it held its slot, seconds, where it had waited; once."""
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
+            self.model.traffic.queue.settle(ticket, actual_s=actual_s)
 
     def forgive(self) -> None:
         """Nothing was answered: the input is not billed either."""

@@ -197,16 +197,21 @@ class Adapting(Waiting):
             worker.flights.put_back(slot)
             return refusal
         worker.counters["cache_hits"] += 1
+        data = known.renamed(self._name())
         self._notes += b"x-littoral-cache: hit\r\n"
         self.open(slot)
         if self.asked.streamed:
             head = self._stream_head()
             self.settle(OK, Usage(tokens_in, tokens_in, known.tokens_out), 0)
-            self._finish(head, known.data, good=True)
+            self._finish(head, data, good=True)
         else:
             cost = self.settle(OK, Usage(tokens_in, tokens_in, known.tokens_out), 0)
-            self._deliver(known.data, cost)
+            self._deliver(data, cost)
         return True
+
+    def _name(self) -> bytes:
+        """What ids within the answer are made of."""
+        return self.rid.removeprefix(b"req_")
 
     def _place_of_cache(self) -> Place:
         places, worker = self.model.places, self._worker
@@ -221,7 +226,7 @@ class Adapting(Waiting):
         copy, self._copy = self._copy, None
         if copy is not None:
             tokens_in, _, tokens_out = self.used
-            answer = Kept(b"".join(copy), tokens_in, tokens_out)
+            answer = Kept(b"".join(copy), tokens_in, tokens_out, self._name())
             self._worker.memory.cache.keep(
                 self._shelf, answer, until=self._worker.time() + self._keep_s
             )

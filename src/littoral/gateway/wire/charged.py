@@ -9,7 +9,9 @@ from littoral.domain.quota import Charge, Use
 from littoral.gateway.asked import Asked, cap_of
 from littoral.gateway.quota import TEMPLATE_TOKENS, Gate, most_money
 from littoral.gateway.refusal import Refusal
+from littoral.gateway.route import Route
 from littoral.gateway.table import KeyRow, ModelRow, Place
+from littoral.gateway.tokenization import unbilled
 from littoral.gateway.wire.worker import Worker
 
 
@@ -22,6 +24,7 @@ class Charged:
     key: KeyRow
     asked: Asked
     model: ModelRow
+    route: Route
     place: Place = cast("Place", None)
     _worker: Worker
     _tokens_in: int
@@ -29,6 +32,11 @@ class Charged:
     _charge: Charge | None
     _bounded: bytes
     _size = 0
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no model runs for it, so that nothing is used."""
+        return self.route.weigh is unbilled
 
     def gates(self) -> tuple[Gate, ...]:
         """The limits of its key, its project and its model."""
@@ -79,11 +87,13 @@ class Charged:
     def _most_at(self, place: Place) -> tuple[int, int]:
         """The tokens to count on at a place, and the most that they may cost there."""
         asked, tokens_in = self.asked, self._tokens_in
+        if self.is_free:
+            return 0, 0
         cap = cap_of(asked.cap, most=place.cap, context=place.context, tokens_in=tokens_in)
         out = cap * asked.choices
         if not place.priced:
             return tokens_in + out, 0
-        worst_in = max(self._size, tokens_in) + TEMPLATE_TOKENS
+        worst_in = max(asked.heaviest or self._size, tokens_in) + TEMPLATE_TOKENS
         if place.context and not asked.longest:
             worst_in = min(worst_in, place.context * asked.choices)
         money = most_money(worst_in, out, price_in=place.price_in, price_out=place.price_out)

@@ -149,7 +149,7 @@ class Exchange(Screened):
     def engine_lost(self, engine: Engine, reason: str) -> None:
         """The connection ended before the reply did."""
         self._engine = None
-        if engine.reused and engine.fresh:
+        if engine.stale:
             self._engine = engine.pool.dial(self, engine.pending)
             return
         try:

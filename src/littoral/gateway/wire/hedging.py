@@ -40,9 +40,12 @@ class Rival:
         self._racer.rival_read(engine)
 
     def engine_lost(self, engine: Engine, reason: str) -> None:
-        """The connection is gone."""
-        del engine, reason
-        self._racer.rival_lost()
+        """The connection is gone; one from the pool may have been so before it was used."""
+        del reason
+        if engine.stale:
+            self.engine = engine.pool.dial(self, engine.pending)
+        else:
+            self._racer.rival_lost()
 
 
 class Hedging(Adapting):
@@ -125,6 +128,7 @@ class Hedging(Adapting):
         rival = self._rival
         if rival is not None:
             health.bad(self._present(), rival.place, self._worker.time(), connect=False)
+            self._skip |= 1 << rival.verdict.position
             self.call_off()
 
     def hand_over(self) -> bool:
@@ -134,6 +138,7 @@ class Hedging(Adapting):
             return False
         rival.place.leave()
         self.place.leave()
+        self._skip |= 1 << self._verdict.position
         self.place.breaker.let_go()  # it was slow, or its failure has been told
         self.place, self._verdict = rival.place, rival.verdict
         self.attempt += 1

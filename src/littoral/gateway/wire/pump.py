@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from littoral.gateway.queue import Ticket
+from littoral.gateway.lane import Ticket
 from littoral.gateway.table import Source
 from littoral.gateway.traffic import Traffic, Waiter
 

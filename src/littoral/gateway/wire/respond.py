@@ -6,7 +6,7 @@ Without ``store``, ``background`` and ``previous_response_id`` it is an exchange
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from littoral.domain.errors import Denied
+from littoral.domain.errors import DeadlinePassed, Denied
 from littoral.domain.project import KEEPING, Keeping
 from littoral.domain.response import ResponseStatus, StoredResponse
 from littoral.domain.session import Frame, Keep, Look, Shelved
@@ -27,6 +27,7 @@ from littoral.gateway.wire.follower import Follower
 STORE_S: Final = 30.0
 """Longest wait for the store."""
 DAY_US: Final = 86_400_000_000
+_SLOW: Final = refuse(DeadlinePassed, "the node did not answer in time about stored responses")
 _NEVER: Final = refuse(
     Denied,
     "this project stores no responses; leave store and background out, or ask its administrator "
@@ -43,6 +44,8 @@ class Respond(Exchange):
     _total_s: float
     _kept = False
     _over = False
+    _asking = False
+    """Whether it waits for the node, and for nothing else."""
     _follower: Follower | None = None
 
     def admit(self, route: Route, body: bytes, *, total_s: float) -> Refusal | None:
@@ -83,9 +86,11 @@ class Respond(Exchange):
             super().client_gone()
 
     def expire(self) -> None:
-        """No byte in time, or no event to follow."""
+        """No byte in time, no event to follow, or no word of the node."""
         if self._follower is not None:
             self._follower.expire()
+        elif self._asking:
+            self.cut(_SLOW)
         else:
             super().expire()
 
@@ -177,6 +182,7 @@ class Respond(Exchange):
             super()._finish(head, out, good=good)
             return
         self._kept = True
+        self._begun = not head  # it was made, and has not left yet
         response = self._stored(kept.status_of(body), body)
 
         def failed(refusal: Refusal) -> None:
@@ -214,6 +220,7 @@ class Respond(Exchange):
         def answered(answer: Shelved | Refusal) -> None:
             if self._over:
                 return
+            self._asking = False
             try:
                 if isinstance(answer, Shelved):
                     then(answer)
@@ -225,7 +232,7 @@ class Respond(Exchange):
                 self._worker.fault(error)
                 self.cut(INTERNAL)
 
-        self._client.due = self._worker.now + STORE_S
+        self._client.due, self._asking = self._worker.now + STORE_S, True
         self._worker.shelf.ask(question, answered)
 
     def _stored(self, status: ResponseStatus, body: bytes, asked: bytes = b"") -> StoredResponse:

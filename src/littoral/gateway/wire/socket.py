@@ -12,6 +12,7 @@ from websockets.server import ServerProtocol
 
 from littoral.domain.errors import Overloaded
 from littoral.gateway.head import Headers
+from littoral.gateway.pace import Pace
 from littoral.gateway.realtime import Session, Turn
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.table import KeyRow
@@ -51,6 +52,8 @@ class Socket(asyncio.Protocol):
         self._pinged = False
         self._leaving = False
         self._held = 0
+        self._pace = Pace()
+        self._waits = self._full = False
         self._spoke = -1
         self.key = key
         self.due = math.inf
@@ -91,9 +94,11 @@ class Socket(asyncio.Protocol):
                     self._parts.append(bytes(frame.data))
                 if frame.fin:
                     text, self._parts = b"".join(self._parts), []
+                    self._pace.hear(len(text), self._worker.time())
                     self._hear(text)
         self._weigh()
         self._flush()
+        self._rest()
 
     def eof_received(self) -> None:
         """The client closes its side: so do we."""
@@ -111,11 +116,13 @@ class Socket(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads slowly: hear it no faster."""
+        self._full = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It caught up."""
-        self._transport.resume_reading()
+        self._full = False
+        self._go_on()
 
     def expire(self, now: float) -> None:
         """Nothing came for long: ask for a sign of life, once."""
@@ -163,6 +170,22 @@ class Socket(asyncio.Protocol):
             return
         worker.room += self._held - held
         self._held = held
+
+    def _rest(self) -> None:
+        """Hear nothing for a while where the client says more than a session may."""
+        wait_s = self._pace.wait_s(self._worker.time())
+        if wait_s and not self._waits:
+            self._waits = True
+            self._transport.pause_reading()
+            self._worker.loop.call_later(wait_s, self._rested)
+
+    def _rested(self) -> None:
+        self._waits = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not (self._waits or self._full or self._transport.is_closing()):
+            self._transport.resume_reading()
 
     def _part(self, reason: str = "") -> None:
         if self._frames.state is State.OPEN:

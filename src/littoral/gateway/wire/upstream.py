@@ -82,9 +82,9 @@ class Engine(asyncio.Protocol):
             self.pool.batch.write(self.transport, data)
 
     @property
-    def fresh(self) -> bool:
-        """Whether not one byte of a reply has come."""
-        return self._fed == 0
+    def stale(self) -> bool:
+        """Whether it was dead before it was used: nobody read the request in ``pending``."""
+        return self.reused and self._fed == 0
 
     @property
     def size(self) -> int:

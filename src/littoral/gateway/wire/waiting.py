@@ -6,7 +6,7 @@ from typing import Final
 from littoral.domain.errors import Loading, Overloaded
 from littoral.gateway.choice import FULL, expect
 from littoral.gateway.head import Terms
-from littoral.gateway.queue import Claim, Ticket
+from littoral.gateway.lane import Claim, Ticket
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.settlement import FAILED
 from littoral.gateway.table import ModelRow
@@ -112,6 +112,7 @@ class Waiting(Answer):
         model = self.found(self.model.name)
         if model is None:
             gone = f"{self.model.name!r} is no longer served"
+            self.settle_turn(0.0)
             self._refused(refuse(Loading, gone, retry_after_s=5.0))
             return True
         self.model = model
@@ -124,6 +125,7 @@ class Waiting(Answer):
         if refusal is FULL:
             return False
         if refusal is not None:
+            self.settle_turn(0.0)
             self._refused(refusal)
         elif self._ticket is not None:
             waited_ms = int((now - self._ticket.since) * 1000)

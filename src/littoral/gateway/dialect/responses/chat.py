@@ -64,40 +64,94 @@ def chat(wish: Wish, before: Sequence[Item]) -> Chat | Refusal:
 # items
 
 
+class _Talk:
+    """Messages as they are added; what one assistant's turn consists of becomes one message."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self._thoughts: list[str] = []
+        """Reasoning of the last message, to be joined when that is complete."""
+
+    def add(self, message: Message) -> None:
+        """Begin a message."""
+        self.close()
+        self.messages.append(message)
+
+    def close(self) -> None:
+        """Complete the last message."""
+        if self._thoughts:
+            self.messages[-1].reasoning_content = "".join(self._thoughts)
+            self._thoughts = []
+
+    def think(self, text: str) -> None:
+        """Some reasoning, of a turn that has said nothing yet."""
+        last = self._turn()
+        if last is None or last.content != NULL or last.tool_calls is not None:
+            self.add(Message("assistant", NULL))
+        self._thoughts.append(text)
+
+    def call(self, call: dict[str, Raw]) -> None:
+        """A call of the turn under way, or of a new one."""
+        turn = self._turn()
+        if turn is None:
+            turn = Message("assistant", NULL)
+            self.add(turn)
+        if turn.tool_calls is None:
+            turn.tool_calls = []
+        turn.tool_calls.append(call)
+
+    def answer(self, content: Raw) -> None:
+        """What an assistant said, with the reasoning before it."""
+        turn = self._turn()
+        if turn is not None and self._thoughts and turn.content == NULL:
+            turn.content = content
+        else:
+            self.add(Message("assistant", content))
+
+    def _turn(self) -> Message | None:
+        """The assistant's message under way."""
+        last = self.messages[-1] if self.messages else None
+        return last if last is not None and last.role == "assistant" else None
+
+
 def _messages(wish: Wish, before: Sequence[Item]) -> list[Message]:
-    messages: list[Message] = []
+    talk = _Talk()
     if wish.instructions:
-        messages.append(Message("system", Raw(_ENCODE(wish.instructions))))
+        talk.add(Message("system", Raw(_ENCODE(wish.instructions))))
     for item in before:
-        _add(messages, item, "previous_response_id")
+        _add(talk, item, "previous_response_id")
     given = wish.input
     if isinstance(given, str):
-        messages.append(Message("user", Raw(_ENCODE(given))))
+        talk.add(Message("user", Raw(_ENCODE(given))))
     else:
         for at, item in enumerate(given or ()):
-            _add(messages, item, f"input[{at}]")
-    return messages
+            _add(talk, item, f"input[{at}]")
+    talk.close()
+    return talk.messages
 
 
-def _add(messages: list[Message], item: Item, at: str) -> None:
-    """Append an item; what one assistant's turn consists of becomes one message."""
+def _add(talk: _Talk, item: Item, at: str) -> None:
     match item.type or ("message" if item.role is not None else "item_reference"):
         case "message":
-            _add_message(messages, item, at)
+            content = _content(item.content if item.content is not None else "", f"{at}.content")
+            role = item.role or "user"
+            if role == "assistant":
+                talk.answer(content)
+            else:
+                talk.add(Message(role, content))
         case "reasoning":
             text = _text(item.content) or _text(item.summary)
             if text:
-                turn = _turn(messages, fresh=True)
-                turn.reasoning_content = (turn.reasoning_content or "") + text
+                talk.think(text)
         case "function_call":
-            _add_call(messages, item, at)
+            _add_call(talk, item, at)
         case "custom_tool_call":
             written = _ENCODE({"input": item.input or ""}).decode()
-            _add_call(messages, msgspec.structs.replace(item, arguments=written), at)
+            _add_call(talk, msgspec.structs.replace(item, arguments=written), at)
         case "function_call_output" | "custom_tool_call_output":
             need(item.call_id, f"{at}.call_id")
             content = _content(item.output if item.output is not None else "", f"{at}.output")
-            messages.append(Message("tool", content, tool_call_id=item.call_id))
+            talk.add(Message("tool", content, tool_call_id=item.call_id))
         case "item_reference":
             message = "items cannot be referred to; send the item, or use previous_response_id"
             raise InvalidInput(message, param=f"{at}.id")
@@ -109,18 +163,7 @@ def _add(messages: list[Message], item: Item, at: str) -> None:
             )
 
 
-def _add_message(messages: list[Message], item: Item, at: str) -> None:
-    role = item.role or "user"
-    content = _content(item.content if item.content is not None else "", f"{at}.content")
-    last = messages[-1] if messages else None
-    reasoned = last is not None and last.role == "assistant" and last.reasoning_content is not None
-    if role == "assistant" and last is not None and reasoned and last.content == NULL:
-        last.content = content
-    else:
-        messages.append(Message(role, content))
-
-
-def _add_call(messages: list[Message], item: Item, at: str) -> None:
+def _add_call(talk: _Talk, item: Item, at: str) -> None:
     need(item.call_id, f"{at}.call_id")
     need(item.name, f"{at}.name")
     function = {
@@ -128,22 +171,7 @@ def _add_call(messages: list[Message], item: Item, at: str) -> None:
         "arguments": item.arguments or "{}",
     }
     call = {"id": item.call_id, "type": "function", "function": function}
-    turn = _turn(messages, fresh=False)
-    turn.tool_calls = [
-        *(turn.tool_calls or ()),
-        {name: Raw(_ENCODE(value)) for name, value in call.items()},
-    ]
-
-
-def _turn(messages: list[Message], *, fresh: bool) -> Message:
-    """The assistant's message under way, or a new one; ``fresh`` one has said nothing yet."""
-    last = messages[-1] if messages else None
-    if last is not None and last.role == "assistant":
-        silent = last.content == NULL and last.tool_calls is None
-        if silent or not fresh:
-            return last
-    messages.append(Message("assistant", NULL))
-    return messages[-1]
+    talk.call({name: Raw(_ENCODE(value)) for name, value in call.items()})
 
 
 def _text(content: Content | None) -> str:
