@@ -27,7 +27,6 @@ class Played:
     loss: float
     late_loss: float
     cheap: float
-    alarms: int
     moves: int
 
 
@@ -80,6 +79,5 @@ def play(seed, *, broken=0.0, watch=watched):
         loss=sum(losses) / REQUESTS,
         late_loss=sum(losses[half:]) / half,
         cheap=cheaply / REQUESTS,
-        alarms=sum(after < before for before, after in pairwise(slacks)),
         moves=sum(after != before for before, after in pairwise(slacks)),
     )
