@@ -17,14 +17,21 @@ from littoral.domain.ids import DeploymentName, NodeId, ProjectId
 from littoral.domain.limits import NO_LIMITS, Limits, limit_ids
 from littoral.domain.model import Artefact, ModelSpec
 from littoral.domain.project import KEEPING, Keeping, KeyGrant, ProjectSpec
-from littoral.domain.snapshot import Snapshot
+from littoral.domain.snapshot import HOME_SITE, Snapshot
 from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
+
+EXTEND_US = 3_600_000_000
+"""How old a snapshot may be before a new version extends its life."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """Everything a snapshot is made from; upstream credentials opened."""
+    """Everything a snapshot is made from; upstream credentials opened.
+
+    ``signers`` are the public keys whose snapshots nodes take, by id; ``life_us`` is how long a
+    snapshot holds, None for ever.
+    """
 
     epoch: int
     pepper: bytes
@@ -32,6 +39,10 @@ class Desired:
     specs: Specs
     statuses: Statuses
     key_limits: Mapping[str, Limits] = field(default_factory=dict[str, Limits])
+    cluster: str = ""
+    site: str = HOME_SITE
+    signers: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    life_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +53,7 @@ class Memo:
     version: int = 0
     digest: str = ""
     revisions: Mapping[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
+    issued_us: Micros = Micros(0)
 
 
 def compile_snapshot(
@@ -52,28 +64,39 @@ def compile_snapshot(
     Args:
         desired: What control holds.
         node: For whom.
-        issued_us: Stamped on it; no part of its content.
+        issued_us: Stamped on it where it is new; no part of its content.
         memo: From the last compilation for this node; a new one for a new node.
 
     Returns:
-        The snapshot, and the memo to keep. Unchanged content returns ``memo`` itself.
+        The snapshot, and the memo to keep. Unchanged content returns ``memo`` itself, unless the
+        snapshot's life is to be extended: then it is a new version of the same content.
     """
     keys = tuple(sorted(desired.keys, key=lambda grant: grant.id))
     bare = tuple(_assignments(desired))
     digests: dict[str, str] = {item.name: _digest(item) for item in bare}
     traffic = tuple(_traffic(desired.specs))
     limits, keeping = _limits(desired), _keeping(desired.specs)
-    digest = _digest([desired.pepper, keys, bare, traffic, limits, keeping])
-    if (memo.epoch, memo.digest) != (desired.epoch, digest):
+    digest = _digest(
+        [desired.pepper, keys, bare, traffic, limits, keeping, desired.signers, desired.life_us]
+    )
+    aged = desired.life_us is not None and issued_us - memo.issued_us >= EXTEND_US
+    if aged or (memo.epoch, memo.digest) != (desired.epoch, digest):
         version = memo.version + 1
         revisions = {
             name: _revision(memo.revisions.get(name), digests[name], version) for name in digests
         }
-        memo = Memo(epoch=desired.epoch, version=version, digest=digest, revisions=revisions)
+        memo = Memo(
+            epoch=desired.epoch,
+            version=version,
+            digest=digest,
+            revisions=revisions,
+            issued_us=issued_us,
+        )
+    life = desired.life_us
     snapshot = Snapshot(
         epoch=memo.epoch,
         version=memo.version,
-        issued_us=issued_us,
+        issued_us=memo.issued_us,
         node=node,
         pepper=desired.pepper,
         keys=keys,
@@ -81,6 +104,10 @@ def compile_snapshot(
         assignments=tuple(replace(item, revision=memo.revisions[item.name][0]) for item in bare),
         traffic=traffic,
         keeping=keeping,
+        cluster=desired.cluster,
+        site=desired.site,
+        not_after_us=None if life is None else Micros(memo.issued_us + life),
+        signers=desired.signers,
     )
     return snapshot, memo
 

@@ -26,6 +26,7 @@ from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
 from littoral.control.route import Gate, Route, build_app
 from littoral.control.session import COALESCE_S, SessionParts, Sessions
+from littoral.control.signer import Signer
 from littoral.control.site import load_site
 from littoral.control.vault import Vault
 from littoral.control.worker import Bell, Workers
@@ -41,6 +42,7 @@ from littoral.domain.ports import (
     Registry,
     State,
 )
+from littoral.domain.session import Frame
 from littoral.domain.units import Seconds
 
 
@@ -49,7 +51,8 @@ class ControlParts:
     """Everything control takes from the app.
 
     ``events`` is also the Sink for whatever else runs in this process. ``report`` takes a foreign
-    error and what it interrupted, for the log. ``master_key`` is 32 bytes. ``first_start`` has run.
+    error and what it interrupted, for the log. ``master_key`` is 32 bytes. ``pack`` encodes frames
+    and parts of snapshots. ``first_start`` has run.
     """
 
     state: State
@@ -65,6 +68,7 @@ class ControlParts:
     report: Callable[[str, BaseException], None]
     catalogue: Mapping[str, ModelSpec]
     master_key: bytes
+    pack: Callable[[Frame], bytes]
     build: str
     coalesce_s: Seconds = COALESCE_S
     silence_s: Seconds = DISCONNECTED_S
@@ -146,7 +150,14 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         check=driver_check(parts.registry, statuses),
     )
     publisher = Publisher(
-        parts.state, site, keys=keys, resources=resources, statuses=statuses, clock=parts.clock
+        parts.state,
+        site,
+        signer=Signer(parts.state, vault, clock=parts.clock, entropy=parts.entropy),
+        pack=parts.pack,
+        keys=keys,
+        resources=resources,
+        statuses=statuses,
+        clock=parts.clock,
     )
     workers, bell = Workers(), Bell()
     return Desk(

@@ -9,10 +9,13 @@ from littoral.control.apply import Resources
 from littoral.control.check import Statuses
 from littoral.control.compiler import Desired, Memo, compile_snapshot
 from littoral.control.key import Keys
+from littoral.control.signer import Signer
 from littoral.control.site import Site, raise_epoch
 from littoral.domain.ids import NodeId
 from littoral.domain.ports import Clock, State
+from littoral.domain.session import Frame
 from littoral.domain.snapshot import Snapshot
+from littoral.trust.manifest import Issued, issue
 
 _PREFIX = "snapshot/"
 
@@ -23,17 +26,21 @@ class Publisher:
     Args:
         state: Where memos are kept.
         site: Epoch and pepper.
+        signer: Signs them.
+        pack: Encodes their parts.
         keys: The keys to grant.
         resources: The specs, credentials opened.
         statuses: What is known of model versions.
         clock: Stamps snapshots.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all that a snapshot is made from
         self,
         state: State,
         site: Site,
         *,
+        signer: Signer,
+        pack: Callable[[Frame], bytes],
         keys: Keys,
         resources: Resources,
         statuses: Callable[[], Statuses],
@@ -41,6 +48,8 @@ class Publisher:
     ) -> None:
         self._state = state
         self._site = site
+        self._signer = signer
+        self._pack = pack
         self._keys = keys
         self._resources = resources
         self._statuses = statuses
@@ -55,6 +64,8 @@ class Publisher:
             specs=self._resources.opened_specs(),
             statuses=self._statuses(),
             key_limits=self._keys.limits(),
+            cluster=self._site.cluster,
+            signers=self._signer.keys.publics,
         )
         memo = self._memo(node)
         snapshot, kept = compile_snapshot(
@@ -63,6 +74,10 @@ class Publisher:
         if kept is not memo:
             self._keep(node, kept)
         return snapshot
+
+    def issue(self, node: NodeId) -> Issued:
+        """The same, cut into parts and signed, ready to travel."""
+        return issue(self.compile(node), seed=self._signer.keys.present, pack=self._pack)
 
     def catch_up(self, node: NodeId, serves: tuple[int, int]) -> None:
         """Pass what a node already serves: control was restored from older data, or is new.

@@ -1,8 +1,8 @@
 """Sessions: the control end of the channel to each node."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
@@ -25,6 +25,8 @@ from littoral.domain.session import (
     Frame,
     Goodbye,
     Hello,
+    PartPiece,
+    PartsWanted,
     Records,
     Remotes,
     SnapshotOffer,
@@ -40,6 +42,8 @@ WAITING = 16
 """Frames of a node that wait while one before them is stored."""
 LOOK_S = Seconds(1.0)
 """How often the state of other nodes is looked at without news of them."""
+PIECE = 16 * 1024
+"""Bytes of a part that travel in one frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +71,19 @@ class SessionParts:
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """A session under way; ``goodbye`` is what ends it from this side."""
+    """A session under way.
+
+    ``goodbye`` is what ends it from this side; ``parts`` are those of the snapshot that was offered
+    last, of which the node has asked for ``wanted``.
+    """
 
     node: NodeId
     channel: Channel
     scope: anyio.CancelScope
     goodbye: Goodbye | None = None
+    parts: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    wanted: tuple[str, ...] = ()
+    asked: Bell = field(default_factory=Bell)
 
 
 class Sessions:
@@ -140,6 +151,7 @@ class Sessions:
             group.start_soon(self._offer, this)
             group.start_soon(self._tell_remotes, this)
             group.start_soon(self._pass_on, this)
+            group.start_soon(_supply, this)
             with suppress(ChannelClosed):
                 await self._hear(this)
             group.cancel_scope.cancel()
@@ -198,6 +210,10 @@ class Sessions:
             case Records():
                 self._parts.fleet.beat(this.node, None)
                 await self._store(this, frame)
+            case PartsWanted():
+                self._parts.fleet.beat(this.node, None)
+                this.wanted = frame.digests
+                this.asked.ring()
             case Applied(ok=False):
                 self._event(
                     "snapshot.refused",
@@ -231,11 +247,11 @@ class Sessions:
         with suppress(ChannelClosed):
             while True:
                 heard = parts.bell.count
-                snapshot = await parts.workers.state(partial(parts.publisher.compile, this.node))
-                version = (snapshot.epoch, snapshot.version)
-                if version != sent:
-                    await this.channel.send(SnapshotOffer(snapshot=snapshot))
-                    sent = version
+                issued = await parts.workers.state(partial(parts.publisher.issue, this.node))
+                if issued.number != sent:
+                    this.parts = issued.parts
+                    await this.channel.send(SnapshotOffer(manifest=issued.token))
+                    sent = issued.number
                 await parts.bell.wait(heard)
                 await anyio.sleep(parts.coalesce_s)
 
@@ -269,6 +285,20 @@ def agreed(hello: Hello) -> int | None:
     """The newest protocol that both ends speak; None where there is none."""
     newest = min(hello.protocol, PROTOCOL)
     return newest if newest >= max(hello.least, LEAST_PROTOCOL) else None
+
+
+async def _supply(this: _Open) -> None:
+    """Send the parts that the node asks for; those of an older offer are not wanted any more."""
+    heard = 0
+    with suppress(ChannelClosed):
+        while True:
+            await this.asked.wait(heard)
+            heard, parts = this.asked.count, this.parts
+            for digest in this.wanted:
+                data = parts.get(digest, b"")
+                for at in range(0, len(data), PIECE):
+                    piece = PartPiece(digest=digest, at=at, piece=data[at : at + PIECE])
+                    await this.channel.send(piece)
 
 
 async def _part(channel: Channel, goodbye: Goodbye) -> None:

@@ -14,7 +14,15 @@ from littoral.domain.lane import INFERENCE, TELEMETRY
 from littoral.domain.link import LIVELY, SPREAD_S
 from littoral.domain.node import Level, NodeStatus
 from littoral.domain.response import ResponseStatus, StoredResponse
-from littoral.domain.snapshot import Snapshot
+from littoral.domain.snapshot import (
+    DeploymentsPart,
+    KeysPart,
+    LimitsPart,
+    Manifest,
+    PoliciesPart,
+    Snapshot,
+    TrustPart,
+)
 from littoral.domain.stream import CallHead, ReplyHead, ResetCode
 from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import StoredRecord
@@ -68,9 +76,9 @@ class Beat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotOffer:
-    """A newer desired state."""
+    """A newer desired state: the signed manifest of its parts (compact JWS)."""
 
-    snapshot: Snapshot
+    manifest: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +89,22 @@ class Applied:
     version: int
     ok: bool
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartsWanted:
+    """The node lacks these parts, by digest, of the snapshot that was offered last."""
+
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartPiece:
+    """Bytes of a wanted part from ``at`` on; pieces come in order, the last ends the part."""
+
+    digest: str
+    at: int
+    piece: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +322,8 @@ Frame: TypeAlias = (
     | Beat
     | SnapshotOffer
     | Applied
+    | PartsWanted
+    | PartPiece
     | Records
     | Stored
     | Goodbye
@@ -322,6 +348,12 @@ Frame: TypeAlias = (
     | Data
     | Reset
     | Remotes
+    | Manifest
+    | KeysPart
+    | DeploymentsPart
+    | PoliciesPart
+    | LimitsPart
+    | TrustPart
 )
 
 FRAMES: Mapping[int, type[Frame]] = {
@@ -337,6 +369,8 @@ FRAMES: Mapping[int, type[Frame]] = {
     13: Records,
     14: Stored,
     17: Goodbye,
+    18: PartsWanted,
+    19: PartPiece,
     41: Remotes,
     64: Tables,
     65: Endpoints,
@@ -354,11 +388,18 @@ FRAMES: Mapping[int, type[Frame]] = {
     106: Told,
     107: Ran,
     108: Heard,
+    120: Manifest,
+    121: KeysPart,
+    122: DeploymentsPart,
+    123: PoliciesPart,
+    124: LimitsPart,
+    125: TrustPart,
 }
-"""Number of each frame on the wire; 64 and above stay on one host."""
+"""Number of each frame on the wire; from 64 on they stay on one host, and from 120 on they are no
+frames of a session but what snapshots are made of."""
 
 LANES: Mapping[type[Frame], int] = {
-    SnapshotOffer: INFERENCE,
+    PartPiece: INFERENCE,
     Open: INFERENCE,
     Data: INFERENCE,
     Reset: INFERENCE,

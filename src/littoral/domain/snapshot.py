@@ -1,7 +1,13 @@
-"""Snapshot: everything a node needs to serve without asking anybody."""
+"""Snapshot: everything a node needs to serve without asking anybody; and how it travels.
+
+A snapshot travels as a signed manifest and as parts, each named by the SHA-256 of its compressed
+bytes: the signature covers the manifest, the manifest covers the parts, and only those parts are
+sent that a node lacks.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 from littoral.domain.deployment import Assignment
 from littoral.domain.ids import NodeId, ProjectId
@@ -10,6 +16,13 @@ from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
 
+FORMAT: Final = 1
+"""Version of manifest and parts that this build writes; it reads this one."""
+FEATURES: Final[frozenset[str]] = frozenset()
+"""What a snapshot may require of a node, as far as this build has it."""
+HOME_SITE: Final = "default"
+"""Where nodes are that joined no other site; the control plane's own node is there."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
@@ -17,7 +30,8 @@ class Snapshot:
 
     ``pepper`` keys the MACs in ``keys``; it belongs to this node's site. ``limits`` are by limit
     id, of those keys, projects and models that have any; ``keeping`` is of those projects whose
-    responses are not kept as usual.
+    responses are not kept as usual. ``signers`` are the public keys, by id, whose snapshots the
+    node takes after this one: the present one and the next.
     """
 
     epoch: int
@@ -30,3 +44,90 @@ class Snapshot:
     traffic: tuple[TrafficGrant, ...] = ()
     limits: Mapping[str, Limits] = field(default_factory=dict[str, Limits])
     keeping: Mapping[ProjectId, Keeping] = field(default_factory=dict[ProjectId, Keeping])
+    cluster: str = ""
+    site: str = HOME_SITE
+    not_after_us: Micros | None = None
+    signers: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRef:
+    """A part as the manifest names it: SHA-256 of its compressed bytes, and how many they are."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What is signed: whose snapshot, which one, how long it holds, and its parts by name.
+
+    ``requires`` names features without which a node must not serve from it. ``signers`` are ids of
+    keys: the one that signs now and the next.
+    """
+
+    format: int
+    cluster: str
+    site: str
+    node: NodeId
+    epoch: int
+    version: int
+    issued_us: Micros
+    not_after_us: Micros | None
+    requires: tuple[str, ...]
+    signers: tuple[str, ...]
+    parts: Mapping[str, PartRef]
+
+    @property
+    def number(self) -> tuple[int, int]:
+        """(epoch, version)."""
+        return self.epoch, self.version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysPart:
+    """Parts ``keys/00`` to ``keys/0f``: keys by the first four bits of SHA-256 of their ids."""
+
+    keys: tuple[KeyGrant, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentsPart:
+    """Part ``deployments``: what this node shall serve."""
+
+    assignments: tuple[Assignment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoliciesPart:
+    """Part ``policies``: how projects' requests and responses are treated."""
+
+    traffic: tuple[TrafficGrant, ...]
+    keeping: Mapping[ProjectId, Keeping]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsPart:
+    """Part ``limits``: bounds of keys, projects and models."""
+
+    limits: Mapping[str, Limits]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustPart:
+    """Part ``trust``: the site's pepper, and the public keys that sign this and later snapshots."""
+
+    pepper: bytes
+    signers: Mapping[str, bytes]
+
+
+Part: TypeAlias = KeysPart | DeploymentsPart | PoliciesPart | LimitsPart | TrustPart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchors:
+    """Whose snapshots a node takes before it has any: cluster, site, and public keys by id."""
+
+    cluster: str
+    site: str
+    signers: Mapping[str, bytes]

@@ -7,7 +7,6 @@ import anyio
 from anyio import to_thread
 
 from littoral.domain.endpoint import Machine
-from littoral.domain.errors import Damaged
 from littoral.domain.ids import Digest, EndpointId, NodeId
 from littoral.domain.ports import (
     Blobs,
@@ -23,7 +22,7 @@ from littoral.domain.ports import (
 from littoral.domain.quota import ROWS, QuotaTable
 from littoral.domain.response import ResponseStore
 from littoral.domain.session import PROTOCOL, Frame, Hello
-from littoral.domain.snapshot import Snapshot
+from littoral.domain.snapshot import Anchors, Snapshot
 from littoral.domain.units import Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.node.backoff import Patience
@@ -38,7 +37,8 @@ from littoral.node.memory import Promises
 from littoral.node.relay import Relay
 from littoral.node.session import SessionParts, Uplink
 from littoral.node.shelf import Shelf
-from littoral.node.snapshot import HeldSnapshot, SnapshotFile
+from littoral.node.slot import Slots
+from littoral.node.snapshot import HeldSnapshot, SnapshotParts
 
 MACHINE_EVERY = Seconds(10.0)
 FLUSH = Seconds(2.0)
@@ -62,7 +62,8 @@ class NodeParts:
     ``session`` is the address of control's session listener; ``flights`` the mapped flight
     tables of all gateways, and of those that there were; ``quota`` the quota table, in which column
     0 is ours and that of gateway n is n + 1; ``report`` is told role and pid of all
-    children; ``pack`` and ``unpack`` turn frames into bytes.
+    children; ``unpack`` turns bytes into frames; ``anchors`` says whose snapshots to take before there
+    is one, None where no control plane is known yet.
     """
 
     identity: Identity
@@ -77,8 +78,8 @@ class NodeParts:
     chance: Chance
     failpoints: Failpoints
     sink: Sink
-    pack: Callable[[Frame], bytes]
     unpack: Callable[[bytes], Frame]
+    anchors: Callable[[], Anchors | None]
     flights: Sequence[memoryview]
     quota: QuotaTable
     gateways: Sequence[Launch]
@@ -119,10 +120,14 @@ class _Wired:
         ]
         self.converger = Converger(self._engine_parts(), idle=self._idle)
         self.held = HeldSnapshot(
-            parts.identity.node,
-            SnapshotFile(disk=parts.disk, pack=parts.pack, unpack=parts.unpack),
-            failpoints=parts.failpoints,
-            swapped=self._swapped,
+            SnapshotParts(
+                node=parts.identity.node,
+                anchors=parts.anchors,
+                slots=Slots(parts.disk),
+                unpack=parts.unpack,
+                failpoints=parts.failpoints,
+                swapped=self._swapped,
+            )
         )
         self.uplink = Uplink(self._session_parts())
 
@@ -207,6 +212,19 @@ class _Wired:
             )
         self.board.put_snapshot(snapshot, rows)
 
+    def load(self) -> None:
+        """Begin with the snapshot that is on disk, and say so where one cannot be used."""
+        complaints = self.held.load()
+        for complaint in complaints:
+            self.board.say("snapshot", "snapshot_damaged", complaint, level="error")
+        if complaints and self._wanted is None:
+            self.board.say(
+                "snapshot",
+                "snapshot_lost",
+                "neither snapshot on disk can be used: nothing is served until control sends one",
+                level="error",
+            )
+
     async def restore(self) -> None:
         """Book what earlier gateways left, and begin to count limits from what was spent."""
         async with anyio.create_task_group() as group:
@@ -248,10 +266,7 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
     what is open, all of it is booked, control gets a moment to store it, then the engines end.
     """
     node = _Wired(parts)
-    try:
-        node.held.load()
-    except Damaged as error:
-        node.board.say_error("snapshot", error)
+    node.load()
     async with anyio.create_task_group() as group:
         group.start_soon(node.watch_machine)
         group.start_soon(node.learning.run)

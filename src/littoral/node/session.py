@@ -21,17 +21,16 @@ from littoral.domain.ports import (
     Outbox,
 )
 from littoral.domain.session import (
-    Applied,
     Beat,
     Goodbye,
     Hello,
+    PartPiece,
     Records,
     Remotes,
     SnapshotOffer,
     Stored,
     Welcome,
 )
-from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Seconds
 from littoral.domain.usage import StoredRecord
 from littoral.node.backoff import Patience, delay
@@ -39,10 +38,9 @@ from littoral.node.board import Board
 from littoral.node.relay import CONTROL, Relay
 from littoral.node.signal import Signal
 from littoral.node.snapshot import HeldSnapshot
+from littoral.node.taking import Taking
 
 WELCOME_WITHIN = Seconds(10.0)
-SERVED_WITHIN = Seconds(1.0)
-"""A gateway that does not serve from a new snapshot by then is not waited for."""
 STORED_WITHIN = Seconds(10.0)
 """No answer to records for so long: send them again from control's cursor."""
 GATHER = Seconds(0.1)
@@ -87,8 +85,7 @@ class Uplink:
         self._parts = parts
         self._appended = Signal()
         self._stored = Signal()
-        self._offered = Signal()
-        self._offer: Snapshot | None = None
+        self._taking = Taking(parts.held, parts.board)
         self._cursor = 0
         self.connected = False
 
@@ -137,11 +134,11 @@ class Uplink:
         self.connected = True
         parts.board.outbox_depth = await parts.outbox.depth()
         parts.board.say("session", "session_began", "control is connected")
-        self._offer, self._offered = None, Signal()
+        self._taking = Taking(parts.held, parts.board)
         async with anyio.create_task_group() as group:
             group.start_soon(self._beat, channel, welcome.beat_s)
             group.start_soon(self._push, channel)
-            group.start_soon(self._apply, channel)
+            group.start_soon(self._taking.run, channel)
             group.start_soon(partial(parts.relay.serve, CONTROL, channel, first=1))
             await self._listen(channel)
 
@@ -153,8 +150,8 @@ class Uplink:
                 continue
             match frame:
                 case SnapshotOffer():
-                    self._offer = frame.snapshot
-                    self._offered.notify()
+                case SnapshotOffer() | PartPiece():
+                    self._taking.take(frame)
                 case Remotes():
                     self._parts.board.put_remotes(frame.endpoints)
                 case Stored() if frame.outbox == self._parts.outbox.name:
@@ -163,23 +160,6 @@ class Uplink:
                     raise ChannelClosed(f"control said goodbye: {frame.code}")
                 case _:
                     continue
-
-    async def _apply(self, channel: Channel) -> None:
-        """Take the snapshot offered last, and say so; one at a time."""
-        while True:
-            if self._offer is None:
-                await self._offered.wait()
-                continue
-            offer, self._offer = self._offer, None
-            await channel.send(await self._applied(offer))
-
-    async def _applied(self, snapshot: Snapshot) -> Applied:
-        """Take a snapshot; the answer comes when every gateway serves from it."""
-        applied = self._parts.held.offer(snapshot)
-        if applied.ok:
-            with anyio.move_on_after(SERVED_WITHIN):
-                await self._parts.board.all_serve((snapshot.epoch, snapshot.version))
-        return applied
 
     async def _is_stored(self, upto: int) -> None:
         self._cursor = upto

@@ -1,107 +1,167 @@
-"""The snapshot a node holds: checked, on disk before it counts, and kept when control is gone."""
+"""The snapshot a node holds: signed, on disk before it counts, and kept when control is gone."""
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from littoral.domain.errors import Damaged, StorageFull
+from littoral.domain.errors import Damaged, LittoralError
 from littoral.domain.ids import NodeId
-from littoral.domain.ports import Disk, Failpoints
-from littoral.domain.session import Applied, Frame, SnapshotOffer
-from littoral.domain.snapshot import Snapshot
-
-MAGIC = b"LITSNAP1"
-PATH = "snapshot.bin"
+from littoral.domain.ports import Failpoints
+from littoral.domain.session import Applied, Frame, PartPiece, PartsWanted
+from littoral.domain.snapshot import Anchors, Manifest, Snapshot
+from littoral.node.incoming import Incoming
+from littoral.node.slot import SLOTS, SlotName, Slots, other
+from littoral.trust import manifest as travelling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotFile:
-    """Where snapshots are kept: magic, SHA-256 of the rest, the packed offer."""
+class _Held:
+    """A snapshot that counts, where it lies, and its parts as they came."""
 
-    disk: Disk
-    pack: Callable[[Frame], bytes]
+    slot: SlotName
+    manifest: Manifest
+    snapshot: Snapshot
+    parts: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotParts:
+    """What holding snapshots needs.
+
+    ``anchors`` says whom to trust before any snapshot was taken, and is None where this node
+    belongs to no cluster yet; ``unpack`` decodes; ``swapped`` is called with each snapshot that
+    begins to count.
+    """
+
+    node: NodeId
+    anchors: Callable[[], Anchors | None]
+    slots: Slots
     unpack: Callable[[bytes], Frame]
-
-    def load(self) -> Snapshot | None:
-        """The last snapshot that was written, or None where there is none.
-
-        Raises:
-            Damaged: The file is not what was written.
-        """
-        data = self.disk.read(PATH)
-        if data is None:
-            return None
-        head, body = data[: len(MAGIC) + 32], data[len(MAGIC) + 32 :]
-        if head != MAGIC + hashlib.sha256(body).digest():
-            raise Damaged(f"{PATH} is not what was written: a new one comes with the next session")
-        frame = self.unpack(body)
-        if not isinstance(frame, SnapshotOffer):
-            raise Damaged(f"{PATH} holds a {type(frame).__name__}, not a snapshot")
-        return frame.snapshot
-
-    def save(self, snapshot: Snapshot) -> None:
-        """Replace the file, synced. Raises ``StorageFull``."""
-        body = self.pack(SnapshotOffer(snapshot=snapshot))
-        self.disk.write(PATH, MAGIC + hashlib.sha256(body).digest() + body)
+    failpoints: Failpoints
+    swapped: Callable[[Snapshot], None]
 
 
 class HeldSnapshot:
     """The node's desired state.
 
     Args:
-        node: Whose snapshots are taken.
-        file: Where they are kept.
-        failpoints: Hit between disk and memory.
-        swapped: Called with each snapshot that begins to count.
+        parts: The world.
     """
 
-    def __init__(
-        self,
-        node: NodeId,
-        file: SnapshotFile,
-        *,
-        failpoints: Failpoints,
-        swapped: Callable[[Snapshot], None],
-    ) -> None:
-        self._node = node
-        self._file = file
-        self._failpoints = failpoints
-        self._swapped = swapped
-        self._held: Snapshot | None = None
+    def __init__(self, parts: SnapshotParts) -> None:
+        self._parts = parts
+        self._held: _Held | None = None
+        self._incoming: Incoming | None = None
 
     @property
     def number(self) -> tuple[int, int]:
         """(epoch, version) of what is held; (0, 0) without one."""
-        return (0, 0) if self._held is None else (self._held.epoch, self._held.version)
+        return (0, 0) if self._held is None else self._held.manifest.number
 
-    def load(self) -> None:
-        """Begin with what the last run held. Raises ``Damaged``; then the node holds none."""
-        held = self._file.load()
-        if held is not None and held.node == self._node:
-            self._held = held
-            self._swapped(held)
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What is held."""
+        return None if self._held is None else self._held.snapshot
 
-    def offer(self, snapshot: Snapshot) -> Applied:
-        """Take a snapshot if it is newer: first to disk, then to memory."""
-        number = (snapshot.epoch, snapshot.version)
-        reason = self._refusal(snapshot)
-        if not reason and number > self.number:
-            reason = self._take(snapshot)
-        return Applied(epoch=number[0], version=number[1], ok=not reason, reason=reason)
+    def load(self) -> tuple[str, ...]:
+        """Begin with the newer of the two that are on disk; say what is wrong with either."""
+        self._parts.slots.forget_old()
+        complaints: list[str] = []
+        for name in SLOTS:
+            try:
+                found = self._read(name)
+            except Damaged as error:
+                complaints.append(f"slot {name}: {error.message}")
+                continue
+            if found is not None and found.manifest.number > self.number:
+                self._held = found
+        if self._held is not None:
+            self._parts.swapped(self._held.snapshot)
+        return tuple(complaints)
 
-    def _refusal(self, snapshot: Snapshot) -> str:
-        if snapshot.node != self._node:
-            return f"this node is {self._node}, the snapshot is for {snapshot.node}"
-        number = (snapshot.epoch, snapshot.version)
-        return "" if number >= self.number else f"{number} is older than {self.number}"
-
-    def _take(self, snapshot: Snapshot) -> str:
+    def offer(self, token: bytes) -> Applied | PartsWanted:
+        """Look at an offered manifest: refuse it, ask for what is missing of it, or take it."""
         try:
-            self._file.save(snapshot)
-        except StorageFull as error:
-            return error.message
-        self._failpoints.hit("snapshot.renamed")
-        self._held = snapshot
-        self._swapped(snapshot)
-        self._failpoints.hit("snapshot.swapped")
-        return ""
+            manifest = travelling.read(token, self._signers(), unpack=self._parts.unpack)
+        except Damaged as error:
+            return Applied(epoch=0, version=0, ok=False, reason=error.message)
+        reason = self._refusal(manifest)
+        if reason or manifest.number == self.number:
+            return _answer(manifest, reason)
+        held = dict(self._held.parts) if self._held else {}
+        if self._incoming is not None:
+            held |= self._incoming.parts
+        self._incoming = Incoming(token, manifest, held)
+        return self._go_on(self._incoming)
+
+    def piece(self, piece: PartPiece) -> Applied | None:
+        """Take bytes of a part; the answer comes with the last of them."""
+        incoming = self._incoming
+        if incoming is None or not incoming.take(piece):
+            return None
+        self._parts.failpoints.hit("snapshot.part")
+        done = self._go_on(incoming)
+        return done if isinstance(done, Applied) else None
+
+    def _go_on(self, incoming: Incoming) -> Applied | PartsWanted:
+        missing = incoming.missing()
+        if missing:
+            return PartsWanted(digests=missing)
+        self._incoming = None
+        try:
+            self._take(incoming)
+        except LittoralError as error:
+            return _answer(incoming.manifest, error.message)
+        return _answer(incoming.manifest, "")
+
+    def _take(self, incoming: Incoming) -> None:
+        """First to disk, then to memory."""
+        parts, manifest = self._parts, incoming.manifest
+        snapshot = travelling.join(manifest, incoming.parts, unpack=parts.unpack)
+        slot = other(self._held.slot if self._held else None)
+        parts.slots.write(slot, incoming.token, _ordered(manifest, incoming.parts))
+        parts.failpoints.hit("snapshot.renamed")
+        self._trust(snapshot)
+        self._held = _Held(slot=slot, manifest=manifest, snapshot=snapshot, parts=incoming.parts)
+        parts.swapped(snapshot)
+        parts.failpoints.hit("snapshot.swapped")
+
+    def _read(self, name: SlotName) -> _Held | None:
+        slot = self._parts.slots.read(name)
+        if slot is None:
+            return None
+        manifest = travelling.read(slot.token, self._signers(), unpack=self._parts.unpack)
+        reason = self._refusal(manifest, current=(0, 0))
+        if reason:
+            raise Damaged(reason)
+        snapshot = travelling.join(manifest, slot.parts, unpack=self._parts.unpack)
+        return _Held(slot=name, manifest=manifest, snapshot=snapshot, parts=slot.parts)
+
+    def _refusal(self, manifest: Manifest, current: tuple[int, int] | None = None) -> str:
+        anchors = self._parts.anchors()
+        if anchors is None:
+            return "this node belongs to no cluster yet"
+        return travelling.refusal(
+            manifest,
+            node=self._parts.node,
+            anchors=anchors,
+            current=self.number if current is None else current,
+        )
+
+    def _signers(self) -> Mapping[str, bytes]:
+        """Who may sign: whom the last snapshot announced, else whom this node met first."""
+        kept = self._parts.slots.signers()
+        anchors = self._parts.anchors()
+        return kept or (anchors.signers if anchors else {})
+
+    def _trust(self, snapshot: Snapshot) -> None:
+        if snapshot.signers and snapshot.signers != self._parts.slots.signers():
+            self._parts.slots.put_signers(snapshot.signers)
+
+
+def _answer(manifest: Manifest, reason: str) -> Applied:
+    return Applied(epoch=manifest.epoch, version=manifest.version, ok=not reason, reason=reason)
+
+
+def _ordered(manifest: Manifest, parts: Mapping[str, bytes]) -> Iterable[bytes]:
+    digests = dict.fromkeys(ref.sha256 for _, ref in sorted(manifest.parts.items()))
+    return (parts[digest] for digest in digests)

@@ -9,7 +9,7 @@ from littoral.domain.endpoint import Folded
 from littoral.domain.errors import Damaged, TooLarge
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId
 from littoral.domain.project import KeyGrant
-from littoral.domain.session import FRAMES, Folds, Freed, Goodbye, SnapshotOffer
+from littoral.domain.session import FRAMES, Folds, Freed, Goodbye, Tables
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
 
@@ -37,7 +37,7 @@ FOLDED = Folded(
 
 
 @pytest.mark.parametrize(
-    "frame", [SnapshotOffer(snapshot=SNAPSHOT), Folds(folds=(FOLDED,)), Freed(slots=(1, 2))]
+    "frame", [Tables(snapshot=SNAPSHOT), Folds(folds=(FOLDED,)), Freed(slots=(1, 2))]
 )
 def test_a_frame_comes_back_equal(frame: Freed) -> None:
     assert unpack(pack(frame)) == frame

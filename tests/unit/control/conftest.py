@@ -7,6 +7,7 @@ import anyio
 import httpx2
 import pytest
 
+from littoral.app.codec import pack
 from littoral.control.event import Events
 from littoral.control.parts import Control, ControlParts, assemble
 from littoral.control.site import first_start
@@ -112,6 +113,7 @@ class Site:
             report=lambda what, error: self.reports.append((what, error)),
             catalogue=CATALOGUE,
             master_key=MASTER,
+            pack=pack,
             build="0.1.0",
             coalesce_s=Seconds(0.0),
         )

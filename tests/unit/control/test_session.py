@@ -6,8 +6,11 @@ from dataclasses import replace
 import anyio
 import pytest
 
+from littoral.app.codec import unpack
 from littoral.control.fleet import DISCONNECTED_S, SUSPECT_S
 from littoral.control.parts import assemble
+from littoral.control.signer import Signer
+from littoral.control.vault import Vault
 from littoral.domain.errors import StorageFull
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
 from littoral.domain.node import Event
@@ -18,17 +21,25 @@ from littoral.domain.session import (
     Beat,
     Goodbye,
     Hello,
+    PartPiece,
+    PartsWanted,
     Records,
     SnapshotOffer,
     Stored,
     Welcome,
 )
+from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds, Tokens
 from littoral.domain.usage import StoredRecord, UsageRecord
+from littoral.node.incoming import Incoming
 from littoral.testing.channel import channel_pair
 from littoral.testing.failpoints import Crash
+from littoral.trust.manifest import join, read
 
 pytestmark = pytest.mark.anyio
+
+MASTER = bytes(range(32))
+"""The master key of ``conftest``."""
 
 HELLO = Hello(
     protocol=1,
@@ -86,9 +97,19 @@ async def opened(site, hello: Hello = HELLO):
         await channel.send(hello)
         welcome = await channel.receive()
         assert isinstance(welcome, Welcome)
-        offer = await channel.receive()
-        assert isinstance(offer, SnapshotOffer)
-        yield channel, welcome, offer.snapshot
+        yield channel, welcome, await offered(site, channel)
+
+
+async def offered(site, channel) -> Snapshot:
+    """The next snapshot that is offered, all its parts asked for."""
+    offer = await frame(channel, SnapshotOffer)
+    keys = Signer(site.state, Vault(MASTER, site.entropy), clock=site.clock, entropy=site.entropy)
+    manifest = read(offer.manifest, keys.keys.publics, unpack=unpack)
+    incoming = Incoming(offer.manifest, manifest, {})
+    await channel.send(PartsWanted(digests=("unknown", *incoming.missing())))
+    while incoming.missing():
+        incoming.take(await frame(channel, PartPiece))
+    return join(manifest, incoming.parts, unpack=unpack)
 
 
 async def frame(channel, kind):
@@ -129,18 +150,18 @@ async def test_a_change_is_offered_with_the_next_version(site, given):
     async with opened(site) as (channel, _, snapshot):
         body = {"documents": [given.FAKE]}
         assert (await site.ask("POST", "/apply", json=body)).status_code == 200
-        offer = await frame(channel, SnapshotOffer)
-        assert offer.snapshot.version == snapshot.version + 1
-        assert [item.name for item in offer.snapshot.assignments] == ["echo"]
+        offer = await offered(site, channel)
+        assert offer.version == snapshot.version + 1
+        assert [item.name for item in offer.assignments] == ["echo"]
 
 
 async def test_revoking_a_key_is_offered_at_once(site):
     async with opened(site) as (channel, _, _):
         answer = await site.ask("POST", "/keys", json={"name": "k", "scopes": ["infer"]})
         key = answer.json()["key"]["id"]
-        minted = (await frame(channel, SnapshotOffer)).snapshot
+        minted = await offered(site, channel)
         await site.ask("DELETE", f"/keys/{key}")
-        revoked = (await frame(channel, SnapshotOffer)).snapshot
+        revoked = await offered(site, channel)
         assert [grant.revoked for grant in minted.keys if grant.id == key] == [False]
         assert [grant.revoked for grant in revoked.keys if grant.id == key] == [True]
 
@@ -149,8 +170,8 @@ async def test_a_ring_without_a_change_offers_nothing(site, given):
     async with opened(site) as (channel, _, snapshot):
         site.control.desk.bell.ring()
         await site.ask("POST", "/apply", json={"documents": [given.FAKE]})
-        offer = await frame(channel, SnapshotOffer)
-        assert offer.snapshot.version == snapshot.version + 1
+        offer = await offered(site, channel)
+        assert offer.version == snapshot.version + 1
 
 
 async def test_records_are_applied_once_and_answered_with_the_cursor(site):
@@ -259,7 +280,7 @@ async def test_a_node_that_serves_something_newer_is_caught_up_with(site):
 async def test_a_restart_offers_the_same_version_again(site, given):
     async with opened(site) as (channel, _, _):
         await site.ask("POST", "/apply", json={"documents": [given.FAKE]})
-        before = (await frame(channel, SnapshotOffer)).snapshot
+        before = await offered(site, channel)
     site.start()
     async with opened(site, replace(HELLO, snapshot=(1, before.version))) as (_, _, after):
         assert (after.version, after.assignments) == (before.version, before.assignments)
@@ -305,7 +326,7 @@ async def test_a_new_key_is_answered_once_the_node_serves_it(site):
 
         async with anyio.create_task_group() as group:
             group.start_soon(mint)
-            offer = (await frame(channel, SnapshotOffer)).snapshot
+            offer = await offered(site, channel)
             await anyio.wait_all_tasks_blocked()
             assert not answered.is_set()
             await channel.send(Applied(epoch=offer.epoch, version=offer.version, ok=True))

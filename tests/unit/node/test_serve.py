@@ -14,9 +14,9 @@ from littoral.domain.session import (
     Applied,
     Frame,
     Hello,
+    PartsWanted,
     Pulse,
     Records,
-    SnapshotOffer,
     Stored,
     Tables,
     Welcome,
@@ -25,7 +25,7 @@ from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
 from littoral.node.backoff import Patience
 from littoral.node.serve import Identity, NodeParts, serve
-from littoral.node.snapshot import PATH
+from littoral.node.slot import path_of
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.channel import channel_pair
 from littoral.testing.disk import MemoryDisk
@@ -34,6 +34,7 @@ from littoral.testing.network import MemoryNetwork
 from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.quota import quota_table
 from littoral.testing.responses import MemoryResponses
+from littoral.testing.snapshot import Issuer
 
 SNAPSHOT = Snapshot(
     epoch=1,
@@ -94,7 +95,9 @@ class Host:
         self.table = bytearray(8 * SLOT_BYTES)
         self.quota = quota_table(mine=0)
         self.gateways: list[Gateway] = []
+        self.issuer = Issuer(pack)
         self.offer: Snapshot | None = None
+        self.snapshot = self.issuer.named(SNAPSHOT)
         self.heard: list[Frame] = []
 
     @asynccontextmanager
@@ -114,11 +117,14 @@ class Host:
         assert isinstance(await channel.receive(), Hello)
         await channel.send(Welcome(protocol=1, server_us=Micros(0), beat_s=Seconds(5.0), stored=0))
         if self.offer is not None:
-            await channel.send(SnapshotOffer(snapshot=self.offer))
+            await channel.send(self.issuer.offer(self.offer))
         try:
             while True:
                 frame = await channel.receive()
                 self.heard.append(frame)
+                if isinstance(frame, PartsWanted):
+                    for piece in self.issuer.pieces(frame):
+                        await channel.send(piece)
                 if isinstance(frame, Records):
                     await channel.send(Stored(outbox=frame.outbox, upto=frame.rows[-1].seq))
         except ChannelClosed:
@@ -140,8 +146,8 @@ class Host:
             chance=around.chance,
             failpoints=around.failpoints,
             sink=around.sink,
-            pack=pack,
             unpack=unpack,
+            anchors=self.issuer.anchors,
             flights=[memoryview(self.table)],
             quota=self.quota,
             gateways=[self.launch],
@@ -180,7 +186,7 @@ def host(around) -> Host:
 
 
 def test_a_node_serves_from_its_disk_without_control(host, assign) -> None:
-    first = replace(SNAPSHOT, assignments=(assign("chat"),))
+    first = replace(host.snapshot, assignments=(assign("chat"),))
     host.offer = first
 
     async def applied() -> None:
@@ -188,7 +194,7 @@ def test_a_node_serves_from_its_disk_without_control(host, assign) -> None:
         assert any(isinstance(frame, Applied) and frame.ok for frame in host.heard)
 
     host.during(applied, with_control=True)
-    assert PATH in host.disk.files
+    assert path_of("a") in host.disk.files
 
     async def alone() -> None:
         await anyio.sleep(5)
@@ -200,15 +206,15 @@ def test_a_node_serves_from_its_disk_without_control(host, assign) -> None:
 
 
 def test_a_damaged_snapshot_is_told_and_replaced_by_control(host) -> None:
-    host.disk.files[PATH] = b"LITSNAP1 but then nonsense"
-    host.offer = SNAPSHOT
+    host.disk.files[path_of("a")] = b"LITSNAP2 but then nonsense"
+    host.offer = host.snapshot
 
     async def script() -> None:
         await anyio.sleep(10)
-        assert Tables(snapshot=SNAPSHOT) in host.gateways[0].heard
+        assert Tables(snapshot=host.snapshot) in host.gateways[0].heard
 
     host.during(script, with_control=True)
-    assert host.around.sink.codes()[0] == "damaged"
+    assert host.around.sink.codes()[:2] == ["snapshot_damaged", "snapshot_lost"]
 
 
 def test_a_stop_books_what_is_left_and_lets_control_have_it(host) -> None:

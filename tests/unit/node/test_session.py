@@ -18,8 +18,8 @@ from littoral.domain.session import (
     Frame,
     Goodbye,
     Hello,
+    PartsWanted,
     Records,
-    SnapshotOffer,
     Stored,
     Welcome,
 )
@@ -29,12 +29,14 @@ from littoral.domain.usage import StoredRecord, UsageRecord
 from littoral.node.backoff import Patience
 from littoral.node.relay import Relay
 from littoral.node.session import SessionParts, Uplink
-from littoral.node.snapshot import HeldSnapshot, SnapshotFile
+from littoral.node.slot import Slots
+from littoral.node.snapshot import HeldSnapshot, SnapshotParts
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.failpoints import Crash
 from littoral.testing.loop import simulate
 from littoral.testing.network import MemoryNetwork
 from littoral.testing.outbox import MemoryOutbox
+from littoral.testing.snapshot import Issuer
 
 SNAPSHOT = Snapshot(
     epoch=1,
@@ -66,6 +68,7 @@ class Control:
         self.applied: list[str] = []
         self.batches: list[int] = []
         self.cursors: Counter[str] = Counter()
+        self.issuer = Issuer(pack)
         self.offers: Sequence[Snapshot] = ()
         self.ignores = 0
         self.dies_after: int | None = None
@@ -83,7 +86,7 @@ class Control:
             )
         )
         for snapshot in self.offers:
-            await channel.send(SnapshotOffer(snapshot=snapshot))
+            await channel.send(self.issuer.offer(snapshot))
         try:
             while True:
                 await self.take(await channel.receive(), channel)
@@ -92,6 +95,9 @@ class Control:
 
     async def take(self, frame: Frame, channel: Channel) -> None:
         self.frames.append(frame)
+        if isinstance(frame, PartsWanted):
+            for piece in self.issuer.pieces(frame):
+                await channel.send(piece)
         if isinstance(frame, Records):
             if self.ignores:
                 self.ignores -= 1
@@ -127,10 +133,14 @@ class Node:
         self.outbox = MemoryOutbox()
         self.served: list[Snapshot] = []
         self.held = HeldSnapshot(
-            NodeId("nd_me"),
-            SnapshotFile(disk=MemoryDisk(), pack=pack, unpack=unpack),
-            failpoints=around.failpoints,
-            swapped=self.served.append,
+            SnapshotParts(
+                node=NodeId("nd_me"),
+                anchors=self.control.issuer.anchors,
+                slots=Slots(MemoryDisk()),
+                unpack=unpack,
+                failpoints=around.failpoints,
+                swapped=self.served.append,
+            )
         )
         hello = Hello(
             protocol=1,
@@ -156,6 +166,13 @@ class Node:
                 relay=Relay(NodeId("nd")),
             )
         )
+
+    def hold(self, snapshot: Snapshot) -> None:
+        issuer = self.control.issuer
+        wanted = self.held.offer(issuer.issue(snapshot).token)
+        assert isinstance(wanted, PartsWanted)
+        for piece in issuer.pieces(wanted):
+            self.held.piece(piece)
 
     async def append(self, *numbers: int) -> None:
         await self.outbox.append([record(number) for number in numbers])
@@ -184,7 +201,7 @@ def node(around) -> Node:
 
 
 def test_hello_names_the_outbox_and_the_snapshot_that_is_held(node) -> None:
-    node.held.offer(replace(SNAPSHOT, version=9))
+    node.hold(replace(SNAPSHOT, version=9))
 
     async def script() -> None:
         await anyio.sleep(5)
@@ -200,9 +217,9 @@ def test_an_offered_snapshot_is_served_and_answered(node) -> None:
 
     async def script() -> None:
         await anyio.sleep(5)
-        assert node.served == [SNAPSHOT]
+        assert node.served == [node.control.issuer.named(SNAPSHOT)]
         answers = [frame.ok for frame in node.control.frames if isinstance(frame, Applied)]
-        assert answers == [True, False]
+        assert answers == [False, True]  # the first waits for its parts
 
     node.during(script)
 

@@ -5,14 +5,18 @@ from dataclasses import replace
 import pytest
 
 from littoral.app.codec import pack, unpack
-from littoral.domain.errors import Damaged
-from littoral.domain.ids import NodeId
-from littoral.domain.session import Goodbye
-from littoral.domain.snapshot import Snapshot
+from littoral.domain.ids import DeploymentName, KeyId, NodeId, ProjectId
+from littoral.domain.limits import Limits
+from littoral.domain.project import KeyGrant
+from littoral.domain.session import Applied, PartPiece, PartsWanted
+from littoral.domain.snapshot import Anchors, Snapshot
 from littoral.domain.units import Micros
-from littoral.node.snapshot import PATH, HeldSnapshot, SnapshotFile
+from littoral.node.slot import OLD, SIGNERS, Slots, path_of
+from littoral.node.snapshot import HeldSnapshot, SnapshotParts
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.failpoints import ArmedFailpoints, Crash
+from littoral.testing.snapshot import Issuer
+from littoral.trust.signature import key_id, public_of
 
 NODE = NodeId("nd_me")
 FIRST = Snapshot(
@@ -21,9 +25,10 @@ FIRST = Snapshot(
     issued_us=Micros(1),
     node=NODE,
     pepper=b"pepper",
-    keys=(),
+    keys=(KeyGrant(id=KeyId("k"), mac=b"m", project=ProjectId("p"), scopes=("infer",)),),
     assignments=(),
 )
+SECOND = replace(FIRST, version=6, limits={"key:k": Limits(concurrent=1)})
 
 
 class Holder:
@@ -33,14 +38,39 @@ class Holder:
         self.disk = MemoryDisk()
         self.failpoints = ArmedFailpoints()
         self.swapped: list[Snapshot] = []
+        self.issuer = Issuer(pack)
+        self.anchors: Anchors | None = self.issuer.anchors()
+        self.held = self.begin()
 
-    def begin(self) -> HeldSnapshot:
-        return HeldSnapshot(
-            NODE,
-            SnapshotFile(disk=self.disk, pack=pack, unpack=unpack),
-            failpoints=self.failpoints,
-            swapped=self.swapped.append,
+    def begin(self, node: NodeId = NODE) -> HeldSnapshot:
+        self.held = HeldSnapshot(
+            SnapshotParts(
+                node=node,
+                anchors=lambda: self.anchors,
+                slots=Slots(self.disk),
+                unpack=unpack,
+                failpoints=self.failpoints,
+                swapped=self.swapped.append,
+            )
         )
+        return self.held
+
+    def offer(self, snapshot: Snapshot, issuer: Issuer | None = None) -> Applied:
+        """Offer a snapshot and supply what is asked for."""
+        issuer = issuer or self.issuer
+        answer = self.held.offer(issuer.issue(snapshot).token)
+        if isinstance(answer, PartsWanted):
+            answers = [self.held.piece(piece) for piece in issuer.pieces(answer)]
+            assert answers[:-1] == [None] * (len(answers) - 1)
+            answer = answers[-1]
+        assert isinstance(answer, Applied)
+        return answer
+
+    def reloaded(self) -> tuple[int, int]:
+        """The number with which the next life begins."""
+        held = self.begin()
+        assert held.load() == ()
+        return held.number
 
 
 @pytest.fixture
@@ -49,89 +79,196 @@ def holder() -> Holder:
 
 
 def test_a_newer_snapshot_is_kept_over_a_restart(holder) -> None:
-    answer = holder.begin().offer(FIRST)
+    answer = holder.offer(FIRST)
     assert (answer.ok, answer.epoch, answer.version) == (True, 1, 5)
-    again = holder.begin()
-    assert again.number == (0, 0)
-    again.load()
-    assert again.number == (1, 5)
-    assert holder.swapped == [FIRST, FIRST]
-    assert holder.disk.private[PATH]
+    assert holder.begin().number == (0, 0)
+    assert holder.reloaded() == (1, 5)
+    assert holder.swapped == [holder.issuer.named(FIRST)] * 2
+    assert holder.disk.private[path_of("a")]
 
 
 @pytest.mark.parametrize(("epoch", "version", "ok"), [(1, 4, False), (0, 9, False), (2, 1, True)])
 def test_numbers_only_rise_and_an_epoch_outweighs_versions(holder, epoch, version, ok) -> None:
-    held = holder.begin()
-    held.offer(FIRST)
-    assert held.offer(replace(FIRST, epoch=epoch, version=version)).ok is ok
+    holder.offer(FIRST)
+    answer = holder.offer(replace(FIRST, epoch=epoch, version=version))
+    assert answer.ok is ok
+    assert ok or "older" in answer.reason
+
+
+def test_an_old_snapshot_is_refused_after_a_restart_too(holder) -> None:
+    holder.offer(FIRST)
+    holder.offer(SECOND)
+    assert holder.reloaded() == (1, 6)
+    assert "older" in holder.offer(FIRST).reason
 
 
 def test_the_same_snapshot_again_is_fine_and_costs_nothing(holder) -> None:
-    held = holder.begin()
-    held.offer(FIRST)
+    holder.offer(FIRST)
     holder.disk.full = True
-    assert held.offer(FIRST).ok
+    assert holder.offer(FIRST).ok
     assert len(holder.swapped) == 1
 
 
-def test_another_nodes_snapshot_is_refused(holder) -> None:
-    answer = holder.begin().offer(replace(FIRST, node=NodeId("nd_other")))
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"node": NodeId("nd_other")}, "nd_other"),
+        ({"cluster": "cl_other"}, "cl_other"),
+        ({"site": "elsewhere"}, "elsewhere"),
+    ],
+)
+def test_a_snapshot_for_somebody_else_is_refused(holder, change, said) -> None:
+    answer = holder.offer(replace(FIRST, **change))
     assert not answer.ok
-    assert "nd_other" in answer.reason
+    assert said in answer.reason
+    assert holder.disk.files == {}
 
 
-def test_another_nodes_file_is_not_served(holder) -> None:
-    holder.begin().offer(FIRST)
-    other = HeldSnapshot(
-        NodeId("nd_clone"),
-        SnapshotFile(disk=holder.disk, pack=pack, unpack=unpack),
-        failpoints=holder.failpoints,
-        swapped=holder.swapped.append,
-    )
-    other.load()
-    assert other.number == (0, 0)
+def test_a_snapshot_of_a_stranger_is_refused(holder) -> None:
+    stranger = Issuer(pack, seed=b"s" * 32)
+    answer = holder.offer(FIRST, stranger)
+    assert not answer.ok
+    assert "signed by" in answer.reason
+
+
+def test_a_changed_manifest_is_refused(holder) -> None:
+    token = holder.issuer.issue(FIRST).token
+    head, payload, signature = token.split(b".")
+    forged = b".".join((head, payload[:-4] + b"AAAA", signature))
+    assert "forged" in holder.held.offer(forged).reason
+    assert not holder.held.offer(b"nonsense").ok
+
+
+def test_a_node_without_a_cluster_takes_nothing(holder) -> None:
+    holder.anchors = None
+    assert not holder.offer(FIRST).ok
+    assert holder.held.snapshot is None
+
+
+def test_only_parts_that_are_missing_are_asked_for(holder) -> None:
+    holder.offer(FIRST)
+    before = len(holder.issuer.asked)
+    holder.offer(SECOND)
+    assert len(holder.issuer.asked) == before + 1
+    assert holder.held.snapshot.limits == SECOND.limits
+    assert holder.held.snapshot.keys == FIRST.keys
+
+
+def test_a_bare_manifest_extends_the_life_without_any_part(holder) -> None:
+    holder.offer(FIRST)
+    before = len(holder.issuer.asked)
+    assert holder.offer(replace(FIRST, version=6, not_after_us=Micros(99))).ok
+    assert len(holder.issuer.asked) == before
+    assert holder.reloaded() == (1, 6)
+    assert holder.held.snapshot.not_after_us == 99
+
+
+def test_parts_that_arrived_are_not_asked_for_again_in_the_next_offer(holder) -> None:
+    wanted = holder.held.offer(holder.issuer.issue(FIRST).token)
+    pieces = holder.issuer.pieces(wanted)
+    for piece in pieces[:4]:
+        holder.held.piece(piece)
+    again = holder.held.offer(holder.issuer.issue(FIRST).token)
+    assert set(again.digests) == set(wanted.digests[2:])
+
+
+def test_bytes_that_are_not_the_part_are_never_taken(holder) -> None:
+    wanted = holder.held.offer(holder.issuer.issue(FIRST).token)
+    for digest in wanted.digests:
+        size = len(holder.issuer.parts[digest])
+        for piece in (
+            PartPiece(digest=digest, at=3, piece=b"x"),
+            PartPiece(digest=digest, at=0, piece=bytes(size + 1)),
+            PartPiece(digest=digest, at=0, piece=bytes(size)),
+            PartPiece(digest="other", at=0, piece=bytes(size)),
+        ):
+            assert holder.held.piece(piece) is None
+    assert holder.held.number == (0, 0)
+    assert holder.offer(FIRST).ok
+    assert holder.held.piece(PartPiece(digest="late", at=0, piece=b"")) is None
 
 
 def test_a_full_disk_refuses_the_new_one_and_serves_the_old(holder) -> None:
-    held = holder.begin()
-    held.offer(FIRST)
+    holder.offer(FIRST)
     holder.disk.full = True
-    answer = held.offer(replace(FIRST, version=6))
+    answer = holder.offer(SECOND)
     assert not answer.ok
-    assert held.number == (1, 5)
+    assert holder.held.number == (1, 5)
+    holder.disk.full = False
+    assert holder.offer(SECOND).ok
 
 
 def test_dying_before_the_swap_leaves_the_new_one_on_disk(holder) -> None:
+    holder.offer(FIRST)
+    for failpoint, number in (("snapshot.part", 5), ("snapshot.renamed", 6)):
+        holder.failpoints.arm(failpoint)
+        with pytest.raises(Crash):
+            holder.offer(SECOND)
+        assert holder.reloaded() == (1, number)
+
+
+@pytest.mark.parametrize("cut", [0, 3, 8, 20, 41, -1])
+def test_with_one_slot_damaged_the_other_is_served(holder, cut) -> None:
+    holder.offer(FIRST)
+    holder.offer(SECOND)
+    holder.disk.files[path_of("b")] = holder.disk.files[path_of("b")][:cut]
     held = holder.begin()
-    held.offer(FIRST)
-    holder.failpoints.arm("snapshot.renamed")
-    with pytest.raises(Crash):
-        held.offer(replace(FIRST, version=6))
-    again = holder.begin()
-    again.load()
-    assert again.number == (1, 6)
+    (complaint,) = held.load()
+    assert "slot b" in complaint
+    assert held.number == (1, 5)
+    assert holder.offer(SECOND).ok
+    assert holder.reloaded() == (1, 6)
 
 
-@pytest.mark.parametrize("cut", [0, 3, 20, 41, -1])
-def test_a_damaged_file_is_never_served(holder, cut) -> None:
-    holder.begin().offer(FIRST)
-    holder.disk.files[PATH] = holder.disk.files[PATH][:cut]
-    again = holder.begin()
-    with pytest.raises(Damaged):
-        again.load()
-    assert again.number == (0, 0)
+def test_with_both_slots_damaged_nothing_is_served_until_control_sends_one(holder) -> None:
+    holder.offer(FIRST)
+    holder.offer(SECOND)
+    for name in ("a", "b"):
+        data = bytearray(holder.disk.files[path_of(name)])
+        data[-1] ^= 1
+        holder.disk.files[path_of(name)] = bytes(data)
+    held = holder.begin()
+    assert len(held.load()) == 2
+    assert held.snapshot is None
+    assert holder.offer(SECOND).ok
 
 
-def test_a_whole_file_of_something_else_is_refused(holder) -> None:
-    file = SnapshotFile(
-        disk=holder.disk, pack=lambda _frame: pack(Goodbye(code="x")), unpack=unpack
-    )
-    file.save(FIRST)
-    with pytest.raises(Damaged, match="Goodbye"):
-        holder.begin().load()
+def test_another_nodes_file_is_not_served(holder) -> None:
+    holder.offer(FIRST)
+    held = holder.begin(NodeId("nd_clone"))
+    (complaint,) = held.load()
+    assert "nd_clone" in complaint
+    assert held.number == (0, 0)
 
 
 def test_without_a_file_there_is_nothing_to_serve(holder) -> None:
-    held = holder.begin()
-    held.load()
-    assert held.number == (0, 0)
+    holder.disk.files[OLD] = b"of an earlier build"
+    assert holder.reloaded() == (0, 0)
+    assert holder.disk.files == {}
+
+
+def test_an_announced_key_signs_later_and_a_retired_one_does_not(holder) -> None:
+    following = Issuer(pack, seed=b"n" * 32)
+    third = public_of(b"t" * 32)
+    both = {**holder.issuer.signers, **following.signers}
+    holder.offer(replace(FIRST, signers=both))
+    after = {**following.signers, key_id(third): third}
+    assert holder.offer(replace(SECOND, signers=after), following).ok
+    assert "signed by" in holder.offer(replace(FIRST, version=7)).reason
+    holder.begin().load()
+    assert holder.held.number == (1, 6)
+    assert "signed by" in holder.offer(replace(FIRST, version=7)).reason
+
+
+def test_a_lost_list_of_signers_falls_back_to_whom_the_node_met_first(holder) -> None:
+    holder.offer(FIRST)
+    for nonsense in (b"{", b"[]", b'{"a": 1}', b'{"a": "zz"}'):
+        holder.disk.files[SIGNERS] = nonsense
+        assert holder.reloaded() == (1, 5)
+
+
+def test_a_part_that_is_not_what_its_name_says_is_refused(holder) -> None:
+    broken = replace(FIRST, assignments=(DeploymentName("no assignment"),))
+    answer = holder.offer(broken)
+    assert not answer.ok
+    assert holder.disk.files == {}

@@ -6,7 +6,9 @@ from contextlib import ExitStack, contextmanager
 
 import anyio
 
+from littoral.app.anchors import write_anchors
 from littoral.app.channel import UnixNetwork
+from littoral.app.codec import pack
 from littoral.app.handed import Handed
 from littoral.app.play import play
 from littoral.app.role.world import drivers, to_stderr
@@ -16,7 +18,8 @@ from littoral.app.version import VERSION
 from littoral.control.event import Events
 from littoral.control.parts import ControlParts
 from littoral.control.serve import serve
-from littoral.control.site import first_start
+from littoral.control.signer import Signer
+from littoral.control.site import first_start, load_site
 from littoral.control.vault import Vault
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ports import Disk, Entropy
@@ -74,6 +77,8 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
         )
         vault = Vault(master_key, entropy)
         first_start(state, vault, clock=clock, entropy=entropy, disk=disk, admin_file=ADMIN_FILE)
+        signer = Signer(state, vault, clock=clock, entropy=entropy)
+        write_anchors(disk, signers=signer.keys.publics, cluster=load_site(state, vault).cluster)
         events = Events(state)
         blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
         registry = drivers(settings, entropy)
@@ -101,6 +106,7 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
             report=_reporter(log),
             catalogue=CATALOGUE,
             master_key=master_key,
+            pack=pack,
             build=VERSION,
         )
         yield parts, obtaining

@@ -5,12 +5,14 @@ import json
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import cast
 
 import anyio
 
+from littoral.app.anchors import read_anchors
 from littoral.app.channel import UnixNetwork
-from littoral.app.codec import pack, unpack
+from littoral.app.codec import unpack
 from littoral.app.flight_file import flight_file, tables_of
 from littoral.app.gateway_child import launcher
 from littoral.app.handed import Handed
@@ -90,8 +92,8 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 chance=SystemChance(),
                 failpoints=failpoints,
                 sink=log,
-                pack=pack,
                 unpack=unpack,
+                anchors=partial(read_anchors, disk),
                 flights=flights,
                 quota=quota,
                 gateways=_gateways(given),

@@ -1,0 +1,223 @@
+"""Snapshots as they travel: cut into parts, named by content, signed; and when one is refused."""
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from littoral.domain.errors import Damaged
+from littoral.domain.ids import NodeId
+from littoral.domain.project import KeyGrant
+from littoral.domain.session import Frame
+from littoral.domain.snapshot import (
+    FEATURES,
+    FORMAT,
+    Anchors,
+    DeploymentsPart,
+    KeysPart,
+    LimitsPart,
+    Manifest,
+    Part,
+    PartRef,
+    PoliciesPart,
+    Snapshot,
+    TrustPart,
+)
+from littoral.trust import signature
+
+KIND: Final = "littoral-snapshot"
+LARGEST: Final = 16 * 1024 * 1024
+"""Most bytes of a part, compressed or not."""
+LEVEL: Final = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """A snapshot ready to travel: its signed manifest, and compressed parts by digest."""
+
+    number: tuple[int, int]
+    token: bytes
+    parts: Mapping[str, bytes]
+
+
+def issue(snapshot: Snapshot, *, seed: bytes, pack: Callable[[Frame], bytes]) -> Issued:
+    """Cut a snapshot into parts and sign their manifest.
+
+    Args:
+        snapshot: What to send.
+        seed: Makes the key that signs; it must be among the snapshot's ``signers``.
+        pack: Encodes a part.
+
+    Checked by: tests/unit/trust/test_manifest.py.
+    """
+    packed = {name: zlib.compress(pack(part), LEVEL) for name, part in cut(snapshot).items()}
+    refs = {name: PartRef(sha256=_sha256(data), size=len(data)) for name, data in packed.items()}
+    present = signature.key_id(signature.public_of(seed))
+    manifest = Manifest(
+        format=FORMAT,
+        cluster=snapshot.cluster,
+        site=snapshot.site,
+        node=snapshot.node,
+        epoch=snapshot.epoch,
+        version=snapshot.version,
+        issued_us=snapshot.issued_us,
+        not_after_us=snapshot.not_after_us,
+        requires=(),
+        signers=(present, *sorted(set(snapshot.signers) - {present})),
+        parts=refs,
+    )
+    return Issued(
+        number=manifest.number,
+        token=signature.sign(pack(manifest), seed=seed, kind=KIND),
+        parts={refs[name].sha256: data for name, data in packed.items()},
+    )
+
+
+def read(
+    token: bytes, signers: Mapping[str, bytes], *, unpack: Callable[[bytes], Frame]
+) -> Manifest:
+    """Return the manifest that one of these keys signed.
+
+    Raises:
+        Damaged: Forged, changed, or signed by somebody else.
+
+    Checked by: tests/unit/trust/test_manifest.py.
+    """
+    manifest = unpack(signature.verify(token, signers, kind=KIND))
+    if not isinstance(manifest, Manifest):
+        raise Damaged(f"a signed {type(manifest).__name__} is no manifest")
+    return manifest
+
+
+def refusal(manifest: Manifest, *, node: NodeId, anchors: Anchors, current: tuple[int, int]) -> str:
+    """Why this node must not serve from it; empty where it may. The signature is checked before.
+
+    Checked by: tests/unit/trust/test_manifest.py.
+    """
+    if manifest.format != FORMAT:
+        return f"its format is {manifest.format}, this build reads {FORMAT}"
+    if (manifest.cluster, manifest.node) != (anchors.cluster, node):
+        theirs = f"{manifest.node} of cluster {manifest.cluster}"
+        return f"it is for {theirs}; this is {node} of cluster {anchors.cluster}"
+    if manifest.site != anchors.site:
+        return f"it is for the site {manifest.site!r}; this node is at {anchors.site!r}"
+    lacking = sorted(set(manifest.requires) - FEATURES)
+    if lacking:
+        return f"it requires {', '.join(lacking)}, which this build does not have"
+    if manifest.number < current:
+        return f"{manifest.number} is older than {current}"
+    return ""
+
+
+def check_part(ref: PartRef, data: bytes) -> bool:
+    """Say whether these compressed bytes are that part."""
+    return len(data) == ref.size and _sha256(data) == ref.sha256
+
+
+def cut(snapshot: Snapshot) -> Mapping[str, Part]:
+    """A snapshot's parts by name; keys are spread over sixteen, those with no key left out."""
+    shares: dict[str, list[KeyGrant]] = {}
+    for grant in snapshot.keys:
+        shares.setdefault(f"keys/0{_sha256(grant.id.encode())[0]}", []).append(grant)
+    return {
+        **{name: KeysPart(keys=tuple(shares[name])) for name in sorted(shares)},
+        "deployments": DeploymentsPart(assignments=snapshot.assignments),
+        "policies": PoliciesPart(traffic=snapshot.traffic, keeping=snapshot.keeping),
+        "limits": LimitsPart(limits=snapshot.limits),
+        "trust": TrustPart(pepper=snapshot.pepper, signers=snapshot.signers),
+    }
+
+
+def join(
+    manifest: Manifest, parts: Mapping[str, bytes], *, unpack: Callable[[bytes], Frame]
+) -> Snapshot:
+    """Put a snapshot together again; parts of names that this build does not know are left out.
+
+    Args:
+        manifest: Which parts.
+        parts: Compressed, by digest, each checked.
+        unpack: Decodes a part.
+
+    Raises:
+        Damaged: A part is missing, cannot be decoded, or is not what its name says.
+
+    Checked by: tests/unit/trust/test_manifest.py.
+    """
+    found: dict[type[Part], list[Part]] = {}
+    for name, ref in sorted(manifest.parts.items()):
+        kind = _kind(name)
+        if kind is None:
+            continue
+        data = parts.get(ref.sha256)
+        part = None if data is None else unpack(expand(data))
+        if not isinstance(part, kind):
+            raise Damaged(f"the part {name!r} is missing or is not what its name says")
+        found.setdefault(kind, []).append(part)
+    return _joined(manifest, [part for parts_ in found.values() for part in parts_])
+
+
+def _joined(manifest: Manifest, parts: Iterable[Part]) -> Snapshot:
+    keys: list[KeyGrant] = []
+    deployments, policies = DeploymentsPart(assignments=()), PoliciesPart(traffic=(), keeping={})
+    limits, trust = LimitsPart(limits={}), TrustPart(pepper=b"", signers={})
+    for part in parts:
+        match part:
+            case KeysPart():
+                keys += part.keys
+            case DeploymentsPart():
+                deployments = part
+            case PoliciesPart():
+                policies = part
+            case LimitsPart():
+                limits = part
+            case TrustPart():
+                trust = part
+    return Snapshot(
+        epoch=manifest.epoch,
+        version=manifest.version,
+        issued_us=manifest.issued_us,
+        node=manifest.node,
+        pepper=trust.pepper,
+        keys=tuple(sorted(keys, key=lambda grant: grant.id)),
+        assignments=deployments.assignments,
+        traffic=policies.traffic,
+        limits=limits.limits,
+        keeping=policies.keeping,
+        cluster=manifest.cluster,
+        site=manifest.site,
+        not_after_us=manifest.not_after_us,
+        signers=trust.signers,
+    )
+
+
+def expand(data: bytes) -> bytes:
+    """Decompress a part.
+
+    Raises:
+        Damaged: It is not compressed, cut, or would be over ``LARGEST``.
+    """
+    stream = zlib.decompressobj()
+    try:
+        plain = stream.decompress(data, LARGEST)
+    except zlib.error as error:
+        raise Damaged("a part of a snapshot does not decompress") from error
+    if not stream.eof or stream.unused_data:
+        raise Damaged(f"a part of a snapshot is cut, too long, or over {LARGEST} bytes")
+    return plain
+
+
+_KINDS: Final[Mapping[str, type[Part]]] = {
+    "deployments": DeploymentsPart,
+    "policies": PoliciesPart,
+    "limits": LimitsPart,
+    "trust": TrustPart,
+}
+
+
+def _kind(name: str) -> type[Part] | None:
+    return KeysPart if name.startswith("keys/") else _KINDS.get(name)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
