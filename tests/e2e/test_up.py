@@ -103,7 +103,13 @@ def booked_after(site, least: int) -> int:
 def test_everything_it_keeps_is_for_its_owner_only(echo):
     folder = echo.data_dir
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    for name in ("admin.key", "master.key", "snapshot.bin", "run/control.sock", "run/session.sock"):
+    for name in (
+        "admin.key",
+        "master.key",
+        "snapshot/a.snap",
+        "run/control.sock",
+        "run/session.sock",
+    ):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600, name
 
 

@@ -9,6 +9,7 @@ from littoral.control.event import Events
 from littoral.control.fleet import Fleet
 from littoral.control.key import Keys
 from littoral.control.publish import Publisher
+from littoral.control.signer import Signer
 from littoral.control.site import Site
 from littoral.control.worker import Bell, Workers
 from littoral.domain.model import ModelSpec
@@ -29,6 +30,7 @@ class Desk:
     keys: Keys
     fleet: Fleet
     publisher: Publisher
+    signer: Signer
     delivery: Delivery
     events: Events
     workers: Workers

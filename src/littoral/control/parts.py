@@ -11,6 +11,7 @@ from littoral.control.api.key import KeyApi
 from littoral.control.api.meta import MetaApi
 from littoral.control.api.model import ModelApi
 from littoral.control.api.resource import ResourceApi
+from littoral.control.api.snapshot import SnapshotApi
 from littoral.control.api.usage import UsageApi
 from littoral.control.apply import Resources
 from littoral.control.check import Statuses, statuses_by_version
@@ -130,6 +131,7 @@ def routes(desk: Desk) -> tuple[Route, ...]:
         ModelApi(desk),
         DeploymentApi(desk),
         FleetApi(desk),
+        SnapshotApi(desk),
         UsageApi(desk),
     )
     found.extend(route for api in apis for route in api.routes())
@@ -149,10 +151,11 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         statuses=statuses,
         check=driver_check(parts.registry, statuses),
     )
+    signer = Signer(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
     publisher = Publisher(
         parts.state,
         site,
-        signer=Signer(parts.state, vault, clock=parts.clock, entropy=parts.entropy),
+        signer=signer,
         pack=parts.pack,
         keys=keys,
         resources=resources,
@@ -170,6 +173,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         keys=keys,
         fleet=Fleet(parts.state, clock=parts.clock, sink=parts.events),
         publisher=publisher,
+        signer=signer,
         delivery=Delivery(publisher, workers, bell),
         events=parts.events,
         workers=workers,

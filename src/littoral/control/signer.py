@@ -1,4 +1,4 @@
-"""Signer: the keys that sign snapshots. Two are known to nodes at any time: the present, the next."""
+"""Signer: the keys that sign snapshots; nodes know two at any time, the present and the next."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ class SigningKeys:
     """Seeds of the key that signs and of the next one, and when they last changed."""
 
     present: bytes
-    next: bytes
+    following: bytes
     changed_us: Micros
 
     @property
     def publics(self) -> Mapping[str, bytes]:
         """Both public keys by id."""
-        found = (public_of(seed) for seed in (self.present, self.next))
+        found = (public_of(seed) for seed in (self.present, self.following))
         return {key_id(public): public for public in found}
 
 
@@ -64,7 +64,7 @@ class Signer:
                 f"these keys can be rotated in {days:.1f} days: until then a node that is away may "
                 "not have heard of the next one and would have to join again; force does it now"
             )
-        self.keys = self._keep(self.keys.next, self._seed())
+        self.keys = self._keep(self.keys.following, self._seed())
         return self.keys
 
     def _seed(self) -> bytes:
@@ -80,6 +80,6 @@ class Signer:
             raise Damaged("the signing keys of snapshots cannot be read") from error
 
     def _keep(self, present: bytes, following: bytes) -> SigningKeys:
-        keys = SigningKeys(present=present, next=following, changed_us=self._clock.wall())
+        keys = SigningKeys(present=present, following=following, changed_us=self._clock.wall())
         self._state.put_value(_VALUE, self._vault.seal(msgspec.msgpack.encode(keys), _VALUE))
         return keys

@@ -9,6 +9,7 @@ FailpointName: TypeAlias = Literal[
     "records.applied",
     "stored.sent",
     "rows.deleted",
+    "snapshot.part",
     "snapshot.renamed",
     "snapshot.swapped",
     "engine.spawned",

@@ -161,6 +161,15 @@ class RequestRecords:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignerView:
+    """Which key signs snapshots, which one will be next (both by id), and the last change."""
+
+    present: str
+    next: str
+    changed_us: Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """Control in one look: counts of nodes by state, deployments by phase, models by phase."""
 

@@ -62,8 +62,8 @@ class NodeParts:
     ``session`` is the address of control's session listener; ``flights`` the mapped flight
     tables of all gateways, and of those that there were; ``quota`` the quota table, in which column
     0 is ours and that of gateway n is n + 1; ``report`` is told role and pid of all
-    children; ``unpack`` turns bytes into frames; ``anchors`` says whose snapshots to take before there
-    is one, None where no control plane is known yet.
+    children; ``unpack`` turns bytes into frames; ``anchors`` says whose snapshots to take before
+    there is one, None where no control plane is known yet.
     """
 
     identity: Identity

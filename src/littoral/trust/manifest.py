@@ -171,7 +171,7 @@ def _joined(manifest: Manifest, parts: Iterable[Part]) -> Snapshot:
                 policies = part
             case LimitsPart():
                 limits = part
-            case TrustPart():
+            case _:
                 trust = part
     return Snapshot(
         epoch=manifest.epoch,

@@ -18,6 +18,7 @@ Action: TypeAlias = Literal[
     "status.read",
     "snapshot.read",
     "event.read",
+    "signer.write",
 ]
 
 SCOPE_OF: Mapping[Action, Scope] = {
@@ -32,6 +33,7 @@ SCOPE_OF: Mapping[Action, Scope] = {
     "status.read": "read",
     "snapshot.read": "read",
     "event.read": "read",
+    "signer.write": "admin",
 }
 """The scope that each action needs; ``admin`` allows all of them."""
 

@@ -19,7 +19,7 @@ SEED_BYTES: Final = 32
 """Bytes of entropy that make a signing key."""
 MOST: Final = 1024 * 1024
 """Bytes of the longest token that is looked at."""
-_TOKEN: Final = re.compile(rb"([\w-]+)\.([\w-]+)\.([\w-]{86})", re.ASCII)
+_TOKEN: Final = re.compile(rb"([\w-]+)\.([\w-]*)\.([\w-]{86})", re.ASCII)
 _KEY_ID: Final = re.compile(rb'"kid":"([0-9a-f]{32})"')
 
 

@@ -1,16 +1,13 @@
-"""Nodes, snapshots, events, and control itself."""
+"""Nodes, events, and control itself."""
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 
 from littoral.control.api.deployment import deployment_views
-from littoral.control.compiler import without_secrets
 from littoral.control.desk import Desk
 from littoral.control.route import Call, Needs, Route
 from littoral.domain.errors import InvalidInput
 from littoral.domain.node import Node
-from littoral.domain.snapshot import Snapshot
 from littoral.domain.view import NumberedEvent, Overview
 
 
@@ -49,15 +46,6 @@ class FleetApi:
             ),
             Route(
                 method="GET",
-                path="/api/v1/snapshot",
-                handler=self.snapshot,
-                policy=Needs("snapshot.read"),
-                summary="What a node shall serve, secrets left out.",
-                query={"node": "The node's id; needed where there is more than one."},
-                gives=Snapshot,
-            ),
-            Route(
-                method="GET",
                 path="/api/v1/events",
                 handler=self.events,
                 policy=Needs("event.read"),
@@ -80,18 +68,6 @@ class FleetApi:
     async def node(self, call: Call) -> Node:
         """One node."""
         return self._desk.fleet.node(call.path["id"])
-
-    async def snapshot(self, call: Call) -> Snapshot:
-        """One node's snapshot."""
-        desk = self._desk
-        nodes = desk.fleet.nodes()
-        named = call.query.get("node")
-        if named is None and len(nodes) != 1:
-            known = ", ".join(node.id for node in nodes) or "none"
-            raise InvalidInput(f"say which node; known: {known}", param="node")
-        node = desk.fleet.node(named) if named is not None else nodes[0]
-        snapshot = await desk.workers.state(partial(desk.publisher.compile, node.id))
-        return without_secrets(snapshot)
 
     async def events(self, call: Call) -> Sequence[NumberedEvent]:
         """The events kept."""
