@@ -5,29 +5,44 @@ are part of the wire: they are only ever added, and fields are only ever appende
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from littoral.domain.endpoint import Endpoint, Folded
-from littoral.domain.ids import EndpointId, NodeId, ProjectId
+from littoral.domain.endpoint import Endpoint
+from littoral.domain.ids import NodeId
 from littoral.domain.lane import INFERENCE, TELEMETRY
 from littoral.domain.link import LIVELY, SPREAD_S
-from littoral.domain.node import Level, NodeStatus
-from littoral.domain.response import ResponseStatus, StoredResponse
+from littoral.domain.local import (
+    Endpoints,
+    Folds,
+    Freed,
+    Heard,
+    Keep,
+    Leave,
+    Look,
+    Pulse,
+    Quit,
+    Ran,
+    Run,
+    Said,
+    Settled,
+    Shelved,
+    Tables,
+    Told,
+)
+from littoral.domain.node import NodeStatus
 from littoral.domain.snapshot import (
     DeploymentsPart,
     KeysPart,
     LimitsPart,
     Manifest,
     PoliciesPart,
-    Snapshot,
     TrustPart,
 )
 from littoral.domain.stream import CallHead, ReplyHead, ResetCode
 from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import StoredRecord
 
-LookAct: TypeAlias = Literal["show", "thread", "follow", "halt", "drop"]
 PROTOCOL = 1
 """The newest version of the session that this build speaks."""
 LEAST_PROTOCOL = 1
@@ -129,148 +144,6 @@ class Goodbye:
 
     code: str
     after_s: Seconds = Seconds(0.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tables:
-    """Node to gateway: what to serve from, and each limit's row of the quota table."""
-
-    snapshot: Snapshot
-    rows: Mapping[str, int] = field(default_factory=dict[str, int])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoints:
-    """Node to gateway: every endpoint and its state, and where its load is shared."""
-
-    endpoints: tuple[Endpoint, ...]
-    loads: Mapping[EndpointId, int] = field(default_factory=dict[EndpointId, int])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Folds:
-    """Node to gateway: learned coefficients."""
-
-    folds: tuple[Folded, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """Gateway to node: these slots of the flight table hold finished requests."""
-
-    slots: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Freed:
-    """Node to gateway: the records of these slots are synced; the slots may be used again."""
-
-    slots: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pulse:
-    """Gateway to node, four times a second: it lives, and its figures."""
-
-    number: int
-    connections: int
-    in_flight: int
-    lag_s: Seconds
-    counters: Mapping[str, int]
-    serves: tuple[int, int] = (0, 0)
-    """(epoch, version) of the snapshot it serves from; it pulses at once when that changed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """Gateway to node: something that people should know; it becomes an event."""
-
-    level: Level
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
-    """Gateway to node: keep this response, and run it if it is queued. ``Shelved`` answers."""
-
-    number: int
-    response: StoredResponse
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """Gateway to node, about a stored response; ``Shelved`` answers.
-
-    ``thread`` shows all that it continues, too; ``follow`` shows it and then sends the events of
-    its stream, ``Heard`` by heard; ``halt`` cancels one in the background; ``drop`` deletes it.
-    """
-
-    number: int
-    project: ProjectId
-    response: str
-    act: LookAct = "show"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
-    """Gateway to node: nobody follows under this number any more."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelved:
-    """Node to gateway: what was asked for, or the status, code and message of why not."""
-
-    number: int
-    responses: tuple[StoredResponse, ...] = ()
-    status: int = 0
-    code: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """Node to gateway: ask an engine for this response; ``Told`` and one ``Ran`` answer."""
-
-    run: int
-    response: StoredResponse
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quit:
-    """Node to gateway: stop that run; nothing more is heard of it."""
-
-    run: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """Gateway to node: further events of a run."""
-
-    run: int
-    events: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """Gateway to node: a run ended; or it may go on in ``again_s`` seconds, where that is set."""
-
-    run: int
-    status: ResponseStatus
-    body: bytes = b""
-    reason: str = ""
-    again_s: Seconds | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """Node to gateway: further events of a response that is followed; ``ended`` are the last."""
-
-    number: int
-    events: bytes
-    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,7 +149,6 @@ class Uplink:
             if self._parts.relay.take(CONTROL, frame):
                 continue
             match frame:
-                case SnapshotOffer():
                 case SnapshotOffer() | PartPiece():
                     self._taking.take(frame)
                 case Remotes():

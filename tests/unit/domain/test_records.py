@@ -9,6 +9,7 @@ from littoral.domain import (
     deployment,
     endpoint,
     failpoint,
+    local,
     model,
     node,
     placement,
@@ -28,6 +29,7 @@ from littoral.domain.session import FRAMES, Frame
 MODULES = (
     deployment,
     endpoint,
+    local,
     model,
     node,
     placement,

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 from littoral.domain.errors import DeadlinePassed, InvalidInput
-from littoral.domain.session import Look, LookAct, Shelved
+from littoral.domain.local import LookAct
+from littoral.domain.session import Look, Shelved
 from littoral.gateway import admission, desk, reply
 from littoral.gateway.dialect.responses import kept
 from littoral.gateway.refusal import Refusal, refuse
