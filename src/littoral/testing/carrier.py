@@ -20,19 +20,18 @@ class MemoryPipe:
     """One end of a connection.
 
     Args:
-        delay_s: How long each message takes, asked for each.
+        weather: What becomes of what is sent.
         peer: Who the other end is.
     """
 
-    def __init__(self, delay_s: Callable[[], float], *, peer: Peer | None = None) -> None:
-        self._delay_s = delay_s
+    def __init__(self, weather: "Weather", *, peer: Peer | None = None) -> None:
+        self._weather = weather
         self._inbox: deque[tuple[float, bytes]] = deque()
         self._changed = anyio.Event()
         self._ended: PipeClosed | None = None
         self._other: MemoryPipe | None = None
         self.peer = peer
         self.unchecked_us: tuple[Micros, Micros] | None = None
-        self.sent: list[bytes] = []
 
     def join(self, other: "MemoryPipe") -> None:
         """Make two ends one connection."""
@@ -43,8 +42,10 @@ class MemoryPipe:
         other = self._other
         while other is not None and self._ended is None:
             if len(other._inbox) < CAPACITY:  # noqa: SLF001  the two halves of one thing
-                self.sent.append(message)
-                other.arrive(message, anyio.current_time() + self._delay_s())
+                if self._weather.lets_pass():
+                    other.arrive(message, anyio.current_time() + self._weather.delay_s)
+                else:
+                    self.cut(drop=True)
                 return
             await other.wait()
         raise self._ended or PipeClosed("lost", "never joined")
@@ -75,6 +76,8 @@ class MemoryPipe:
 
     def arrive(self, message: bytes, at: float) -> None:
         """Take a message that comes at a time; none overtakes another."""
+        if self._weather.silent:
+            return
         last = self._inbox[-1][0] if self._inbox else at
         self._inbox.append((max(at, last), message))
         self._notify()
@@ -95,6 +98,23 @@ class MemoryPipe:
         event.set()
 
 
+class Weather:
+    """What becomes of messages: how long they take, and which of them ends its connection."""
+
+    def __init__(self) -> None:
+        self.delay_s = 0.0
+        self.silent = False
+        """Whether all of them are swallowed and nobody is told."""
+        self.cuts: frozenset[int] = frozenset()
+        """Numbers of messages (from 0) that are lost together with their connection."""
+        self._number = -1
+
+    def lets_pass(self) -> bool:
+        """Whether the next message does not end its connection."""
+        self._number += 1
+        return self._number not in self.cuts
+
+
 class MemoryCarrier:
     """Opens pipes between ends of one test.
 
@@ -105,7 +125,7 @@ class MemoryCarrier:
     def __init__(self, *, peer: Peer | None = None) -> None:
         self._listeners: dict[str, tuple[TaskGroup, Handler]] = {}
         self.peer = peer
-        self.delay_s = 0.0
+        self.weather = Weather()
         self.down = False
         self.full = False
         self.dialled: list[MemoryPipe] = []
@@ -114,13 +134,13 @@ class MemoryCarrier:
     @asynccontextmanager
     async def dial(self, address: str) -> AsyncGenerator[Pipe]:
         """Open a pipe to a listener."""
-        await anyio.sleep(self.delay_s)
+        await anyio.sleep(self.weather.delay_s)
         if self.full:
             raise Shed(f"the listener at {address!r} is full")
         if self.down or address not in self._listeners:
             raise ChannelClosed(f"nobody listens at {address!r}")
         group, handler = self._listeners[address]
-        near, far = MemoryPipe(self._delay), MemoryPipe(self._delay, peer=self.peer)
+        near, far = MemoryPipe(self.weather), MemoryPipe(self.weather, peer=self.peer)
         near.join(far)
         self.dialled.append(near)
         group.start_soon(_serve, handler, far)
@@ -144,9 +164,6 @@ class MemoryCarrier:
         """Lose all connections that are open."""
         for pipe in self.dialled:
             pipe.cut(drop=drop)
-
-    def _delay(self) -> float:
-        return self.delay_s
 
 
 async def _serve(handler: Handler, pipe: MemoryPipe) -> None:

@@ -132,6 +132,8 @@ class LinkNetwork:
                     await mux.carry(pipe, answer.seen)
                 lost = parts.clock.now()
             except (ChannelClosed, Damaged, TimeoutError) as error:
+                if accept is None and isinstance(error, ChannelClosed):
+                    raise
                 if accept is None:
                     raise ChannelClosed(str(error) or "no answer") from error
                 mux.say_trouble(str(error) or "no answer")

@@ -1,0 +1,63 @@
+"""Both ends of a link in memory, on virtual time."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+
+from littoral.app.link.network import Admit, LinkNetwork, LinkParts
+from littoral.domain.ids import NodeId
+from littoral.domain.link import Peer
+from littoral.domain.ports import Channel, ChannelClosed
+from littoral.domain.session import Frame
+from littoral.domain.units import Micros
+from littoral.testing.carrier import MemoryCarrier
+from littoral.testing.chance import SeededChance
+from littoral.testing.entropy import SeededEntropy
+from littoral.testing.loop import LoopClock
+
+ADDRESS = "wss://control.test"
+FAR_OFF = Micros(4_000_000_000_000_000)
+
+
+def peer(node: str = "nd_1", *, until_us: Micros = FAR_OFF) -> Peer:
+    return Peer(node=NodeId(node), serial="1", until_us=until_us)
+
+
+def network(carrier: MemoryCarrier, seed: int = 1, admit: Admit | None = None) -> LinkNetwork:
+    parts = {
+        "carrier": carrier,
+        "clock": LoopClock(),
+        "chance": SeededChance(seed),
+        "entropy": SeededEntropy(seed),
+    }
+    return LinkNetwork(LinkParts(**parts, **({} if admit is None else {"admit": admit})))
+
+
+class Ends:
+    """The listening ends that a test opened, and what each received."""
+
+    def __init__(self) -> None:
+        self.channels: list[Channel] = []
+        self.frames: list[list[Frame]] = []
+        self.ended = 0
+
+    async def serve(self, channel: Channel) -> None:
+        self.channels.append(channel)
+        got: list[Frame] = []
+        self.frames.append(got)
+        try:
+            while True:
+                got.append(await channel.receive())
+        except ChannelClosed:
+            self.ended += 1
+
+
+@asynccontextmanager
+async def listening(
+    carrier: MemoryCarrier, handler: Callable[[Channel], Awaitable[None]], **given
+) -> AsyncGenerator[LinkNetwork]:
+    found = network(carrier, **given)
+    async with found.listen(ADDRESS, handler):
+        yield found
+        await anyio.sleep(0)

@@ -1,0 +1,464 @@
+"""Sessions outlive connections: nothing is lost, nothing comes twice, and nobody takes another's."""
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+
+from links import ADDRESS, Ends, listening, network, peer
+from littoral.app.link.header import Accept, Offer, acks, opening, read_accept, wrap
+from littoral.domain.errors import TooLarge
+from littoral.domain.lane import MOST_CONTROL, Parcel
+from littoral.domain.link import LIVELY, RESUME_S
+from littoral.domain.ports import Channel, ChannelClosed, Shed
+from littoral.domain.session import Beat, Goodbye, Stored, Welcome
+from littoral.domain.units import Micros, Seconds
+from littoral.testing.carrier import MemoryCarrier
+from littoral.testing.loop import simulate
+
+Body = Callable[[MemoryCarrier, Ends, Channel], Awaitable[None]]
+
+
+def dialled(body: Body, carrier: MemoryCarrier | None = None) -> None:
+    """Run a test between both ends of one session."""
+    world, ends = carrier or MemoryCarrier(peer=peer()), Ends()
+
+    async def main() -> None:
+        async with (
+            listening(world, ends.serve),
+            network(world, 2).dial(ADDRESS) as channel,
+        ):
+            await body(world, ends, channel)
+
+    simulate(main)
+
+
+def numbers(ends: Ends, at: int = 0) -> list[int]:
+    return [frame.number for frame in ends.frames[at] if isinstance(frame, Beat)]
+
+
+def test_the_listening_end_knows_who_dialled():
+    async def body(_carrier, ends, channel):
+        await channel.send(Beat(number=1))
+        await anyio.sleep(1)
+        assert ends.channels[0].peer == "nd_1"
+        assert channel.peer is None
+
+    dialled(body)
+
+
+def test_a_lost_connection_is_taken_up_again_and_nothing_is_lost():
+    async def body(carrier, ends, channel):
+        for number in range(200):
+            await channel.send(Beat(number=number))
+            if number % 50 == 7:
+                carrier.cut()
+            await anyio.sleep(0.2)
+        await anyio.sleep(20)
+        assert numbers(ends) == list(range(200))
+        assert len(carrier.dialled) > 3
+        assert channel.link().resumed == len(carrier.dialled) - 1
+
+    dialled(body)
+
+
+def test_the_other_way_nothing_is_lost_either():
+    async def body(carrier, ends, channel):
+        await channel.send(Beat(number=0))
+        await anyio.sleep(1)
+        far, got = ends.channels[0], []
+        for number in range(20):
+            await far.send(Beat(number=number))
+            carrier.cut()
+            got.append((await channel.receive()).number)
+        assert got == list(range(20))
+
+    dialled(body)
+
+
+def test_what_is_told_of_a_link_says_why_there_is_no_connection():
+    async def body(carrier, _ends, channel):
+        assert channel.link().trouble == ""
+        carrier.down = True
+        carrier.cut()
+        await anyio.sleep(10)
+        assert "nobody listens" in channel.link().trouble
+        assert channel.link().silent_s == pytest.approx(10, abs=1)
+        carrier.down = False
+        await anyio.sleep(10)
+        assert channel.link().trouble == ""
+
+    dialled(body)
+
+
+def test_a_session_that_nobody_takes_up_in_time_is_over_at_both_ends():
+    async def body(carrier, ends, channel):
+        await channel.send(Beat(number=1))
+        await anyio.sleep(1)
+        carrier.down = True
+        carrier.cut()
+        await anyio.sleep(RESUME_S - 2)
+        assert ends.ended == 0
+        await anyio.sleep(4)
+        assert ends.ended == 1
+        with pytest.raises(ChannelClosed):
+            await channel.receive()
+        with pytest.raises(ChannelClosed):
+            await channel.send(Beat(number=2))
+
+    dialled(body)
+
+
+def test_a_listener_that_started_anew_does_not_know_the_session():
+    carrier, ends = MemoryCarrier(peer=peer()), Ends()
+
+    async def main():
+        async with anyio.create_task_group() as group:
+            scope = anyio.CancelScope()
+
+            async def first():
+                with scope:
+                    async with listening(carrier, ends.serve):
+                        await anyio.sleep_forever()
+
+            group.start_soon(first)
+            await anyio.sleep(0)
+            async with network(carrier, 2).dial(ADDRESS) as channel:
+                carrier.cut()
+                carrier.weather.silent = True  # killed: nobody says goodbye
+                scope.cancel()
+                await anyio.sleep(0)
+                carrier.weather.silent = False
+                async with listening(carrier, ends.serve, seed=3):
+                    with pytest.raises(ChannelClosed, match="does not have this session"):
+                        await channel.receive()
+
+    simulate(main)
+
+
+def test_a_link_on_which_nothing_is_heard_is_given_up_and_taken_up_when_it_speaks_again():
+    async def body(carrier, ends, channel):
+        await channel.send(Beat(number=1))
+        await anyio.sleep(1)
+        carrier.weather.silent = True
+        await channel.send(Beat(number=2))
+        await anyio.sleep(LIVELY.lost_s - 3)
+        assert channel.link().trouble == ""
+        await anyio.sleep(4)
+        assert channel.link().trouble
+        carrier.weather.silent = False
+        await anyio.sleep(20)
+        assert numbers(ends) == [1, 2]
+
+    dialled(body)
+
+
+def test_a_welcome_says_how_long_silence_may_last():
+    async def body(carrier, ends, channel):
+        await channel.send(Beat(number=1))
+        await anyio.sleep(1)
+        welcome = Welcome(
+            protocol=1,
+            server_us=Micros(0),
+            beat_s=Seconds(30.0),
+            stored=0,
+            suspect_s=Seconds(75.0),
+            lost_s=Seconds(120.0),
+        )
+        await ends.channels[0].send(welcome)
+        assert await channel.receive() == welcome
+        carrier.weather.silent = True
+        await anyio.sleep(110)
+        assert channel.link().trouble == ""
+
+    dialled(body)
+
+
+def test_another_node_does_not_get_a_session_by_naming_it():
+    carrier, ends = MemoryCarrier(peer=peer()), Ends()
+
+    async def main():
+        async with (
+            listening(carrier, ends.serve),
+            network(carrier, 2).dial(ADDRESS) as channel,
+        ):
+            await channel.send(Beat(number=1))
+            await anyio.sleep(1)
+            session = ends.channels[0]
+            carrier.peer = peer("nd_2")
+            for known in (b"", b"x" * 16, _id_of(carrier)):
+                async with carrier.dial(ADDRESS) as pipe:
+                    await pipe.send(opening(Offer(session=known)))
+                    answer = read_accept(await pipe.receive())
+                    assert not answer.resumed
+                    assert answer.session != known
+            assert session.link().trouble == ""
+
+    simulate(main)
+
+
+def _id_of(_carrier: MemoryCarrier) -> bytes:
+    """The first id that the listener's entropy gives: what a thief would know."""
+    from littoral.testing.entropy import SeededEntropy
+
+    return SeededEntropy(1).bytes(16)
+
+
+def test_the_same_node_gets_its_session_by_naming_it():
+    carrier, ends = MemoryCarrier(peer=peer()), Ends()
+
+    async def main():
+        async with listening(carrier, ends.serve):
+            async with carrier.dial(ADDRESS) as pipe:
+                await pipe.send(opening(Offer()))
+                first = read_accept(await pipe.receive())
+                pipe.cut()
+            async with carrier.dial(ADDRESS) as pipe:
+                await pipe.send(opening(Offer(session=first.session)))
+                second = read_accept(await pipe.receive())
+                assert second == Accept(
+                    session=first.session, resumed=True, seen=(0, 0, 0), resume_s=RESUME_S
+                )
+
+    simulate(main)
+
+
+def test_a_node_that_opens_session_after_session_keeps_the_last_few():
+    carrier, ends = MemoryCarrier(peer=peer()), Ends()
+
+    async def main():
+        async with listening(carrier, ends.serve):
+            for _ in range(10):
+                async with carrier.dial(ADDRESS) as pipe:
+                    await pipe.send(opening(Offer()))
+                    await pipe.receive()
+                    pipe.cut()
+            await anyio.sleep(2)
+            assert len(ends.channels) == 10
+            assert ends.ended == 7
+
+    simulate(main)
+
+
+def test_who_is_not_admitted_is_told_why():
+    carrier, ends = MemoryCarrier(peer=peer()), Ends()
+
+    async def main():
+        async with listening(carrier, ends.serve, admit=lambda _peer: "revoked"):
+            with pytest.raises(ChannelClosed):
+                async with network(carrier, 2).dial(ADDRESS):
+                    pass
+            assert ends.channels == []
+
+    simulate(main)
+
+
+def test_a_connection_lasts_no_longer_than_the_certificate_and_the_session_goes_on():
+    begin = Micros(1_800_000_000_000_000)
+    carrier = MemoryCarrier(peer=peer(until_us=Micros(begin + 100_000_000)))
+
+    async def body(_carrier, ends, channel):
+        for number in range(120):
+            await channel.send(Beat(number=number))
+            if number == 90:
+                carrier.peer = peer()  # renewed meanwhile
+            await anyio.sleep(1)
+        await anyio.sleep(5)
+        assert numbers(ends) == list(range(120))
+        assert len(carrier.dialled) == 2
+
+    dialled(body, carrier)
+
+
+@pytest.mark.parametrize("code", ["superseded", "revoked", "drained"])
+def test_a_goodbye_ends_the_session_for_good(code):
+    async def body(carrier, ends, channel):
+        await channel.send(Beat(number=1))
+        await anyio.sleep(1)
+        await ends.channels[0].send(Goodbye(code=code))
+        await ends.channels[0].close()
+        assert await channel.receive() == Goodbye(code=code)
+        with pytest.raises(ChannelClosed):
+            await channel.receive()
+        await anyio.sleep(10)
+        assert len(carrier.dialled) == 1
+
+    dialled(body)
+
+
+def test_a_listener_that_is_full_says_so():
+    carrier = MemoryCarrier(peer=peer())
+
+    async def main():
+        carrier.full = True
+        async with listening(carrier, Ends().serve):
+            with pytest.raises(Shed):
+                async with network(carrier, 2).dial(ADDRESS):
+                    pass
+
+    simulate(main)
+
+
+def test_a_session_that_is_turned_away_waits_for_its_turn():
+    async def body(carrier, ends, channel):
+        await channel.send(Beat(number=1))
+        await anyio.sleep(1)
+        carrier.full = True
+        carrier.cut()
+        await anyio.sleep(20)
+        assert "full" in channel.link().trouble
+        carrier.full = False
+        await channel.send(Beat(number=2))
+        await anyio.sleep(10)
+        assert numbers(ends) == [1, 2]
+
+    dialled(body)
+
+
+def test_what_is_too_large_for_the_control_lane_is_refused():
+    async def body(_carrier, _ends, channel):
+        with pytest.raises(TooLarge, match="control lane"):
+            await channel.send(Goodbye(code="x" * (MOST_CONTROL + 1)))
+
+    dialled(body)
+
+
+def test_a_type_that_this_build_does_not_know_is_passed_over_and_counted():
+    async def body(carrier, ends, channel):
+        await channel.send(Beat(number=1))
+        await anyio.sleep(1)
+        async with carrier.dial(ADDRESS) as pipe:
+            await pipe.send(opening(Offer()))
+            await pipe.receive()
+            for kind, lane, seq in ((63, 1, 1), (63, 1, 0), (60, 0, 0)):
+                await pipe.send(
+                    wrap(Parcel(type=kind, lane=lane, stream=0, seq=seq, flags=0, body=b"?"))
+                )
+            await anyio.sleep(1)
+            assert ends.channels[1].link().strange == 3
+            assert ends.ended == 0
+
+    dialled(body)
+
+
+BAD = {
+    "no parcel": b"\xc1",
+    "an empty message": b"",
+    "a list of wrong types": b"\x96\xa1a\x00\x00\x01\x00\xc4\x00",
+    "a lane that is none": wrap(Parcel(type=2, lane=3, stream=0, seq=1, flags=0, body=b"")),
+    "a number out of turn": wrap(Parcel(type=2, lane=0, stream=0, seq=9, flags=0, body=b"")),
+    "an acknowledgement of what was never sent": acks([(0, 5, None)]),
+    "an acknowledgement that is none": wrap(
+        Parcel(type=3, lane=0, stream=0, seq=0, flags=0, body=b"\xc1")
+    ),
+    "a body that is no frame": wrap(Parcel(type=2, lane=0, stream=0, seq=1, flags=0, body=b"\x01")),
+    "a body that says it is compressed": wrap(
+        Parcel(type=2, lane=0, stream=0, seq=1, flags=4, body=b"x")
+    ),
+    "a depth without end": wrap(
+        Parcel(type=2, lane=0, stream=0, seq=1, flags=0, body=b"\x91" * 60_000)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_hostile_message_ends_its_session_and_no_other(name):
+    async def body(carrier, ends, channel):
+        await channel.send(Beat(number=1))
+        await anyio.sleep(1)
+        async with carrier.dial(ADDRESS) as pipe:
+            await pipe.send(opening(Offer()))
+            await pipe.receive()
+            await pipe.send(BAD[name])
+            with pytest.raises(ChannelClosed) as raised:
+                while True:
+                    await pipe.receive()
+            assert raised.value.reason == "protocol"
+        await anyio.sleep(1)
+        assert ends.ended == 1
+        await channel.send(Beat(number=2))
+        await anyio.sleep(1)
+        assert numbers(ends) == [1, 2]
+
+    dialled(body)
+
+
+def test_a_connection_that_does_not_begin_with_an_offer_is_closed():
+    async def body(carrier, ends, _channel):
+        for first in (b"\xc1", wrap(Parcel(type=2, lane=0, stream=0, seq=1, flags=0, body=b""))):
+            async with carrier.dial(ADDRESS) as pipe:
+                await pipe.send(first)
+                with pytest.raises(ChannelClosed):
+                    await pipe.receive()
+        assert len(ends.channels) == 1
+
+    dialled(body)
+
+
+def test_a_connection_that_says_nothing_is_closed_in_time():
+    async def body(carrier, _ends, _channel):
+        async with carrier.dial(ADDRESS) as pipe:
+            with pytest.raises(ChannelClosed):
+                await pipe.receive()
+            assert anyio.current_time() < 12
+
+    dialled(body)
+
+
+def test_what_was_seen_and_never_sent_ends_the_session():
+    carrier, ends = MemoryCarrier(peer=peer()), Ends()
+
+    async def main():
+        async with listening(carrier, ends.serve):
+            async with carrier.dial(ADDRESS) as pipe:
+                await pipe.send(opening(Offer()))
+                first = read_accept(await pipe.receive())
+                pipe.cut()
+            async with carrier.dial(ADDRESS) as pipe:
+                await pipe.send(opening(Offer(session=first.session, seen=(7, 0, 0))))
+                await pipe.receive()
+                with pytest.raises(ChannelClosed):
+                    while True:
+                        await pipe.receive()
+            await anyio.sleep(1)
+            assert ends.ended == 1
+
+    simulate(main)
+
+
+def test_the_way_is_measured_by_the_clock_of_one_end():
+    async def body(carrier, _ends, channel):
+        carrier.weather.delay_s = 0.15
+        for number in range(20):
+            await channel.send(Beat(number=number))
+            await anyio.sleep(1)
+        facts = channel.link()
+        assert facts.least_s == pytest.approx(0.3, abs=0.01)
+        assert facts.p90_s == pytest.approx(0.3, abs=0.01)
+
+    dialled(body)
+
+
+def test_a_certificate_whose_dates_were_left_for_later_must_hold_at_controls_time():
+    async def body(carrier, ends, channel):
+        await channel.send(Beat(number=1))
+        await anyio.sleep(1)
+        carrier.dialled[0].unchecked_us = (Micros(5), Micros(9))
+        for told in (7, 10):
+            await ends.channels[0].send(
+                Welcome(protocol=1, server_us=Micros(told), beat_s=Seconds(5.0), stored=0)
+            )
+        assert isinstance(await channel.receive(), Welcome)
+        with pytest.raises(ChannelClosed, match="does not hold"):
+            await channel.receive()
+
+    dialled(body)
+
+
+def test_control_overtakes_what_waits_on_a_slow_reader():
+    async def body(_carrier, ends, channel):
+        await channel.send(Stored(outbox="o", upto=1))
+        await anyio.sleep(1)
+        assert ends.frames[0] == [Stored(outbox="o", upto=1)]
+
+    dialled(body)
