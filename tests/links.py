@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.lowlevel
 
 from littoral.app.link.network import Admit, LinkNetwork, LinkParts
 from littoral.domain.ids import NodeId
@@ -60,4 +61,4 @@ async def listening(
     found = network(carrier, **given)
     async with found.listen(ADDRESS, handler):
         yield found
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()

@@ -10,6 +10,7 @@ from functools import partial
 import anyio
 
 from littoral.domain.errors import LittoralError
+from littoral.domain.link import LIVELY
 from littoral.domain.node import NodeStatus
 from littoral.domain.ports import (
     Chance,
@@ -19,6 +20,7 @@ from littoral.domain.ports import (
     Failpoints,
     Network,
     Outbox,
+    Shed,
 )
 from littoral.domain.session import (
     Beat,
@@ -33,8 +35,9 @@ from littoral.domain.session import (
 )
 from littoral.domain.units import Seconds
 from littoral.domain.usage import StoredRecord
-from littoral.node.backoff import Patience, delay
+from littoral.node.backoff import Patience
 from littoral.node.board import Board
+from littoral.node.redial import NEAR, Pace, Redial, is_shed, watch, why
 from littoral.node.relay import CONTROL, Relay
 from littoral.node.signal import Signal
 from littoral.node.snapshot import HeldSnapshot
@@ -53,8 +56,6 @@ LOOK = Seconds(1.0)
 """How often the outbox is looked at without being told."""
 SETTLE = Seconds(0.2)
 """Changes within this time are told together."""
-STEADY = Seconds(60.0)
-REDIAL_CAP = Seconds(5.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,7 @@ class SessionParts:
     failpoints: Failpoints
     patience: Patience
     relay: Relay
+    pace: Pace = NEAR
 
 
 class Uplink:
@@ -87,7 +89,11 @@ class Uplink:
         self._stored = Signal()
         self._taking = Taking(parts.held, parts.board)
         self._cursor = 0
+        self._channel: Channel | None = None
+        self._redial = Redial(parts.pace, parts.chance)
         self.connected = False
+        self.trouble: str = ""
+        """Why there is no session, for people; empty while there is one."""
 
     def appended(self) -> None:
         """There are new records in the outbox."""
@@ -99,21 +105,40 @@ class Uplink:
 
     async def run(self) -> None:
         """Keep a session until cancelled."""
-        parts, streak = self._parts, 0
+        parts = self._parts
         while True:
-            began = parts.clock.now()
+            began, failure = parts.clock.now(), None
             try:
                 async with parts.network.dial(parts.address) as channel:
+                    self._channel = channel
                     await self._session(channel)
-            except* (ChannelClosed, LittoralError, TimeoutError):
-                pass  # whatever ended it, the next try starts from control's cursor
-            if self.connected:
-                parts.board.say("session", "session_ended", "control is not connected")
-                parts.board.lose_remotes("control is not connected")
-            self.connected = False
-            streak = 0 if parts.clock.now() - began >= STEADY else streak + 1
-            longest = min(REDIAL_CAP, parts.patience.longest_s)
-            await anyio.sleep(delay(streak - 1, cap_s=longest, chance=parts.chance))
+            except* (ChannelClosed, LittoralError, TimeoutError) as group:
+                failure = group  # whatever it was, the next try starts from control's cursor
+            self._lost(why(failure))
+            wait = self._redial.after(
+                parts.clock.now() - began,
+                shed=is_shed(failure),
+                longest_s=parts.patience.longest_s,
+            )
+            await anyio.sleep(wait)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether control hears us now; a session that lost its connection is not enough."""
+        if not self.connected or self._channel is None:
+            return False
+        facts = self._channel.link()
+        return facts is None or not (facts.trouble or facts.silent_s > LIVELY.suspect_s)
+
+    def _lost(self, reason: str) -> None:
+        """Say once that control is gone, or anew where the reason is another one."""
+        board = self._parts.board
+        if self.connected:
+            board.say("session", "session_ended", f"control is not connected: {reason}")
+            board.lose_remotes("control is not connected")
+        elif reason != self.trouble:
+            board.say("session", "session_failed", reason, level="warning")
+        self.connected, self._channel, self.trouble = False, None, reason
 
     async def flush(self) -> None:
         """Wait until control has stored everything; it need not be there if there is nothing."""
@@ -131,7 +156,8 @@ class Uplink:
         await self._is_stored(welcome.stored)
         if parts.outbox.name != hello.outbox:
             raise ChannelClosed("control knows records that this disk has lost: a new name")
-        self.connected = True
+        self.connected, self.trouble = True, ""
+        self._redial.spread_s = welcome.spread_s
         parts.board.outbox_depth = await parts.outbox.depth()
         parts.board.say("session", "session_began", "control is connected")
         self._taking = Taking(parts.held, parts.board)
@@ -139,6 +165,7 @@ class Uplink:
             group.start_soon(self._beat, channel, welcome.beat_s)
             group.start_soon(self._push, channel)
             group.start_soon(self._taking.run, channel)
+            group.start_soon(watch, channel, parts.board)
             group.start_soon(partial(parts.relay.serve, CONTROL, channel, first=1))
             await self._listen(channel)
 
@@ -155,6 +182,8 @@ class Uplink:
                     self._parts.board.put_remotes(frame.endpoints)
                 case Stored() if frame.outbox == self._parts.outbox.name:
                     await self._is_stored(frame.upto)
+                case Goodbye(code="drained" | "overloaded"):
+                    raise Shed(f"control said goodbye: {frame.code}")
                 case Goodbye():
                     raise ChannelClosed(f"control said goodbye: {frame.code}")
                 case _:

@@ -158,6 +158,7 @@ class Mux:
                 self._out.rewind(seen)
             except ValueError as error:
                 await self.end("protocol", str(error))
+                await pipe.close("protocol", str(error))
                 return "protocol"
             return await self._carry(pipe)
 
