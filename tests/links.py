@@ -9,13 +9,14 @@ import anyio.lowlevel
 from littoral.app.link.network import Admit, LinkNetwork, LinkParts
 from littoral.domain.ids import NodeId
 from littoral.domain.link import Peer
+from littoral.domain.pipe import Pipe, PipeClosed
 from littoral.domain.ports import Channel, ChannelClosed
-from littoral.domain.session import Frame
+from littoral.domain.session import Beat, Frame
 from littoral.domain.units import Micros
 from littoral.testing.carrier import MemoryCarrier
 from littoral.testing.chance import SeededChance
 from littoral.testing.entropy import SeededEntropy
-from littoral.testing.loop import LoopClock
+from littoral.testing.loop import LoopClock, simulate
 
 ADDRESS = "wss://control.test"
 FAR_OFF = Micros(4_000_000_000_000_000)
@@ -62,3 +63,33 @@ async def listening(
     async with found.listen(ADDRESS, handler):
         yield found
         await anyio.lowlevel.checkpoint()
+
+
+Body = Callable[[MemoryCarrier, Ends, Channel], Awaitable[None]]
+
+
+def dialled(body: Body, carrier: MemoryCarrier | None = None) -> None:
+    """Run a test between both ends of one session."""
+    world, ends = carrier or MemoryCarrier(peer=peer()), Ends()
+
+    async def main() -> None:
+        async with (
+            listening(world, ends.serve),
+            network(world, 2).dial(ADDRESS) as channel,
+        ):
+            await body(world, ends, channel)
+
+    simulate(main)
+
+
+async def reason(pipe: Pipe) -> str:
+    """Why a connection ends."""
+    try:
+        while True:
+            await pipe.receive()
+    except PipeClosed as error:
+        return error.reason
+
+
+def numbers(ends: Ends, at: int = 0) -> list[int]:
+    return [frame.number for frame in ends.frames[at] if isinstance(frame, Beat)]
