@@ -19,14 +19,18 @@ HOMES: dict[str, set[str]] = {
     "faster_whisper": {"engines/child/whisper.py"},
     "fastapi": {"control"},
     "gguf": {"testing/gguf.py"},
-    "hmac": {"engines/child/fake.py", "engines/child/host.py", "trust/key.py"},
+    "hmac": {"engines/child/fake.py", "engines/child/host.py", "trust/key.py", "trust/nonce.py"}
+    | {"trust/ticket.py"},
     "http": {
         *("app/command/probe.py", "engines/child/llama_cpp.py", "gateway/reply.py"),
         "testing/origin.py",
     },
     "httptools": {"app/bench/wire/connection.py", "engines/child/http.py", "gateway/wire"},
     "httpx2": {"app/command/conversation.py", "client", "engines/openai.py", "jobs"},
-    "msgspec": {"app", "client", "control", "engines", "gateway", "jobs", "stores"},
+    "msgspec": {
+        *("app", "client", "control", "engines", "gateway", "jobs", "stores"),
+        *("node/enrolment.py", "node/identity.py"),
+    },
     "numpy": {"engines/child", "testing/gguf.py", "testing/onnx.py"},
     "onnxruntime": {"engines/child/encoder.py"},
     "openvino": {"engines/child/batching.py"},
@@ -37,7 +41,7 @@ HOMES: dict[str, set[str]] = {
     "ssl": {
         *("app/bench/wire/load.py", "app/certificate.py", "app/command/checkup.py", "app/link"),
         *("app/command/probe.py", "app/command/site.py"),
-        "client/admin.py",
+        *("client/admin.py", "client/registrar.py", "control/listener.py"),
         *("gateway/wire/tls.py", "gateway/wire/upstream.py"),
     },
     "subprocess": {"app", "jobs/source/pypi.py"},

@@ -14,6 +14,7 @@ from littoral.domain.model import ModelSpec, VersionSpec
 from littoral.domain.ports import State
 from littoral.domain.project import Key, ProjectSpec
 from littoral.domain.resource import Kind, Metadata, Resource, Spec
+from littoral.domain.site import SiteSpec
 from littoral.domain.units import Bytes, Micros, Tokens
 from littoral.stores.state import SqliteState
 from littoral.testing.failpoints import ArmedFailpoints
@@ -22,6 +23,7 @@ from littoral.testing.state import MemoryState
 Opener = Callable[[], AbstractContextManager[State]]
 SPECS: dict[Kind, Spec] = {
     "Project": ProjectSpec(title="Küste 云岸"),
+    "Site": SiteSpec(title="Hafen", canary=0.25),
     "Model": ModelSpec(
         versions=(VersionSpec(name="v1", source="file:/m.gguf", size=Bytes(1 << 40)),)
     ),
@@ -189,3 +191,14 @@ def test_facts_are_written_replaced_listed_and_removed(state: State):
     state.put_value("node/a", None)
     assert state.value("node/a") is None
     assert list(state.values("")) == ["node/b", "nodeless"]
+
+
+def test_several_facts_are_written_and_removed_together(opened: Opener) -> None:
+    with opened() as state:
+        state.put_values({"a/1": b"x", "a/2": b"y"})
+        before = state.revision()
+        state.put_values({"a/1": None, "a/2": b"z", "a/3": b"w"})
+        assert state.values("a/") == {"a/2": b"z", "a/3": b"w"}
+        assert state.revision() > before
+    with opened() as state:
+        assert state.values("a/") == {"a/2": b"z", "a/3": b"w"}

@@ -1,6 +1,7 @@
 """Drivers and sources by name, loaded on use: a driver's libraries cost nothing until then."""
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, cast
@@ -40,6 +41,17 @@ EXTRAS: Mapping[str, str] = {
     "xllamacpp": "llama",
 }
 """Which extra of the package brings a library."""
+
+
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "embed": ("numpy", "onnxruntime", "tokenizers"),
+    "fake": (),
+    "llama_cpp": ("xllamacpp",),
+    "openai": (),
+    "openvino": ("openvino", "openvino_genai"),
+    "whisper": ("av", "faster_whisper"),
+}
+"""What must be installed for each kind of engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +106,15 @@ class Drivers:
             logs=world.logs,
             environment=world.environment,
         )
+
+
+def installed() -> tuple[str, ...]:
+    """The kinds of engines whose libraries are here; none of them is loaded to find out."""
+    return tuple(
+        kind
+        for kind, needed in NEEDED.items()
+        if all(importlib.util.find_spec(name) is not None for name in needed)
+    )
 
 
 def load(table: Mapping[str, str], name: str, *, what: str) -> object:

@@ -13,6 +13,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
+from littoral.app.doors import doors_of
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import checked_name
 
@@ -102,6 +103,27 @@ class Settings:
     )
     name: str = field(
         default="local", metadata={"help": "Name of this node, as people will see it."}
+    )
+    nodes_listen: str = field(
+        default="",
+        metadata={
+            "help": "IP address and port, such as 0.0.0.0:8444, where machines join over TLS and "
+            "nodes fetch what they need; empty: none may join."
+        },
+    )
+    nodes_url: str = field(
+        default="",
+        metadata={
+            "help": "What joining machines are told to dial, such as https://cloud.example:8444; "
+            "by default the address of nodes_listen."
+        },
+    )
+    session_listen: str = field(
+        default="",
+        metadata={
+            "help": "IP address and port, such as 0.0.0.0:8445, where joined nodes keep their "
+            "session, by certificate on both sides; empty: none."
+        },
     )
     log_level: LogLevel = field(
         default="info",
@@ -311,6 +333,7 @@ def _check_ranges(settings: Settings) -> None:
         )
     _check_tls(settings)
     _check_host(settings)
+    doors_of(settings.nodes_listen, settings.nodes_url, settings.session_listen)
 
 
 def _check_tls(settings: Settings) -> None:

@@ -1,5 +1,7 @@
 """The supervisor: holds the data folder and the public socket, and keeps control and node running.
 
+Where the folder is that of a node that joined a cluster, control is elsewhere: only the node runs.
+
 Standard library only, and small: it must outlive everything else. Children are told their settings
 in one line on standard input, which then stays open: its end tells them that we are gone. They hold
 the lock too, so a second instance cannot start while one of the first still runs. What the node
@@ -21,6 +23,7 @@ from littoral.app.child import NEVER, Child, Spawn
 from littoral.app.settings import Settings
 from littoral.app.system import SystemChance, SystemClock, environment
 from littoral.app.version import VERSION
+from littoral.domain.enrolment import CARD, FOLDER
 from littoral.domain.errors import Busy, InvalidInput, LittoralError, NewerData
 from littoral.domain.units import Seconds
 
@@ -34,7 +37,7 @@ LOCK_WAIT = Seconds(12.0)
 """How long the children of a supervisor that was killed may take to end."""
 STATUS_RETRY = Seconds(1.0)
 """After this the status is written again, where the disk had no room for it."""
-NEUTRAL = frozenset({"run", "logs", "lost+found"})
+NEUTRAL = frozenset({"run", "logs", "lost+found", FOLDER})
 """What may stand in a folder that becomes a data folder."""
 EX_REFUSED = 2
 """A child that exits with this status would be refused again: it is not restarted."""
@@ -103,6 +106,23 @@ def make_folder(settings: Settings) -> Path:
             param="data_dir",
         ) from error
     return folder
+
+
+def is_joined(settings: Settings) -> bool:
+    """Whether this data folder is that of a node that joined: control is elsewhere then.
+
+    Raises:
+        InvalidInput: It holds control's data, too.
+    """
+    if not settings.path(CARD).exists():
+        return False
+    if settings.path("control.db").exists():
+        raise InvalidInput(
+            f"{settings.data_dir} holds both control's data and the identity of a node that "
+            "joined another: choose another --data-dir for one of them",
+            param="data_dir",
+        )
+    return True
 
 
 @contextlib.contextmanager
@@ -233,9 +253,12 @@ class _Supervisor:
             chance=SystemChance(),
             environment=environment(),
         )
-        self._control = Child("control", spawn, descriptors={"lock": lock})
         sockets = {f"listen{at}": each.fileno() for at, each in enumerate(listeners)}
         self._node = Child("node", spawn, descriptors={"lock": lock, **sockets})
+        self._children = (self._node,)
+        if not is_joined(settings):
+            control = Child("control", spawn, descriptors={"lock": lock})
+            self._children = (control, self._node)
 
     def run(self) -> int:
         """Run until a signal, then stop in order: first the node, then control."""
@@ -250,13 +273,14 @@ class _Supervisor:
             refused: LittoralError | None = None
             while not self._signals and refused is None:
                 refused = self._tend()
-                self._wait(wake, until=min(self._control.due, self._node.due, self._stale))
+                due = min(child.due for child in self._children)
+                self._wait(wake, until=min(due, self._stale))
             code = self._stop(wake)
             if refused is not None:
                 raise refused
             return code
         finally:
-            for child in (self._node, self._control):
+            for child in reversed(self._children):
                 child.kill()
             signal.set_wakeup_fd(before)
             wake.close()
@@ -268,7 +292,7 @@ class _Supervisor:
 
     def _tend(self) -> LittoralError | None:
         """Restart what ended and is due; returns why a child refused to run at all."""
-        for child in (self._control, self._node):
+        for child in self._children:
             if child.ended() == EX_REFUSED:
                 return LittoralError(child.last_words())
             if child.due <= self._clock.now():
@@ -289,7 +313,7 @@ class _Supervisor:
     def _write_status(self) -> None:
         """Keep run/status.json true; a disk without room for it stops nothing."""
         own = [{"role": "supervisor", "pid": os.getpid()}]
-        own += [child.row for child in (self._control, self._node) if child.row["pid"]]
+        own += [child.row for child in self._children if child.row["pid"]]
         found: dict[str, object] = {
             "pid": os.getpid(),
             "url": self._url,
@@ -314,9 +338,10 @@ class _Supervisor:
 
     def _stop(self, wake: socket.socket) -> int:
         """End the node, then control; a second signal ends both at once."""
-        grace = ((self._node, self._settings.drain_s + STOP_NODE), (self._control, STOP_CONTROL))
         killed = False
-        for child, seconds in grace:
+        for child in reversed(self._children):
+            drains = child is self._node
+            seconds = self._settings.drain_s + STOP_NODE if drains else STOP_CONTROL
             child.stop()
             deadline = Seconds(self._clock.now() + seconds)
             while child.running and self._clock.now() < deadline and self._signals < 2:

@@ -1,15 +1,17 @@
 """Admin: every operation of the admin API as a method, in records of the domain."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from ssl import SSLContext
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
 import msgspec
 
-from littoral.domain.errors import ControlUnreachable, LittoralError
+from littoral.client.refusal import refused
+from littoral.domain.enrolment import Invitation, Invited, RootView, Rotation
+from littoral.domain.errors import ControlUnreachable
 from littoral.domain.ids import KeyId, NodeId
 from littoral.domain.model import VersionStatus
 from littoral.domain.node import Node
@@ -156,6 +158,19 @@ class Admin:
         """One node."""
         return self._get(f"/nodes/{_part(node)}", Node)
 
+    def invite(self, wanted: Invitation) -> Invited:
+        """Make a join token; its text is in the answer, this once."""
+        return self._post("/invitations", wanted, Invited)
+
+    def roots(self) -> list[RootView]:
+        """The root certificates that nodes trust."""
+        return self._items("/ca", RootView)
+
+    def rotate(self, overlap_days: int) -> list[RootView]:
+        """Announce a new root that signs after so many days."""
+        body = Rotation(overlap_days=overlap_days)
+        return self._call("POST", "/ca/rotate", dict[str, list[RootView]], body=body)["items"]
+
     def usage(
         self,
         *,
@@ -219,7 +234,7 @@ class Admin:
         except httpx2.TransportError as error:
             raise ControlUnreachable(f"nobody answers at {self._url}: {error}") from error
         if not response.is_success:
-            raise _refused(response)
+            raise refused(response)
         try:
             return msgspec.json.decode(response.content, type=record)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -242,39 +257,3 @@ def _resource(document: Document) -> Resource:
         created_us=Micros(document.created_us or 0),
         updated_us=Micros(document.updated_us or 0),
     )
-
-
-def _refused(response: httpx2.Response) -> LittoralError:
-    """The error that an answer names; an unknown code keeps its message."""
-    body: Mapping[str, object] = {}
-    try:
-        body = msgspec.json.decode(response.content, type=dict[str, dict[str, object]])["error"]
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
-        body = {"message": f"the answer was {response.status_code} without a reason"}
-    kinds = {kind.code: kind for kind in _family(LittoralError)}
-    kind = kinds.get(cast("str", body.get("code")), LittoralError)
-    param = body.get("param")
-    error = kind(
-        str(body.get("message")),
-        param=param if isinstance(param, str) else None,
-        retry_after_s=_seconds(response.headers.get("retry-after")),
-    )
-    request_id = body.get("request_id")
-    if kind is LittoralError and request_id:
-        error.message += f" (request {request_id})"
-    return error
-
-
-def _family(root: type[LittoralError]) -> Iterator[type[LittoralError]]:
-    """Public errors only: what other modules derive has no code of its own."""
-    yield root
-    for kind in root.__subclasses__():
-        if kind.__module__ == root.__module__:
-            yield from _family(kind)
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None

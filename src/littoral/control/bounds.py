@@ -4,6 +4,7 @@ import math
 
 from littoral.domain.errors import InvalidInput
 from littoral.domain.limits import Limits
+from littoral.domain.site import SiteSpec
 
 MOST_A_MINUTE = 1_000_000
 MOST_TOKENS_A_MINUTE = 1_000_000_000
@@ -45,3 +46,19 @@ def check_limits(limits: Limits | None, *, at: str) -> None:
     within(f"{at}.concurrent", limits.concurrent, (1, MOST_CONCURRENT))
     if limits.budget is not None:
         within(f"{at}.budget.amount", limits.budget.amount, (LEAST_MONEY, MOST_MONEY))
+
+
+def check_site(spec: SiteSpec) -> None:
+    """Check what is agreed for a site.
+
+    Raises:
+        InvalidInput: A value is outside its range.
+    """
+    within("spec.title", len(spec.title), (0, 200))
+    within("spec.offline_days", spec.offline_days, (1, 90))
+    within("spec.snapshot_hours", spec.snapshot_hours, (1, 720))
+    within("spec.canary", spec.canary, (0, 1))
+    within("spec.bandwidth.kbit_s", spec.bandwidth.kbit_s, (0, 100_000_000))
+    within("spec.bandwidth.from_hour", spec.bandwidth.from_hour, (0, 23))
+    within("spec.bandwidth.to_hour", spec.bandwidth.to_hour, (0, 23))
+    within("spec.disconnect.lost_after_s", spec.disconnect.lost_after_s, (0, 31_536_000))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from littoral.control.bounds import check_limits, refuse, within
+from littoral.control.bounds import check_limits, check_site, refuse, within
 from littoral.domain.deployment import FORMATS, DeploymentSpec, UpstreamSpec
 from littoral.domain.guard import Guard
 from littoral.domain.ids import NAME
@@ -16,6 +16,7 @@ from littoral.domain.model import (
 )
 from littoral.domain.project import ProjectSpec
 from littoral.domain.resource import Kind, Resource, Spec
+from littoral.domain.site import SiteSpec
 
 MOST_SLOTS = 4096
 LEAST_CONTEXT = 128
@@ -86,6 +87,8 @@ def check_spec(spec: Spec, specs: Specs, statuses: Statuses) -> None:
             check_limits(spec.limits, at="spec.limits")
             _check_project(spec)
             _check_guard(spec.guard)
+        case SiteSpec():
+            check_site(spec)
         case ModelSpec():
             _check_model(spec)
         case UpstreamSpec():

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from littoral.control.apply import Resources
+from littoral.control.authority import Authority
 from littoral.control.delivery import Delivery
+from littoral.control.enrolment import Enrolments
 from littoral.control.event import Events
 from littoral.control.fleet import Fleet
 from littoral.control.key import Keys
+from littoral.control.link import Links
 from littoral.control.publish import Publisher
 from littoral.control.signer import Signer
 from littoral.control.site import Site
@@ -29,6 +32,9 @@ class Desk:
     resources: Resources
     keys: Keys
     fleet: Fleet
+    authority: Authority
+    enrolments: Enrolments
+    links: Links
     publisher: Publisher
     signer: Signer
     delivery: Delivery

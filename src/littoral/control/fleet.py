@@ -1,6 +1,6 @@
 """Fleet: nodes as control knows them, their state judged by when they were last heard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -8,7 +8,7 @@ import msgspec
 from littoral.control.worker import Bell
 from littoral.domain.errors import UnknownName
 from littoral.domain.ids import NodeId
-from littoral.domain.node import Node, NodeState, NodeStatus
+from littoral.domain.node import GONE, Node, NodeState, NodeStatus
 from littoral.domain.ports import Clock, Sink, State
 from littoral.domain.session import Hello
 from littoral.domain.units import Seconds
@@ -52,20 +52,59 @@ class Fleet:
 
     def row(self, hello: Hello) -> Node:
         """Write down the node that opens a session and return its row."""
-        node = Node(
-            id=hello.node,
-            name=hello.name,
-            state="joined",
-            seen_us=self._clock.wall(),
-            build=hello.build,
-        )
-        self._state.put_value(_PREFIX + node.id, msgspec.json.encode(node))
+        kept = self.kept(hello.node)
+        now = self._clock.wall()
+        if kept is None:
+            node = Node(
+                id=hello.node, name=hello.name, state="joined", seen_us=now, build=hello.build
+            )
+        else:
+            name = hello.name if kept.enrolled is None else kept.name
+            node = replace(kept, name=name, seen_us=now, build=hello.build)
+        self._state.put_values(row_of(node))
         return node
 
     def joined(self, node: Node) -> None:
         """A session of this node is open."""
         self._heard[node.id] = _Heard(node, self._clock.now())
         self.bell.ring()
+
+    def kept(self, node: NodeId) -> Node | None:
+        """The row of a node; None where there is none."""
+        heard = self._heard.get(node)
+        return None if heard is None else heard.node
+
+    def learn(self, node: Node) -> None:
+        """A row was written: from now on the node is judged by it."""
+        heard = self._heard.get(node.id)
+        if heard is None:
+            self._heard[node.id] = _Heard(node, None)
+        else:
+            old = heard.node
+            heard.node = replace(node, seen_us=old.seen_us, status=old.status, build=old.build)
+
+    def forget(self, node: NodeId) -> None:
+        """A row was removed."""
+        self._heard.pop(node, None)
+
+    def refusal(self, node: NodeId, serial: str | None) -> str:
+        """Why a node may not speak to control; empty where it may.
+
+        Args:
+            node: Who it says it is.
+            serial: Of the certificate that it showed, hexadecimal; None: none was asked for.
+        """
+        kept = self.kept(node)
+        if serial is None:
+            enrolled = kept is not None and kept.enrolled is not None
+            return "it shows no certificate" if enrolled else ""
+        if kept is None or kept.enrolled is None:
+            return "it is not a node of this cluster (any more)"
+        if kept.mark in GONE:
+            return f"it was {kept.mark}"
+        if serial not in kept.enrolled.serials:
+            return "its certificate is not one of its last two"
+        return ""
 
     def beat(self, node: NodeId, status: NodeStatus | None) -> None:
         """A node was heard, perhaps with news of itself.
@@ -118,11 +157,21 @@ class Fleet:
         return replace(heard.node, state=self._state_of(heard))
 
     def _state_of(self, heard: _Heard) -> NodeState:
+        mark = heard.node.mark
+        if mark == "revoked" or mark == "replaced":  # noqa: PLR1714  the type checker narrows these
+            return mark
         if heard.at is None:
-            return "disconnected"
+            return "joined" if heard.node.seen_us == 0 else "disconnected"
         silent = self._clock.now() - heard.at
         if silent >= DISCONNECTED_S:
             return "disconnected"
         if silent >= SUSPECT_S:
             return "suspect"
+        if mark:
+            return mark
         return "connected" if heard.node.status is not None else "joined"
+
+
+def row_of(node: Node) -> Mapping[str, bytes | None]:
+    """What is written of a node: not what it says of itself, which it says anew."""
+    return {_PREFIX + node.id: msgspec.json.encode(replace(node, state="joined", status=None))}

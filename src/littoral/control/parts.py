@@ -10,27 +10,33 @@ from littoral.control.api.fleet import FleetApi
 from littoral.control.api.key import KeyApi
 from littoral.control.api.meta import MetaApi
 from littoral.control.api.model import ModelApi
+from littoral.control.api.node import NodeApi
 from littoral.control.api.resource import ResourceApi
 from littoral.control.api.snapshot import SnapshotApi
 from littoral.control.api.usage import UsageApi
 from littoral.control.apply import Resources
+from littoral.control.authority import Authority
 from littoral.control.check import Statuses, statuses_by_version
 from littoral.control.credential import Credentials
 from littoral.control.delivery import Delivery
 from littoral.control.desk import Desk
 from littoral.control.driver import driver_check
+from littoral.control.enrolment import EnrolmentParts, Enrolments
 from littoral.control.event import Events
 from littoral.control.fleet import DISCONNECTED_S, Fleet
 from littoral.control.key import Keys
+from littoral.control.link import Links
 from littoral.control.openapi import document
+from littoral.control.public import PublicApi
 from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
 from littoral.control.route import Gate, Route, build_app
 from littoral.control.session import COALESCE_S, SessionParts, Sessions
 from littoral.control.signer import Signer
-from littoral.control.site import load_site
+from littoral.control.site import Site, load_site
 from littoral.control.vault import Vault
 from littoral.control.worker import Bell, Workers
+from littoral.domain.enrolment import CLOSED, Doors
 from littoral.domain.model import ModelSpec
 from littoral.domain.ports import (
     Blobs,
@@ -45,6 +51,8 @@ from littoral.domain.ports import (
 )
 from littoral.domain.session import Frame
 from littoral.domain.units import Seconds
+from littoral.trust.envelope import KEY_BYTES, derive
+from littoral.trust.ticket import PURPOSE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +79,18 @@ class ControlParts:
     master_key: bytes
     pack: Callable[[Frame], bytes]
     build: str
+    doors: Doors = CLOSED
     coalesce_s: Seconds = COALESCE_S
     silence_s: Seconds = DISCONNECTED_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """Control, assembled and not yet serving."""
+    """Control, assembled and not yet serving: the admin API, and what machines elsewhere ask."""
 
     app: FastAPI
+    public: FastAPI
+    door: PublicApi
     sessions: Sessions
     desk: Desk
 
@@ -105,6 +116,8 @@ def assemble(parts: ControlParts) -> Control:
             workers=desk.workers,
             bell=desk.bell,
             relay=Relay(desk.fleet),
+            enrolments=desk.enrolments,
+            links=desk.links,
             report=parts.report,
             coalesce_s=parts.coalesce_s,
             silence_s=parts.silence_s,
@@ -117,7 +130,25 @@ def assemble(parts: ControlParts) -> Control:
         entropy=parts.entropy,
         report=parts.report,
     )
-    return Control(app=build_app(routes(desk), gate), sessions=sessions, desk=desk)
+    door = public_door(desk)
+    return Control(
+        app=build_app(routes(desk), gate),
+        public=build_app(door.routes(), gate),
+        door=door,
+        sessions=sessions,
+        desk=desk,
+    )
+
+
+def public_door(desk: Desk) -> PublicApi:
+    """What machines elsewhere may ask for, on the public listener."""
+    return PublicApi(
+        desk.enrolments,
+        authority=desk.authority,
+        fleet=desk.fleet,
+        workers=desk.workers,
+        bell=desk.bell,
+    )
 
 
 def routes(desk: Desk) -> tuple[Route, ...]:
@@ -133,6 +164,7 @@ def routes(desk: Desk) -> tuple[Route, ...]:
         FleetApi(desk),
         SnapshotApi(desk),
         UsageApi(desk),
+        NodeApi(desk),
     )
     found.extend(route for api in apis for route in api.routes())
     return tuple(found)
@@ -163,6 +195,10 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         clock=parts.clock,
     )
     workers, bell = Workers(), Bell()
+    fleet = Fleet(parts.state, clock=parts.clock, sink=parts.events)
+    authority = Authority(
+        parts.state, vault, clock=parts.clock, entropy=parts.entropy, cluster=site.cluster
+    )
     return Desk(
         state=parts.state,
         ledger=parts.ledger,
@@ -171,7 +207,10 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         clock=parts.clock,
         resources=resources,
         keys=keys,
-        fleet=Fleet(parts.state, clock=parts.clock, sink=parts.events),
+        fleet=fleet,
+        authority=authority,
+        enrolments=Enrolments(_enrolment(parts, authority, fleet, site=site, signer=signer)),
+        links=Links(parts.clock),
         publisher=publisher,
         signer=signer,
         delivery=Delivery(publisher, workers, bell),
@@ -182,4 +221,26 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         catalogue=parts.catalogue,
         build=parts.build,
         started_us=parts.clock.wall(),
+    )
+
+
+def _enrolment(
+    parts: ControlParts, authority: Authority, fleet: Fleet, *, site: Site, signer: Signer
+) -> EnrolmentParts:
+    def snapshot_keys() -> tuple[str, ...]:
+        return tuple(public.hex() for public in signer.keys.publics.values())
+
+    return EnrolmentParts(
+        state=parts.state,
+        authority=authority,
+        fleet=fleet,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        failpoints=parts.failpoints,
+        sink=parts.events,
+        doors=parts.doors,
+        cluster=site.cluster,
+        ticket_key=derive(parts.master_key, purpose=PURPOSE),
+        nonce_key=parts.entropy.bytes(KEY_BYTES),
+        snapshot_keys=snapshot_keys,
     )

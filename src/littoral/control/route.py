@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, TypeAlias, TypeVar, cast, get_args
 
+import anyio
 from fastapi import FastAPI
 from fastapi.requests import Request
 from fastapi.responses import Response
@@ -25,10 +26,12 @@ from littoral.domain.errors import (
 from littoral.domain.ids import KeyId, ProjectId, new_id
 from littoral.domain.ports import Clock, Entropy
 from littoral.domain.project import Principal
+from littoral.domain.units import Seconds
 from littoral.trust.role import Action, authorize
 
 T = TypeVar("T")
 MOST_BODY_BYTES = 4 * 1024 * 1024
+BODY_WITHIN = Seconds(30.0)
 Method: TypeAlias = Literal["GET", "POST", "DELETE"]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -60,12 +63,13 @@ POLICIES = (Public, Needs, Narrowed)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request that passed the gate."""
+    """One request that passed the gate; ``address`` is its sender's, empty on a unix socket."""
 
     principal: Principal
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
+    address: str = ""
 
     def read(self, record: type[T]) -> T:
         """Read the body into a record; raises ``InvalidInput``."""
@@ -91,6 +95,7 @@ class Route:
     takes: type[object] | None = None
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     status: int = 200
+    most_body: int = MOST_BODY_BYTES
 
 
 def item_of(gives: object) -> object | None:
@@ -141,7 +146,8 @@ class Gate:
                 principal=principal,
                 path=cast("dict[str, str]", request.path_params),
                 query=_query(route, request),
-                body=await _body(request) if route.takes is not None else b"",
+                body=await _read_body(route, request) if route.takes is not None else b"",
+                address=request.client.host if request.client else "",
             )
             record = await route.handler(call)
         except LittoralError as error:
@@ -280,13 +286,19 @@ def _query(route: Route, request: Request) -> Mapping[str, str]:
     return query
 
 
-async def _body(request: Request) -> bytes:
+async def _read_body(route: Route, request: Request) -> bytes:
+    with anyio.move_on_after(BODY_WITHIN):
+        return await _body(request, route.most_body)
+    raise InvalidInput(f"the body did not arrive within {BODY_WITHIN:.0f} s")
+
+
+async def _body(request: Request, most: int) -> bytes:
     media = request.headers.get("content-type", "application/json").partition(";")[0]
     if media.strip().lower() != "application/json":
         raise UnsupportedMedia(f"send application/json, not {media!r:.80}")
     body = bytearray()
     async for piece in request.stream():
         body += piece
-        if len(body) > MOST_BODY_BYTES:
-            raise TooLarge(f"a body may have at most {MOST_BODY_BYTES} bytes")
+        if len(body) > most:
+            raise TooLarge(f"a body may have at most {most} bytes")
     return bytes(body)

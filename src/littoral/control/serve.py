@@ -1,16 +1,18 @@
 """Serve: the admin API on a unix socket and the session listener, until cancelled."""
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 import uvicorn
 from anyio.abc import SocketAttribute
 
 from littoral.control.desk import Desk
+from littoral.control.listener import Server, listen, until_cancelled
 from littoral.control.parts import Control, ControlParts, assemble
 from littoral.domain.errors import LittoralError
 from littoral.domain.ports import Network
+from littoral.trust.certificate import Issuer
 
 DRAIN_S = 5
 WATCH_S = 0.25
@@ -29,14 +31,25 @@ async def serve(parts: ControlParts, *, api_socket: str, session_address: str) -
     control = assemble(parts)
     async with await anyio.create_unix_listener(api_socket, mode=0o600) as listener:
         raw = listener.extra(SocketAttribute.raw_socket)  # noqa: S610  anyio's, not Django's
-        server = _Server(_config(control))
+        server = Server(_config(control))
         async with anyio.create_task_group() as group:
             group.start_soon(_listen, control, parts.network, session_address)
             group.start_soon(_watch, control.desk, parts.report)
-            group.start_soon(_until_cancelled, server)
+            group.start_soon(until_cancelled, server)
+            if (place := parts.doors.public) is not None:
+                group.start_soon(listen, control.public, place, _certificate(parts, control.desk))
             with anyio.CancelScope(shield=True):
                 await server.serve(sockets=[raw])
             group.cancel_scope.cancel()
+
+
+def _certificate(parts: ControlParts, desk: Desk) -> Callable[[], Awaitable[Issuer]]:
+    """Makes control's own certificate, where the state is touched one call at a time."""
+
+    async def made() -> Issuer:
+        return await desk.workers.state(partial(desk.authority.server, parts.doors.names))
+
+    return made
 
 
 def _config(control: Control) -> uvicorn.Config:
@@ -52,22 +65,6 @@ def _config(control: Control) -> uvicorn.Config:
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_S,
     )
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to the app, which stops it by cancellation."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Capture none."""
-        yield
-
-
-async def _until_cancelled(server: uvicorn.Server) -> None:
-    try:
-        await anyio.sleep_forever()
-    finally:
-        server.should_exit = True
 
 
 async def _listen(control: Control, network: Network, address: str) -> None:

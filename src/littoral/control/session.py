@@ -1,14 +1,16 @@
 """Sessions: the control end of the channel to each node."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import anyio
 
 from littoral.control.delivery import Delivery
+from littoral.control.enrolment import Enrolments
 from littoral.control.fleet import BEAT_S, DISCONNECTED_S, Fleet
+from littoral.control.link import Link, Links
 from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
 from littoral.control.remote import remotes_of
@@ -34,6 +36,7 @@ from littoral.domain.session import (
     Welcome,
 )
 from littoral.domain.units import Seconds
+from littoral.domain.upkeep import Done, Issued, Renew
 
 COALESCE_S = Seconds(0.1)
 TRY_AGAIN_S = Seconds(5.0)
@@ -64,26 +67,11 @@ class SessionParts:
     workers: Workers
     bell: Bell
     relay: Relay
+    enrolments: Enrolments
+    links: Links
     report: Callable[[str, BaseException], None]
     coalesce_s: Seconds = COALESCE_S
     silence_s: Seconds = DISCONNECTED_S
-
-
-@dataclass(slots=True, eq=False)
-class _Open:
-    """A session under way.
-
-    ``goodbye`` is what ends it from this side; ``parts`` are those of the snapshot that was offered
-    last, of which the node has asked for ``wanted``.
-    """
-
-    node: NodeId
-    channel: Channel
-    scope: anyio.CancelScope
-    goodbye: Goodbye | None = None
-    parts: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
-    wanted: tuple[str, ...] = ()
-    asked: Bell = field(default_factory=Bell)
 
 
 class Sessions:
@@ -91,7 +79,6 @@ class Sessions:
 
     def __init__(self, parts: SessionParts) -> None:
         self._parts = parts
-        self._open: dict[NodeId, _Open] = {}
 
     async def serve(self, channel: Channel) -> None:
         """Serve one channel until either end leaves; the handler for ``Network.listen``."""
@@ -126,7 +113,7 @@ class Sessions:
         node = await parts.workers.state(partial(parts.fleet.row, hello))
         await parts.workers.state(partial(parts.publisher.catch_up, hello.node, hello.snapshot))
         stored = await parts.workers.ledger(partial(parts.ledger.cursor, hello.node, hello.outbox))
-        this = _Open(hello.node, channel, anyio.CancelScope())
+        this = Link(hello.node, channel, anyio.CancelScope(), boot=hello.boot)
         with this.scope:
             self._supersede(this)
             parts.fleet.joined(node)
@@ -146,7 +133,7 @@ class Sessions:
         if this.goodbye is not None:
             await _part(channel, this.goodbye)
 
-    async def _converse(self, this: _Open) -> None:
+    async def _converse(self, this: Link) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(self._offer, this)
             group.start_soon(self._tell_remotes, this)
@@ -156,7 +143,7 @@ class Sessions:
                 await self._hear(this)
             group.cancel_scope.cancel()
 
-    async def _hear(self, this: _Open) -> None:
+    async def _hear(self, this: Link) -> None:
         """Take what the node sends; silence for too long ends the session.
 
         What belongs to calls is passed on at once, whatever the rest waits for.
@@ -179,11 +166,11 @@ class Sessions:
                         await send.send(frame)
                 this.goodbye = Goodbye(code="silent")
 
-    async def _pass_on(self, this: _Open) -> None:
+    async def _pass_on(self, this: Link) -> None:
         with suppress(ChannelClosed):
             await self._parts.relay.serve(this.node, this.channel)
 
-    async def _tell_remotes(self, this: _Open) -> None:
+    async def _tell_remotes(self, this: Link) -> None:
         """Tell the node of the others' endpoints, whenever these change."""
         fleet = self._parts.fleet
         told: Remotes | None = None
@@ -203,7 +190,7 @@ class Sessions:
             return await channel.receive()
         return None
 
-    async def _take(self, this: _Open, frame: Frame) -> None:
+    async def _take(self, this: Link, frame: Frame) -> None:
         match frame:
             case Beat(status=status):
                 self._parts.fleet.beat(this.node, status)
@@ -219,13 +206,32 @@ class Sessions:
                     "snapshot.refused",
                     f"{this.node} does not serve snapshot {frame.version}: {frame.reason}",
                 )
+            case Renew():
+                self._parts.fleet.beat(this.node, None)
+                await this.channel.send(await self._renewed(this.node, frame))
+            case Done():
+                self._parts.fleet.beat(this.node, None)
+                self._parts.links.answered(this, frame)
             case Applied():
                 self._parts.fleet.beat(this.node, None)
                 self._parts.delivery.applied(this.node, (frame.epoch, frame.version))
             case _:
                 self._parts.fleet.beat(this.node, None)
 
-    async def _store(self, this: _Open, records: Records) -> None:
+    async def _renewed(self, node: NodeId, frame: Renew) -> Issued:
+        """A new certificate, or why there is none."""
+        parts = self._parts
+        try:
+            issued, rows = await parts.workers.state(
+                partial(parts.enrolments.renew, node, frame.csr)
+            )
+        except LittoralError as error:
+            return Issued(chain="", ca="", server_us=parts.clock.wall(), reason=error.message)
+        for row in rows:
+            parts.fleet.learn(row)
+        return issued
+
+    async def _store(self, this: Link, records: Records) -> None:
         """Apply usage records once, then, and only then, say so."""
         parts = self._parts
         try:
@@ -240,7 +246,7 @@ class Sessions:
         parts.failpoints.hit("stored.sent")
         await this.channel.send(Stored(outbox=records.outbox, upto=upto))
 
-    async def _offer(self, this: _Open) -> None:
+    async def _offer(self, this: Link) -> None:
         """Offer the snapshot now and after each change; of several changes the newest wins."""
         parts = self._parts
         sent: tuple[int, int] | None = None
@@ -255,17 +261,12 @@ class Sessions:
                 await parts.bell.wait(heard)
                 await anyio.sleep(parts.coalesce_s)
 
-    def _supersede(self, this: _Open) -> None:
-        older = self._open.get(this.node)
-        self._open[this.node] = this
-        if older is not None:
-            older.goodbye = Goodbye(code="superseded")
-            older.scope.cancel()
+    def _supersede(self, this: Link) -> None:
+        if self._parts.links.opened(this) is not None:
             self._event("node.superseded", f"{this.node} opened a second session: the newer wins")
 
-    def _ended(self, this: _Open) -> None:
-        if self._open.get(this.node) is this:
-            del self._open[this.node]
+    def _ended(self, this: Link) -> None:
+        if self._parts.links.ended(this):
             self._parts.fleet.left(this.node)
             self._parts.delivery.left(this.node)
 
@@ -287,7 +288,7 @@ def agreed(hello: Hello) -> int | None:
     return newest if newest >= max(hello.least, LEAST_PROTOCOL) else None
 
 
-async def _supply(this: _Open) -> None:
+async def _supply(this: Link) -> None:
     """Send the parts that the node asks for; those of an older offer are not wanted any more."""
     heard = 0
     with suppress(ChannelClosed):

@@ -4,11 +4,13 @@ from dataclasses import dataclass, replace
 
 from littoral.control.key import Keys
 from littoral.control.vault import Vault
+from littoral.domain.enrolment import SITE
 from littoral.domain.errors import Damaged
 from littoral.domain.ids import ProjectId, new_id
 from littoral.domain.ports import Clock, Disk, Entropy, State
 from littoral.domain.project import ProjectSpec
 from littoral.domain.resource import Metadata, Resource
+from littoral.domain.site import SiteSpec
 from littoral.domain.view import KeyRequest
 
 DEFAULT_PROJECT = ProjectId("default")
@@ -30,9 +32,9 @@ def first_start(
 ) -> str | None:
     """Make what a new data directory lacks; safe to repeat after a crash at any point.
 
-    Makes the cluster id, the epoch, the site pepper, the project ``default`` and the admin key
-    (scopes admin and infer), whose text goes to ``admin_file`` before it counts. Where no key may
-    administer any more, all having expired, it makes that one anew.
+    Makes the cluster id, the epoch, the pepper, the project and the site ``default``, and the admin
+    key (scopes admin and infer), whose text goes to ``admin_file`` before it counts. Where no key
+    may administer any more, all having expired, it makes that one anew.
 
     Returns:
         The admin key's text when it was made now, to be shown once; else None.
@@ -51,6 +53,17 @@ def first_start(
                 kind="Project",
                 metadata=Metadata(name=DEFAULT_PROJECT),
                 spec=ProjectSpec(title="Default"),
+                created_us=now,
+                updated_us=now,
+            )
+        )
+    if state.get("Site", SITE) is None:
+        now = clock.wall()
+        state.put(
+            Resource(
+                kind="Site",
+                metadata=Metadata(name=SITE),
+                spec=SiteSpec(title="Default"),
                 created_us=now,
                 updated_us=now,
             )

@@ -6,11 +6,15 @@ LittoralError
 │   ├── TooLarge            413 too_large
 │   └── NoCandidate         422 no_candidate
 ├── Unauthenticated         401 invalid_api_key
+│   └── WrongToken          401 token_wrong
 ├── Denied                  403 denied
+│   ├── WrongAuthority      403 join_wrong_ca
+│   └── NotOurs             403 node_refused
 ├── UnknownName             404 not_found
 │   └── UnknownModel        404 model_not_found
 ├── Conflict                409 conflict
 │   ├── Busy                409 busy
+│   ├── TokenUsed           409 token_used
 │   └── NewerData           409 newer_data
 ├── LimitReached            429 rate_limited
 │   └── BudgetExhausted     429 budget_exhausted
@@ -84,11 +88,29 @@ class Unauthenticated(LittoralError):
     status = 401
 
 
+class WrongToken(Unauthenticated):
+    """The join token is not known here, or has expired."""
+
+    code = "token_wrong"
+
+
 class Denied(LittoralError):
     """The key is good but may not do this."""
 
     code = "denied"
     status = 403
+
+
+class WrongAuthority(Denied):
+    """Who answers is not the cluster that the join token names: nothing secret was sent."""
+
+    code = "join_wrong_ca"
+
+
+class NotOurs(Denied):
+    """This node or its certificate is revoked, replaced, unknown, or too long out of date."""
+
+    code = "node_refused"
 
 
 class UnknownName(LittoralError):
@@ -115,6 +137,12 @@ class Busy(Conflict):
     """Another instance holds what this one needs (the data directory, the port)."""
 
     code = "busy"
+
+
+class TokenUsed(Conflict):
+    """The join token has made another machine a node: each is good once."""
+
+    code = "token_used"
 
 
 class NewerData(Conflict):

@@ -18,6 +18,9 @@ FailpointName: TypeAlias = Literal[
     "slots.freed",
     "state.committed",
     "blob.renamed",
+    "join.signed",
+    "identity.written",
+    "renew.issued",
 ]
 
 NAMES: tuple[str, ...] = get_args(FailpointName)

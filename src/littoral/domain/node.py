@@ -1,13 +1,29 @@
 """Node: a machine that serves; its status as control knows it; Event: what happened there."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from littoral.domain.endpoint import Endpoint, Machine
-from littoral.domain.ids import NodeId
-from littoral.domain.units import Micros
+from littoral.domain.enrolment import SITE, Inventory, Tier
+from littoral.domain.ids import EndpointId, NodeId
+from littoral.domain.units import Micros, Seconds
 
-NodeState: TypeAlias = Literal["joined", "connected", "suspect", "disconnected"]
+NodeState: TypeAlias = Literal[
+    "joined",
+    "connected",
+    "suspect",
+    "disconnected",
+    "lost",
+    "cordoned",
+    "draining",
+    "revoked",
+    "replaced",
+]
+Mark: TypeAlias = Literal["", "cordoned", "draining", "revoked", "replaced"]
+"""What an operator, or a machine that joined anew, decided of a node."""
+GONE: tuple[Mark, ...] = ("revoked", "replaced")
+"""Marks that are never taken off."""
 Level: TypeAlias = Literal["info", "warning", "error"]
 
 
@@ -23,6 +39,32 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """How fast an engine was when it was probed: prompt and new tokens, and streams at a time."""
+
+    endpoint: EndpointId
+    tokens_in: int
+    tokens_out: int
+    streams: int
+    first_s: Seconds
+    total_s: Seconds
+    at_us: Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """How well a node reaches control: round trip, goodput, and the share of time it did.
+
+    0: not measured yet.
+    """
+
+    rtt_s: Seconds = Seconds(0.0)
+    goodput: float = 0.0
+    """Bytes a second that control acknowledged when there was enough to send."""
+    availability: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
     """What a node says of itself with each beat that brings a change."""
 
@@ -31,11 +73,29 @@ class NodeStatus:
     snapshot: tuple[int, int]
     outbox_depth: int
     events: tuple[Event, ...] = ()
+    inventory: Inventory | None = None
+    speeds: tuple[Speed, ...] = ()
+    link: Link | None = None
+    trouble: tuple[str, ...] = ()
+    """What is wrong with its enrolment, in sentences; empty where nothing is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """How a node joined: the serials (hexadecimal) of its last two certificates, newest first."""
+
+    joined_us: Micros
+    serials: tuple[str, ...]
+    until_us: Micros
+    replaced_by: NodeId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node as the fleet sees it."""
+    """A node as the fleet sees it.
+
+    ``mark`` is what was decided of it, ``state`` what it looks like now.
+    """
 
     id: NodeId
     name: str
@@ -43,3 +103,10 @@ class Node:
     seen_us: Micros
     build: str
     status: NodeStatus | None = None
+    site: str = SITE
+    tier: Tier = "cloud"
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    mark: Mark = ""
+    inventory: Inventory | None = None
+    enrolled: Enrolled | None = None
+    """None: the node beside control, which needs no certificate."""

@@ -238,6 +238,10 @@ class State(Protocol):
         """Write or (None) remove a named fact."""
         ...
 
+    def put_values(self, values: Mapping[str, bytes | None]) -> None:
+        """Write or (None) remove several named facts: all of them, or none."""
+        ...
+
     def values(self, prefix: str) -> Mapping[str, bytes]:
         """All named facts whose name begins with ``prefix``."""
         ...

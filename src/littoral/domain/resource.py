@@ -7,12 +7,14 @@ from typing import Literal, TypeAlias
 from littoral.domain.deployment import DeploymentSpec, UpstreamSpec
 from littoral.domain.model import ModelSpec
 from littoral.domain.project import ProjectSpec
+from littoral.domain.site import SiteSpec
 from littoral.domain.units import Micros
 
-Kind: TypeAlias = Literal["Project", "Model", "Upstream", "Deployment"]
-Spec: TypeAlias = ProjectSpec | ModelSpec | UpstreamSpec | DeploymentSpec
+Kind: TypeAlias = Literal["Project", "Site", "Model", "Upstream", "Deployment"]
+Spec: TypeAlias = ProjectSpec | SiteSpec | ModelSpec | UpstreamSpec | DeploymentSpec
 SPECS: Mapping[Kind, type[Spec]] = {
     "Project": ProjectSpec,
+    "Site": SiteSpec,
     "Model": ModelSpec,
     "Upstream": UpstreamSpec,
     "Deployment": DeploymentSpec,

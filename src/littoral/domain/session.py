@@ -41,6 +41,7 @@ from littoral.domain.snapshot import (
 )
 from littoral.domain.stream import CallHead, ReplyHead, ResetCode
 from littoral.domain.units import Micros, Seconds
+from littoral.domain.upkeep import Do, Done, Issued, Renew, Revoke
 from littoral.domain.usage import StoredRecord
 
 PROTOCOL = 1
@@ -199,6 +200,11 @@ Frame: TypeAlias = (
     | PartPiece
     | Records
     | Stored
+    | Revoke
+    | Renew
+    | Issued
+    | Do
+    | Done
     | Goodbye
     | Tables
     | Endpoints
@@ -239,8 +245,13 @@ FRAMES: Mapping[int, type[Frame]] = {
     7: Reset,
     8: SnapshotOffer,
     9: Applied,
+    10: Revoke,
+    11: Renew,
+    12: Issued,
     13: Records,
     14: Stored,
+    15: Do,
+    16: Done,
     17: Goodbye,
     18: PartsWanted,
     19: PartPiece,

@@ -159,6 +159,18 @@ class SqliteState:
         else:
             self._write(lambda c: _changed(c, PUT_VALUE, {"name": name, "value": value}))
 
+    def put_values(self, values: Mapping[str, bytes | None]) -> None:
+        """Write or (None) remove several named facts, in one transaction."""
+
+        def work(connection: apsw.Connection) -> None:
+            for name, value in values.items():
+                if value is None:
+                    _changed(connection, DROP_VALUE, {"name": name})
+                else:
+                    _changed(connection, PUT_VALUE, {"name": name, "value": value})
+
+        self._write(work)
+
     def values(self, prefix: str) -> Mapping[str, bytes]:
         """All named facts whose name begins with ``prefix``."""
         rows = cast("Sequence[tuple[str, bytes]]", self._database.read(VALUES))

@@ -76,6 +76,11 @@ class MemoryState:
         elif self._values.pop(name, None) is not None:
             self._revision += 1
 
+    def put_values(self, values: Mapping[str, bytes | None]) -> None:
+        """Write or (None) remove several named facts."""
+        for name, value in values.items():
+            self.put_value(name, value)
+
     def values(self, prefix: str) -> Mapping[str, bytes]:
         """All named facts whose name begins with ``prefix``."""
         return {

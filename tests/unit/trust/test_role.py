@@ -18,8 +18,9 @@ MATRIX = {
         "status.read",
         "snapshot.read",
         "event.read",
+        "ca.read",
     },
-    "write": {"resource.write", "model.write"},
+    "write": {"resource.write", "model.write", "node.write"},
     "keys": {"key.read", "key.write"},
     "admin": set(get_args(Action)),
 }

@@ -5,7 +5,8 @@ from littoral.app.command.figures import moment, size
 from littoral.app.command.reach import HERE, Reach
 from littoral.app.command.screen import Screen, screen
 from littoral.app.command.site import admin
-from littoral.domain.errors import UnknownName
+from littoral.domain.enrolment import SITE, Invitation, Tier
+from littoral.domain.errors import InvalidInput, UnknownName
 from littoral.domain.node import Node
 
 
@@ -28,6 +29,43 @@ def list_nodes(*, reach: Reach = HERE) -> None:
     ]
     head = ("NODE", "ID", "STATE", "SEEN", "CORES", "FREE", "ENDPOINTS", "OUTBOX", "BUILD")
     shown.rows(head, rows, right=(4, 5, 6, 7))
+
+
+def invite(
+    *,
+    site: str = SITE,
+    label: tuple[str, ...] = (),
+    tier: Tier = "edge",
+    minutes: int = 15,
+    reach: Reach = HERE,
+) -> None:
+    """Make a join token, and show the one command that uses it. It is good once.
+
+    Args:
+        site: Where the machine stands; see littoral sites list.
+        label: A label of it, such as class=small; may be given more than once.
+        tier: edge or cloud.
+        minutes: How long the token is good.
+        reach: Which instance.
+    """
+    shown = screen(as_json=reach.json)
+    wanted = Invitation(site=site, labels=labels_of(label), tier=tier, minutes=minutes)
+    with admin(reach) as control:
+        made = control.invite(wanted)
+    shown.note("nodes.invited", site=site, minutes=minutes)
+    shown.line(f"littoral node join {made.url} --token {made.token}")
+    shown.json(plain(made))
+
+
+def labels_of(words: tuple[str, ...]) -> dict[str, str]:
+    """Labels as ``name=value`` words."""
+    found: dict[str, str] = {}
+    for word in words:
+        name, mark, value = word.partition("=")
+        if not mark or not name:
+            raise InvalidInput(f"--label {word!r} must look like class=small")
+        found[name] = value
+    return found
 
 
 def _figures(node: Node) -> tuple[str, ...]:

@@ -26,6 +26,15 @@ VERBS: tuple[Verb, ...] = (
             "littoral up --detach --port 8090 --data-dir ~/littoral-test",
         ),
     ),
+    Verb(
+        "node join",
+        "join:join",
+        "run",
+        (
+            "littoral node join https://cloud.example:8444 --token litj1.<...>",
+            "littoral node join https://cloud.example:8444 --token litj1.<...> --detach",
+        ),
+    ),
     Verb("down", "down:down", "run", ("littoral down", "littoral down --timeout 60")),
     Verb("status", "status:status", "run", ("littoral status", "littoral status --json")),
     Verb(
@@ -138,6 +147,15 @@ VERBS: tuple[Verb, ...] = (
         ("littoral usage", "littoral usage --by key,model --since 7d", "littoral usage --json"),
     ),
     Verb("requests show", "requests:show", "watch", ("littoral requests show <x-request-id>",)),
+    Verb(
+        "nodes invite",
+        "nodes:invite",
+        "serve",
+        (
+            "littoral nodes invite",
+            "littoral nodes invite --site harbour --label class=small --minutes 30",
+        ),
+    ),
     Verb("nodes list", "nodes:list_nodes", "watch", ("littoral nodes list",)),
     Verb("nodes show", "nodes:show", "watch", ("littoral nodes show local",)),
     Verb("events", "events:events", "watch", ("littoral events", "littoral events -f")),

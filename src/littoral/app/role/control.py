@@ -9,6 +9,7 @@ import anyio
 from littoral.app.anchors import write_anchors
 from littoral.app.channel import UnixNetwork
 from littoral.app.codec import pack
+from littoral.app.doors import doors_of
 from littoral.app.handed import Handed
 from littoral.app.play import play
 from littoral.app.role.world import drivers, to_stderr
@@ -108,6 +109,7 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
             master_key=master_key,
             pack=pack,
             build=VERSION,
+            doors=doors_of(settings.nodes_listen, settings.nodes_url, settings.session_listen),
         )
         yield parts, obtaining
 

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import cast
@@ -30,9 +30,11 @@ from littoral.app.version import VERSION
 from littoral.domain.ids import NodeId, new_id
 from littoral.domain.ports import Clock, Disk, Sink
 from littoral.domain.response import ResponseStore
+from littoral.domain.snapshot import Anchors
 from littoral.domain.units import Bytes, Micros, Seconds
 from littoral.node.backoff import Patience
 from littoral.node.gateway import Launch
+from littoral.node.identity import Credentials, IdentityStore
 from littoral.node.machine import Host
 from littoral.node.serve import Identity, NodeParts, serve
 from littoral.stores.blobs import DiskBlobs
@@ -40,6 +42,7 @@ from littoral.stores.disk import LocalDisk
 from littoral.stores.outbox import SqliteOutbox
 from littoral.stores.responses import SqliteResponses
 from littoral.telemetry.log import Log
+from littoral.trust.signature import key_id
 
 ID_FILE = "node.json"
 
@@ -62,6 +65,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
     failpoints = SystemFailpoints(settings.failpoints)
     log = Log(to_stderr, clock=clock, role="node", level=settings.log_level)
     disk = LocalDisk(settings.data_dir)
+    credentials = IdentityStore(disk, failpoints).read()
     outbox = SqliteOutbox.open(
         str(settings.path("outbox.db")),
         clock=clock,
@@ -75,14 +79,9 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
         quota = stack.enter_context(quota_file(settings, mine=NODE, columns=count + 1))
         async with outbox as opened, _responses(settings, clock, log) as responses:
             yield NodeParts(
-                identity=Identity(
-                    node=_node_id(disk, clock.wall(), entropy.bytes(10)),
-                    name=settings.name,
-                    boot=entropy.bytes(8).hex(),
-                    build=VERSION,
-                ),
+                identity=_identity(settings, disk, credentials),
                 network=UnixNetwork(),
-                session=str(settings.path("run/session.sock")),
+                session=_session(settings, credentials),
                 registry=drivers(settings, entropy),
                 blobs=DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints),
                 outbox=opened,
@@ -93,7 +92,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 failpoints=failpoints,
                 sink=log,
                 unpack=unpack,
-                anchors=partial(read_anchors, disk),
+                anchors=_anchors(disk, credentials),
                 flights=flights,
                 quota=quota,
                 gateways=_gateways(given),
@@ -105,6 +104,35 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                     drain_s=Seconds(settings.drain_s),
                 ),
             )
+
+
+def _identity(settings: Settings, disk: Disk, credentials: Credentials | None) -> Identity:
+    """Who this node is: as it joined, else as it was named beside control."""
+    entropy = SystemEntropy()
+    boot = entropy.bytes(8).hex()
+    if credentials is None:
+        node = _node_id(disk, SystemClock().wall(), entropy.bytes(10))
+        return Identity(node=node, name=settings.name, boot=boot, build=VERSION)
+    joined = credentials.identity
+    return Identity(node=joined.node, name=joined.name, boot=boot, build=VERSION)
+
+
+def _anchors(disk: Disk, credentials: Credentials | None) -> Callable[[], Anchors | None]:
+    """Whose snapshots to take: as control told at the joining, else as it writes down beside us."""
+    if credentials is None:
+        return partial(read_anchors, disk)
+    joined = credentials.identity
+    publics = [bytes.fromhex(public) for public in joined.snapshot_keys]
+    signers = {key_id(public): public for public in publics}
+    anchors = Anchors(cluster=joined.cluster, site=joined.site, signers=signers)
+    return lambda: anchors
+
+
+def _session(settings: Settings, credentials: Credentials | None) -> str:
+    """Where control listens for this node's session."""
+    if credentials is None:
+        return str(settings.path("run/session.sock"))
+    return credentials.identity.session_url
 
 
 def _responses(

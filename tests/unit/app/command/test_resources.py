@@ -69,7 +69,7 @@ def test_get_shows_a_table_json_or_yaml_that_apply_takes(call, stand_in, tmp_pat
 def test_an_unknown_kind_lists_the_known_ones(call):
     said = call("get", "pods")
     assert said.status == 2
-    assert "known: project, model, upstream, deployment" in said.err
+    assert "known: project, site, model, upstream, deployment" in said.err
 
 
 def test_an_empty_kind_is_said_to_be_empty(call, stand_in):

@@ -60,7 +60,7 @@ def test_no_colour_codes_are_written_off_a_terminal(run, monkeypatch):
     ("words", "told"),
     [
         (["statsu"], "did you mean status?"),
-        (["zzz"], "known: up, down"),
+        (["zzz"], "known: up, node"),
         (["keys", "lst"], "did you mean list?"),
         (["status", "--jsno"], "--json"),
         (["deploy"], "littoral deploy --help"),

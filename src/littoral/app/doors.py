@@ -1,0 +1,76 @@
+"""Doors: the two addresses at which control can be reached by machines elsewhere.
+
+Standard library only: the settings are checked with it before anything heavy is loaded.
+"""
+
+import ipaddress
+import re
+
+from littoral.domain.enrolment import Doors, Place
+from littoral.domain.errors import InvalidInput
+
+_URL = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::(?P<port>[0-9]{1,5}))?/?")
+
+
+def doors_of(nodes_listen: str, nodes_url: str, session_listen: str) -> Doors:
+    """Read the settings of these names.
+
+    Raises:
+        InvalidInput: One is malformed, or lacks another beside it; ``param`` is its name.
+    """
+    public = _place(nodes_listen, what="nodes_listen")
+    session = _place(session_listen, what="session_listen")
+    if public is None:
+        if session is not None:
+            raise InvalidInput(
+                "session_listen needs nodes_listen beside it: nodes join there",
+                param="nodes_listen",
+            )
+        return Doors()
+    host, url = _told(public, nodes_url)
+    return Doors(
+        public=public,
+        session=session,
+        public_url=url,
+        session_url=f"wss://{host}:{session.port}" if session else "",
+        names=(host.strip("[]"), public.host, "localhost"),
+    )
+
+
+def _told(public: Place, url: str) -> tuple[str, str]:
+    """The host and the URL that joining machines are told."""
+    if url:
+        found = _URL.fullmatch(url)
+        if found is None or not 1 <= int(found["port"] or 443) <= 65535:
+            raise InvalidInput(
+                f"nodes_url must look like https://cloud.example:8444, not {url!r}",
+                param="nodes_url",
+            )
+        return found["host"], url.rstrip("/")
+    if ipaddress.ip_address(public.host).is_unspecified:
+        raise InvalidInput(
+            f"nodes_listen on {public.host} is every address of this host: set nodes_url to the "
+            "one that joining machines shall dial, such as https://cloud.example:8444",
+            param="nodes_url",
+        )
+    host = f"[{public.host}]" if ":" in public.host else public.host
+    return host, f"https://{host}:{public.port}"
+
+
+def _place(address: str, *, what: str) -> Place | None:
+    """Take an IP address and a port apart; None where there is none."""
+    if not address:
+        return None
+    host, _, port = address.rpartition(":")
+    try:
+        found = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+        number = int(port)
+    except ValueError:
+        number, found = 0, None
+    if found is None or not 1 <= number <= 65535 or (found.version == 6) != host.startswith("["):
+        raise InvalidInput(
+            f"{what} must be an IP address and a port, such as 0.0.0.0:8444 or [::]:8444, not "
+            f"{address!r}",
+            param=what,
+        )
+    return Place(host=str(found), port=number)

@@ -1,0 +1,128 @@
+"""Links: the sessions that are open, and what is asked of nodes over them."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import anyio
+
+from littoral.control.worker import Bell
+from littoral.domain.errors import DeadlinePassed, Unavailable
+from littoral.domain.ids import NodeId
+from littoral.domain.ports import Channel, ChannelClosed, Clock
+from littoral.domain.session import Frame, Goodbye
+from littoral.domain.units import Seconds
+from littoral.domain.upkeep import Do, Done, Verb
+
+ANSWER_WITHIN = Seconds(30.0)
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """A session under way.
+
+    ``goodbye`` is what ends it from this side; ``parts`` are those of the snapshot that was offered
+    last, of which the node has asked for ``wanted``.
+    """
+
+    node: NodeId
+    channel: Channel
+    scope: anyio.CancelScope
+    boot: str = ""
+    began: Seconds = Seconds(0.0)
+    goodbye: Goodbye | None = None
+    parts: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    wanted: tuple[str, ...] = ()
+    asked: Bell = field(default_factory=Bell)
+    waiting: dict[int, "_Answer"] = field(default_factory=dict[int, "_Answer"])
+
+
+class _Answer:
+    """A place for one answer."""
+
+    def __init__(self) -> None:
+        self.done: Done | None = None
+        self.event = anyio.Event()
+
+
+class Links:
+    """Open sessions by node: of two with one id the newer wins.
+
+    Args:
+        clock: Dates them.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._open: dict[NodeId, Link] = {}
+        self._number = 0
+
+    def opened(self, link: Link) -> Link | None:
+        """A session begins; returns the one that it replaces, which is told and ended."""
+        older = self._open.get(link.node)
+        link.began = self._clock.now()
+        self._open[link.node] = link
+        if older is not None:
+            older.goodbye = Goodbye(code="superseded")
+            older.scope.cancel()
+        return older
+
+    def ended(self, link: Link) -> bool:
+        """A session ended; False where another had replaced it."""
+        for answer in link.waiting.values():
+            answer.event.set()
+        if self._open.get(link.node) is not link:
+            return False
+        del self._open[link.node]
+        return True
+
+    def end(self, node: NodeId, code: str) -> None:
+        """End a node's session, if one is open, and tell it why."""
+        link = self._open.get(node)
+        if link is not None:
+            link.goodbye = Goodbye(code=code)
+            link.scope.cancel()
+
+    async def tell(self, node: NodeId, frame: Frame) -> bool:
+        """Send a node a frame; False where it has no session."""
+        link = self._open.get(node)
+        if link is None:
+            return False
+        with suppress(ChannelClosed):
+            await link.channel.send(frame)
+            return True
+        return False
+
+    async def ask(self, node: NodeId, verb: Verb, args: Mapping[str, str]) -> Done:
+        """Have a node do something, and wait for what comes of it.
+
+        Raises:
+            Unavailable: It has no session, or lost it meanwhile.
+            DeadlinePassed: It did not answer in time.
+        """
+        link = self._open.get(node)
+        if link is None:
+            raise Unavailable(f"{node} is not connected: it cannot be told now")
+        self._number += 1
+        number, answer = self._number, _Answer()
+        link.waiting[number] = answer
+        try:
+            await link.channel.send(Do(number=number, verb=verb, args=args))
+            with anyio.fail_after(ANSWER_WITHIN):
+                await answer.event.wait()
+        except ChannelClosed as error:
+            raise Unavailable(f"{node} lost its connection meanwhile") from error
+        except TimeoutError as error:
+            raise DeadlinePassed(f"{node} did not answer within {ANSWER_WITHIN:.0f} s") from error
+        finally:
+            link.waiting.pop(number, None)
+        if answer.done is None:
+            raise Unavailable(f"{node} lost its connection meanwhile")
+        return answer.done
+
+    def answered(self, link: Link, done: Done) -> None:
+        """A node says what came of something; an answer that nobody awaits is dropped."""
+        answer = link.waiting.get(done.number)
+        if answer is not None:
+            answer.done = done
+            answer.event.set()
