@@ -196,9 +196,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
     )
     workers, bell = Workers(), Bell()
     fleet = Fleet(parts.state, clock=parts.clock, sink=parts.events)
-    authority = Authority(
-        parts.state, vault, clock=parts.clock, entropy=parts.entropy, cluster=site.cluster
-    )
+    authority = _authority(parts, vault, site)
     return Desk(
         state=parts.state,
         ledger=parts.ledger,
@@ -221,6 +219,12 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         catalogue=parts.catalogue,
         build=parts.build,
         started_us=parts.clock.wall(),
+    )
+
+
+def _authority(parts: ControlParts, vault: Vault, site: Site) -> Authority:
+    return Authority(
+        parts.state, vault, clock=parts.clock, entropy=parts.entropy, cluster=site.cluster
     )
 
 
