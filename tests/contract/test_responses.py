@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import anyio
@@ -15,7 +15,8 @@ from littoral.domain.errors import Busy, Conflict, StorageFull, TooLarge, Unknow
 from littoral.domain.ids import KeyId, ProjectId
 from littoral.domain.response import MAX_THREAD, ResponseStore, StoredResponse
 from littoral.domain.units import Bytes, Micros
-from littoral.stores.responses import SqliteResponses
+from littoral.stores import responses, sqlite
+from littoral.stores.responses import NAMES, SqliteResponses
 from littoral.testing.clock import SettableClock
 from littoral.testing.responses import MemoryResponses
 from littoral.testing.sink import ListSink
@@ -53,7 +54,7 @@ def clock():
 @pytest.fixture(params=["file", "memory"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: SettableClock) -> Opener:
     """Opens the same store again each time it is called."""
-    memory = MemoryResponses(clock)
+    memory = MemoryResponses(clock, most=MOST)
 
     @asynccontextmanager
     async def reopen() -> AsyncIterator[ResponseStore]:
@@ -272,3 +273,39 @@ def test_the_file_and_its_twin_never_differ(steps, tmp_path_factory):
 def test_a_changed_response_is_another_one():
     assert replace(response(1), runs=1) != response(1)
     assert response(1, input=b"[]", body=b"ab", asked=b"c", events=b"d").size == 6
+
+
+async def test_a_project_keeps_no_more_than_its_part_whatever_it_replaces(opened: Opener):
+    body, part = b"x" * (MOST // 10), 0.35
+    async with opened() as store:
+        for number in range(3):
+            await store.put(response(number, body=body), part=part)
+        for number in (0, 2):
+            await store.put(response(number, body=body), part=part)
+        with pytest.raises(
+            StorageFull, match=r"project 'home' stores \d+ bytes of responses and may store"
+        ):
+            await store.put(response(3, body=body), part=part)
+        assert await store.get(HOME, "resp_3") is None
+        await store.put(response(4, body=body, project=AWAY), part=part)
+    async with opened() as store:
+        with pytest.raises(StorageFull):
+            await store.put(response(3, body=body), part=part)
+        await store.delete(HOME, "resp_1")
+        await store.put(response(3, body=body, status="queued"), part=part)
+        assert await store.advance(response(3, body=body + body, status="completed"))
+        with pytest.raises(StorageFull):
+            await store.put(response(5), part=part)
+
+
+async def test_what_a_project_keeps_in_an_older_file_counts(tmp_path: Path, clock: SettableClock):
+    path = str(tmp_path / "responses.db")
+    connection = apsw.Connection(path)
+    sqlite.migrate(connection, responses.STEPS[:1])
+    old = response(1, body=b"x" * 1_500_000)
+    marks = ", ".join("?" * len(NAMES))
+    connection.execute(f"insert into response values({marks})", astuple(old))
+    connection.close()
+    async with SqliteResponses.open(path, clock=clock, sink=ListSink(), most=MOST) as store:
+        with pytest.raises(StorageFull, match="project 'home'"):
+            await store.put(response(2, body=b"x" * 500_000), part=0.9)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from littoral.domain.errors import StorageFull
 from littoral.domain.ids import KeyId, ProjectId
 from littoral.domain.units import Micros
 
@@ -12,6 +13,8 @@ ResponseStatus: TypeAlias = Literal[
 ]
 UNDER_WAY: frozenset[ResponseStatus] = frozenset({"queued", "in_progress"})
 """A response of another status has ended and changes no more."""
+ROW = 256
+"""Bytes that a response counts for in a store besides its texts."""
 MAX_THREAD = 12 * 1024 * 1024
 """Most bytes of a response and all that it continues: they travel in one frame."""
 
@@ -45,8 +48,26 @@ class StoredResponse:
 
     @property
     def size(self) -> int:
-        """Bytes of its texts."""
+        """Bytes of its texts; ``ROW`` more count for it in the store."""
         return len(self.input) + len(self.body) + len(self.asked) + len(self.events)
+
+
+def check_part(response: StoredResponse, held: int, *, most: int) -> None:
+    """Say whether a project may keep one more.
+
+    Args:
+        response: The one more.
+        held: Bytes that its project has in the store.
+        most: Bytes that it may have.
+
+    Raises:
+        StorageFull: It has its part.
+    """
+    if held + response.size + ROW > most:
+        raise StorageFull(
+            f"project {response.project!r} stores {held} bytes of responses and may store {most}: "
+            "delete some, or let them expire"
+        )
 
 
 class ResponseStore(Protocol):
@@ -56,11 +77,15 @@ class ResponseStore(Protocol):
     may raise ``Unavailable`` after an I/O error.
     """
 
-    async def put(self, response: StoredResponse) -> None:
+    async def put(self, response: StoredResponse, *, part: float = 1.0) -> None:
         """Keep a response; one of the same id and project is replaced.
 
+        Args:
+            response: What to keep.
+            part: Of all room, what its project may have, from 0 to 1.
+
         Raises:
-            StorageFull: There is no room; nothing was written.
+            StorageFull: There is no room, or its project has its part; nothing was written.
             Conflict: Another project has one of this id.
         """
         ...

@@ -4,19 +4,24 @@ A run whose gateway dies is given to another; one whose node dies begins again w
 a stream has said cannot be taken back, so one that was cut in the middle has failed instead.
 """
 
-from collections.abc import Callable, Coroutine
+import math
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
-from littoral.domain.errors import LittoralError, Overloaded
+from littoral.domain.errors import LimitReached, LittoralError, Overloaded
+from littoral.domain.ids import ProjectId
 from littoral.domain.ports import Clock
 from littoral.domain.response import UNDER_WAY, ResponseStore, StoredResponse
 from littoral.domain.session import Frame, Heard, Quit, Ran, Run, Told
+from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Seconds
 from littoral.node.board import Board
+from littoral.node.share import next_project, part_of, weights_of
 from littoral.node.signal import Signal
 
 TICK = Seconds(1.0)
@@ -70,7 +75,7 @@ class Background:
     Args:
         store: Where responses are kept.
         clock: When they may be tried again.
-        board: Is told when the disk refuses.
+        board: Is told when the disk refuses; knows the projects' weights.
         bounds: How many at one time.
     """
 
@@ -84,6 +89,8 @@ class Background:
         self._running: dict[int, _Running] = {}
         self._closing: set[str] = set()
         self._followers: dict[str, set[tuple[Outlet, int]]] = {}
+        self._turns: dict[ProjectId, int] = {}
+        self._weighed: tuple[Snapshot | None, Mapping[ProjectId, float]] = (None, {})
         self._count = 0
         self._changed = Signal()
         self._group: TaskGroup | None = None
@@ -120,12 +127,35 @@ class Background:
 
     # what is to run
 
-    def check_room(self) -> None:
-        """Raise ``Overloaded`` where no further response may wait."""
+    def part_of(self, project: ProjectId) -> float:
+        """The part of what is bounded here that a project may have."""
+        return part_of(project, self._weights())
+
+    def check_room(self, project: ProjectId) -> None:
+        """Say whether a further response may wait.
+
+        Raises:
+            Overloaded: None may.
+            LimitReached: None of this project may: it has its part.
+        """
         most = self._bounds.waiting
         if len(self._waiting) >= most:
             message = f"{most} responses already wait to run in the background"
             raise Overloaded(message, retry_after_s=10.0)
+        share = math.ceil(most * self.part_of(project))
+        own = sum(each.response.project == project for each in self._waiting.values())
+        if own >= share:
+            message = (
+                f"{own} responses of project {project!r} wait to run in the background, "
+                "which is its share; wait until some have run"
+            )
+            raise LimitReached(message, retry_after_s=10.0)
+
+    def _weights(self) -> Mapping[ProjectId, float]:
+        snapshot = self._board.snapshot
+        if self._weighed[0] is not snapshot:
+            self._weighed = snapshot, weights_of(snapshot)
+        return self._weighed[1]
 
     def add(self, response: StoredResponse, delay_s: float = 0.0) -> None:
         """Run a stored response when a gateway has room, after so many seconds at least."""
@@ -163,16 +193,27 @@ class Background:
             self.add(response)
 
     def _give_out(self) -> None:
-        """Give each response whose time has come to the gateway that runs fewest."""
-        now = self._clock.now()
-        for name, each in list(self._waiting.items()):
-            if not self._outlets or len(self._running) >= self._bounds.running:
+        """Give what is due, project by project, to the gateway that runs fewest."""
+        running = Counter(each.response.project for each in self._running.values())
+        while self._outlets and len(self._running) < self._bounds.running:
+            due = self._due()
+            project = next_project(due, running=running, weights=self._weights(), turns=self._turns)
+            if project is None:
                 return
+            response = self._waiting.pop(due[project]).response
+            running[project] += 1
+            self._count += 1
+            self._turns[project] = self._count
+            self._running[self._count] = _Running(response, self._idlest())
+            self._spawn(self._start, self._count)
+
+    def _due(self) -> dict[ProjectId, str]:
+        """Of each project the response that waits longest, of those whose time has come."""
+        now, found = self._clock.now(), dict[ProjectId, str]()
+        for name, each in self._waiting.items():
             if each.due <= now:
-                del self._waiting[name]
-                self._count += 1
-                self._running[self._count] = _Running(each.response, self._idlest())
-                self._spawn(self._start, self._count)
+                found.setdefault(each.response.project, name)
+        return found
 
     def _idlest(self) -> Outlet:
         busy = [each.outlet for each in self._running.values()]

@@ -97,8 +97,8 @@ class Shelf:
     async def _keep(self, response: StoredResponse) -> None:
         queued = response.status == "queued"
         if queued:
-            self.background.check_room()
-        await self._store.put(response)
+            self.background.check_room(response.project)
+        await self._store.put(response, part=self.background.part_of(response.project))
         if queued:
             self.background.add(response)
 

@@ -20,7 +20,7 @@ from littoral.domain.errors import Conflict, LittoralError, StorageFull, TooLarg
 from littoral.domain.ids import ProjectId
 from littoral.domain.node import Event
 from littoral.domain.ports import Clock, Sink
-from littoral.domain.response import MAX_THREAD, UNDER_WAY, StoredResponse
+from littoral.domain.response import MAX_THREAD, ROW, UNDER_WAY, StoredResponse, check_part
 from littoral.domain.units import Bytes
 from littoral.stores import sqlite
 from littoral.stores.sqlite import Bindings, Row, run, transact, translated
@@ -35,7 +35,25 @@ create table response(
 ) strict"""
 EXPIRY = "create index response_expiry on response(expires_us)"
 STATUS = "create index response_status on response(status) where status in ('queued','in_progress')"
-STEPS: tuple[sqlite.Step, ...] = ((sqlite.META, TABLE, EXPIRY, STATUS),)
+HELD = "create table held(project text primary key, bytes integer not null) strict"
+SIZE = f"length({{0}}input) + length({{0}}body) + length({{0}}asked) + length({{0}}events) + {ROW}"
+ENTER = f"""\
+create trigger response_enter after insert on response begin
+  insert into held values(new.project, {SIZE.format("new.")})
+  on conflict(project) do update set bytes = bytes + excluded.bytes; end"""
+LEAVE = f"""\
+create trigger response_leave after delete on response begin
+  update held set bytes = bytes - ({SIZE.format("old.")}) where project = old.project; end"""  # noqa: S608  a number of our own
+FIRST_HELD = (
+    f"insert into held select project, sum({SIZE.format('')}) from response group by project"  # noqa: S608  a number of our own
+)
+STEPS: tuple[sqlite.Step, ...] = (
+    (sqlite.META, TABLE, EXPIRY, STATUS),
+    (HELD, ENTER, LEAVE, FIRST_HELD),
+)
+HOLDS = f"""\
+select coalesce((select bytes from held where project = ?), 0)
+  - coalesce((select {SIZE.format("")} from response where id = ?), 0)"""  # noqa: S608  a number of our own
 PUT = f"insert or replace into response({', '.join(NAMES)}) values({', '.join('?' * len(NAMES))})"
 ALL = f"select {', '.join(NAMES)} from response"  # noqa: S608  names of our own fields
 OWNER = "select project from response where id = ?"
@@ -100,13 +118,17 @@ class SqliteResponses:
                 await anyio.to_thread.run_sync(store._detach)
             os.close(lock)
 
-    async def put(self, response: StoredResponse) -> None:
+    async def put(self, response: StoredResponse, *, part: float = 1.0) -> None:
         """Keep a response; one of the same id and project is replaced."""
+        most = int(self._most * part)
 
         def step(connection: apsw.Connection) -> None:
             owner = run(connection, OWNER, (response.id,))
             if owner and owner[0][0] != response.project:
                 raise Conflict(f"response {response.id!r} is another project's")
+            if part < 1.0:
+                (held,) = run(connection, HOLDS, (response.project, response.id))[0]
+                check_part(response, cast("int", held), most=most)
             run(connection, PUT, _values(response))
 
         await self._do(step)
@@ -239,7 +261,12 @@ class SqliteResponses:
             self._connect()
 
     def _connect(self) -> apsw.Connection:
-        pragmas = {"locking_mode": "exclusive", **sqlite.PRAGMAS, "wal_autocheckpoint": 500}
+        pragmas = {
+            "locking_mode": "exclusive",
+            **sqlite.PRAGMAS,
+            "wal_autocheckpoint": 500,
+            "recursive_triggers": 1,  # what is replaced leaves as what is deleted does
+        }
         connection = self._connection = sqlite.connect(self._path, pragmas)
         sqlite.check(connection)
         sqlite.migrate(connection, STEPS)

@@ -5,23 +5,36 @@ from collections.abc import Sequence
 from littoral.domain.errors import Conflict, StorageFull, TooLarge, UnknownName
 from littoral.domain.ids import ProjectId
 from littoral.domain.ports import Clock
-from littoral.domain.response import MAX_THREAD, UNDER_WAY, StoredResponse
+from littoral.domain.response import MAX_THREAD, ROW, UNDER_WAY, StoredResponse, check_part
+from littoral.domain.units import Bytes
+
+MOST = Bytes(64 * 1024 * 1024)
 
 
 class MemoryResponses:
-    """Twin of ``ResponseStore``. ``full`` makes writes fail until a test clears it."""
+    """Twin of ``ResponseStore``. ``full`` makes writes fail until a test clears it.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        clock: What the time is.
+        most: What a project's part is a part of.
+    """
+
+    def __init__(self, clock: Clock, *, most: Bytes = MOST) -> None:
         self.full = False
+        self._most = most
         self._clock = clock
         self._kept: dict[str, StoredResponse] = {}
 
-    async def put(self, response: StoredResponse) -> None:
+    async def put(self, response: StoredResponse, *, part: float = 1.0) -> None:
         """Keep a response; one of the same id and project is replaced."""
         self._check_room()
         known = self._kept.get(response.id)
         if known is not None and known.project != response.project:
             raise Conflict(f"response {response.id!r} is another project's")
+        if part < 1.0:
+            own = [each for each in self._kept.values() if each.project == response.project]
+            held = sum(each.size + ROW for each in own if each.id != response.id)
+            check_part(response, held, most=int(self._most * part))
         self._kept[response.id] = response
 
     async def advance(self, response: StoredResponse) -> bool:
