@@ -13,6 +13,8 @@ HOMES: dict[str, set[str]] = {
     "apsw": {"app/command/checkup.py", "stores", "testing/faults.py"},
     "asyncio": {"app/bench/wire", "gateway/wire", "testing/loop.py"},
     "av": {"engines/child/sounding.py"},
+    "backports": {"trust/delta.py"},
+    "compression": {"trust/delta.py"},
     "cryptography": {"trust"},
     "ctypes": {"engines/child/lifeline.py"},
     "cyclopts": {"app/command"},
@@ -20,16 +22,22 @@ HOMES: dict[str, set[str]] = {
     "fastapi": {"control"},
     "gguf": {"testing/gguf.py"},
     "hmac": {"engines/child/fake.py", "engines/child/host.py", "trust/key.py", "trust/nonce.py"}
-    | {"trust/ticket.py"},
+    | {"trust/capability.py", "trust/ticket.py"},
     "http": {
         *("app/command/probe.py", "engines/child/llama_cpp.py", "gateway/reply.py"),
         "testing/origin.py",
     },
     "httptools": {"app/bench/wire/connection.py", "engines/child/http.py", "gateway/wire"},
-    "httpx2": {"app/command/conversation.py", "client", "engines/openai.py", "jobs"},
     "msgspec": {
         *("app", "client", "control", "engines", "gateway", "jobs", "stores"),
         *("node/enrolment.py", "node/identity.py"),
+    },
+    "httpx2": {
+        "app/command/conversation.py",
+        "app/download.py",
+        "client",
+        "engines/openai.py",
+        "jobs",
     },
     "numpy": {"engines/child", "testing/gguf.py", "testing/onnx.py"},
     "onnxruntime": {"engines/child/encoder.py"},
@@ -40,6 +48,7 @@ HOMES: dict[str, set[str]] = {
     "sqlalchemy": {"stores"},
     "ssl": {
         *("app/bench/wire/load.py", "app/certificate.py", "app/command/checkup.py", "app/link"),
+        "app/download.py",
         *("app/command/probe.py", "app/command/site.py"),
         *("client/admin.py", "client/registrar.py", "control/listener.py"),
         *("gateway/wire/tls.py", "gateway/wire/upstream.py"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from littoral.control.apply import Resources
 from littoral.control.authority import Authority
+from littoral.control.blobs import NodeBlobs
 from littoral.control.delivery import Delivery
 from littoral.control.enrolment import Enrolments
 from littoral.control.event import Events
@@ -38,6 +39,7 @@ class Desk:
     publisher: Publisher
     signer: Signer
     delivery: Delivery
+    node_blobs: NodeBlobs
     events: Events
     workers: Workers
     bell: Bell

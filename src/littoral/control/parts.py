@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -16,6 +17,8 @@ from littoral.control.api.snapshot import SnapshotApi
 from littoral.control.api.usage import UsageApi
 from littoral.control.apply import Resources
 from littoral.control.authority import Authority
+from littoral.control.blob_route import BlobApi
+from littoral.control.blobs import BlobParts, NodeBlobs
 from littoral.control.check import Statuses, statuses_by_version
 from littoral.control.credential import Credentials
 from littoral.control.delivery import Delivery
@@ -37,6 +40,7 @@ from littoral.control.site import Site, load_site
 from littoral.control.vault import Vault
 from littoral.control.worker import Bell, Workers
 from littoral.domain.enrolment import CLOSED, Doors
+from littoral.domain.ids import NodeId
 from littoral.domain.model import ModelSpec
 from littoral.domain.ports import (
     Blobs,
@@ -53,6 +57,8 @@ from littoral.domain.session import Frame
 from littoral.domain.units import Seconds
 from littoral.trust.envelope import KEY_BYTES, derive
 from littoral.trust.ticket import PURPOSE
+
+URL_KEY: Final = "blob-url"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +115,7 @@ def assemble(parts: ControlParts) -> Control:
             fleet=desk.fleet,
             publisher=desk.publisher,
             delivery=desk.delivery,
+            blobs=desk.node_blobs,
             ledger=parts.ledger,
             clock=parts.clock,
             failpoints=parts.failpoints,
@@ -131,9 +138,15 @@ def assemble(parts: ControlParts) -> Control:
         report=parts.report,
     )
     door = public_door(desk)
+    blobs = BlobApi(
+        blobs=parts.blobs,
+        clock=parts.clock,
+        workers=desk.workers,
+        url_key=derive(parts.master_key, purpose=URL_KEY),
+    )
     return Control(
         app=build_app(routes(desk), gate),
-        public=build_app(door.routes(), gate),
+        public=build_app((*door.routes(), *blobs.routes()), gate),
         door=door,
         sessions=sessions,
         desk=desk,
@@ -168,6 +181,29 @@ def routes(desk: Desk) -> tuple[Route, ...]:
     )
     found.extend(route for api in apis for route in api.routes())
     return tuple(found)
+
+
+def _node_blobs(
+    parts: ControlParts, fleet: Fleet, signer: Signer, *, workers: Workers, bell: Bell
+) -> NodeBlobs:
+    def sites() -> dict[NodeId, str]:
+        return {node.id: node.site for node in fleet.nodes() if node.state != "disconnected"}
+
+    return NodeBlobs(
+        BlobParts(
+            state=parts.state,
+            blobs=parts.blobs,
+            clock=parts.clock,
+            workers=workers,
+            bell=bell,
+            sink=parts.events,
+            seed=lambda: signer.keys.present,
+            url=parts.doors.public_url,
+            url_key=derive(parts.master_key, purpose=URL_KEY),
+            statuses=parts.obtainer.statuses,
+            sites=sites,
+        )
+    )
 
 
 def _desk(parts: ControlParts, vault: Vault) -> Desk:
@@ -209,6 +245,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         authority=authority,
         enrolments=Enrolments(_enrolment(parts, authority, fleet, site=site, signer=signer)),
         links=Links(parts.clock),
+        node_blobs=_node_blobs(parts, fleet, signer, workers=workers, bell=bell),
         publisher=publisher,
         signer=signer,
         delivery=Delivery(publisher, workers, bell),

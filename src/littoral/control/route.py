@@ -83,7 +83,8 @@ Handler: TypeAlias = Callable[[Call], Awaitable[object]]
 class Route:
     """One operation of the API: who may, what it takes, what it gives. There is no default policy.
 
-    ``gives`` is a record, or ``tuple[record, ...]`` which goes out as ``{"items": [...]}``.
+    ``gives`` is a record, or ``tuple[record, ...]`` which goes out as ``{"items": [...]}``; a
+    response that the handler makes itself goes out as it is.
     """
 
     method: Method
@@ -157,6 +158,9 @@ class Gate:
         except Exception as error:  # noqa: BLE001  the request edge: the client gets an id, the log the error
             self._report(request_id, error)
             return internal(request_id)
+        if isinstance(record, Response):
+            record.headers["x-request-id"] = request_id
+            return record
         shown = {"items": record} if item_of(route.gives) else record
         return answer(shown, status=route.status, request_id=request_id)
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import anyio
 
+from littoral.control.blobs import NodeBlobs
 from littoral.control.delivery import Delivery
 from littoral.control.enrolment import Enrolments
 from littoral.control.fleet import BEAT_S, DISCONNECTED_S, Fleet
@@ -15,6 +16,7 @@ from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
 from littoral.control.remote import remotes_of
 from littoral.control.worker import Bell, Workers
+from littoral.domain.blob import BlobAsk, BlobProgress, BlobsHeld
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
 from littoral.domain.node import Event
@@ -60,6 +62,7 @@ class SessionParts:
     fleet: Fleet
     publisher: Publisher
     delivery: Delivery
+    blobs: NodeBlobs
     ledger: Ledger
     clock: Clock
     failpoints: Failpoints
@@ -201,6 +204,8 @@ class Sessions:
                 self._parts.fleet.beat(this.node, None)
                 this.wanted = frame.digests
                 this.asked.ring()
+            case BlobAsk() | BlobProgress() | BlobsHeld():
+                await self._blob(this, frame)
             case Applied(ok=False):
                 self._event(
                     "snapshot.refused",
@@ -230,6 +235,17 @@ class Sessions:
         for row in rows:
             parts.fleet.learn(row)
         return issued
+
+    async def _blob(self, this: Link, frame: BlobAsk | BlobProgress | BlobsHeld) -> None:
+        """Take what a node says of blobs, and answer what it asks."""
+        self._parts.fleet.beat(this.node, None)
+        match frame:
+            case BlobAsk():
+                await this.channel.send(self._parts.blobs.answer(this.node, frame))
+            case BlobProgress():
+                self._parts.blobs.progress(this.node, frame)
+            case BlobsHeld():
+                self._parts.blobs.held(this.node, frame)
 
     async def _store(self, this: Link, records: Records) -> None:
         """Apply usage records once, then, and only then, say so."""
@@ -269,6 +285,7 @@ class Sessions:
         if self._parts.links.ended(this):
             self._parts.fleet.left(this.node)
             self._parts.delivery.left(this.node)
+            self._parts.blobs.pulls.left(this.node)
 
     def _event(self, code: str, message: str) -> None:
         self._parts.sink.emit(

@@ -21,6 +21,8 @@ FailpointName: TypeAlias = Literal[
     "join.signed",
     "identity.written",
     "renew.issued",
+    "chunk.synced",
+    "delta.verified",
 ]
 
 NAMES: tuple[str, ...] = get_args(FailpointName)

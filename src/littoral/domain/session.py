@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from littoral.domain.blob import BlobAsk, BlobOffer, BlobProgress, BlobsHeld
 from littoral.domain.endpoint import Endpoint
 from littoral.domain.ids import NodeId
 from littoral.domain.lane import INFERENCE, TELEMETRY
@@ -206,6 +207,10 @@ Frame: TypeAlias = (
     | Do
     | Done
     | Goodbye
+    | BlobAsk
+    | BlobOffer
+    | BlobProgress
+    | BlobsHeld
     | Tables
     | Endpoints
     | Folds
@@ -255,6 +260,10 @@ FRAMES: Mapping[int, type[Frame]] = {
     17: Goodbye,
     18: PartsWanted,
     19: PartPiece,
+    33: BlobAsk,
+    34: BlobOffer,
+    35: BlobProgress,
+    36: BlobsHeld,
     41: Remotes,
     64: Tables,
     65: Endpoints,

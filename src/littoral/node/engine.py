@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import anyio
@@ -36,11 +37,12 @@ MEGA = 1_000_000
 class EngineParts:
     """What supervision asks of the world; ``machine`` reads the host, ``promises`` is shared.
 
-    ``locate`` finds a blob, checked, on this node's disk.
+    ``locate`` finds a blob, checked, on this node's disk; where it first has to come here it tells
+    how far it is.
     """
 
     registry: Registry
-    locate: Callable[[Digest], Awaitable[str | None]]
+    locate: Callable[[Digest, Callable[[str], None]], Awaitable[str | None]]
     clock: Clock
     chance: Chance
     failpoints: Failpoints
@@ -159,7 +161,7 @@ class Supervised:
         )
 
     async def _located(self, digest: Digest) -> str:
-        path = await self._parts.locate(digest)
+        path = await self._parts.locate(digest, partial(self._publish, "starting"))
         if path is None:
             raise UnknownName(f"the weights {digest} are not on this node (any more)")
         return path

@@ -1,13 +1,15 @@
 """Serve: all parts of a node, put together and run until it is asked to stop."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
 from anyio import to_thread
 
+from littoral.domain.delivery import BlobParts, Downloads
 from littoral.domain.endpoint import Machine
 from littoral.domain.ids import Digest, EndpointId, NodeId
+from littoral.domain.pace import PacePolicy
 from littoral.domain.ports import (
     Blobs,
     Chance,
@@ -23,8 +25,9 @@ from littoral.domain.quota import ROWS, QuotaTable
 from littoral.domain.response import ResponseStore
 from littoral.domain.session import PROTOCOL, Frame, Hello
 from littoral.domain.snapshot import Anchors, Snapshot
-from littoral.domain.units import Seconds
+from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import UsageRecord
+from littoral.node.artefact import ArtefactParts, Artefacts, Rebuild
 from littoral.node.backoff import Patience
 from littoral.node.board import Board
 from littoral.node.booking import Booking, FlightTable
@@ -34,6 +37,7 @@ from littoral.node.gateway import GatewayKeeper, Launch
 from littoral.node.learning import Learning
 from littoral.node.limits import LimitRows
 from littoral.node.memory import Promises
+from littoral.node.pacer import Pacer
 from littoral.node.relay import Relay
 from littoral.node.session import SessionParts, Uplink
 from littoral.node.shelf import Shelf
@@ -59,6 +63,7 @@ class Identity:
 class NodeParts:
     """Everything a node asks of the world.
 
+    ``fetching`` is what a node needs that does not share control's blobs.
     ``session`` is the address of control's session listener; ``flights`` the mapped flight
     tables of all gateways, and of those that there were; ``quota`` the quota table, in which column
     0 is ours and that of gateway n is n + 1; ``report`` is told role and pid of all
@@ -86,6 +91,23 @@ class NodeParts:
     machine: Callable[[], Machine]
     report: Callable[[dict[str, int]], None]
     patience: Patience
+    fetching: "Fetching | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetching:
+    """How artefacts come to a node.
+
+    ``local`` is the minute of the day at the site; ``address`` is where peers ask, empty where
+    they cannot.
+    """
+
+    parts: BlobParts
+    downloads: Downloads
+    rebuild: Rebuild
+    policy: Callable[[], PacePolicy]
+    local: Callable[[Micros], int]
+    address: str = ""
 
 
 class _Wired:
@@ -129,6 +151,7 @@ class _Wired:
                 swapped=self._swapped,
             )
         )
+        self.artefacts = self._artefacts()
         self.uplink = Uplink(self._session_parts())
 
     def _booking(self, table: FlightTable, column: int) -> Booking:
@@ -160,8 +183,37 @@ class _Wired:
             patience=parts.patience,
         )
 
-    async def _locate(self, digest: Digest) -> str | None:
+    def _artefacts(self) -> Artefacts | None:
+        parts, fetching = self.parts, self.parts.fetching
+        if fetching is None:
+            return None
+        return Artefacts(
+            ArtefactParts(
+                parts=fetching.parts,
+                downloads=fetching.downloads,
+                post=self._post,
+                keys=self._signers,
+                rebuild=fetching.rebuild,
+                pacer=Pacer(fetching.policy, clock=parts.clock, local=fetching.local),
+                clock=parts.clock,
+                chance=parts.chance,
+                failpoints=parts.failpoints,
+                board=self.board,
+                address=fetching.address,
+            )
+        )
+
+    def _signers(self) -> Mapping[str, bytes]:
+        """The keys of whom this node believes, by its snapshot."""
+        return {} if self._wanted is None else self._wanted.signers
+
+    async def _post(self, frame: Frame) -> None:
+        await self.uplink.post(frame)
+
+    async def _locate(self, digest: Digest, tell: Callable[[str], None]) -> str | None:
         """Find a blob; its content is checked on first use, which takes its time."""
+        if self.artefacts is not None:
+            return await self.artefacts.locate(digest, tell)
         return await to_thread.run_sync(self.parts.blobs.path, digest)
 
     def _session_parts(self) -> SessionParts:
@@ -187,6 +239,7 @@ class _Wired:
             failpoints=parts.failpoints,
             patience=parts.patience,
             relay=self.relay,
+            artefacts=self.artefacts,
         )
 
     def _booked(self, records: Sequence[UsageRecord]) -> None:
@@ -271,6 +324,8 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
         group.start_soon(node.watch_machine)
         group.start_soon(node.learning.run)
         group.start_soon(node.converger.run)
+        if node.artefacts is not None:
+            group.start_soon(node.artefacts.run)
         group.start_soon(node.uplink_later)
         group.start_soon(node.shelf.run)
 

@@ -9,6 +9,7 @@ from functools import partial
 
 import anyio
 
+from littoral.domain.blob import BlobOffer
 from littoral.domain.errors import LittoralError
 from littoral.domain.link import LIVELY
 from littoral.domain.node import NodeStatus
@@ -24,6 +25,7 @@ from littoral.domain.ports import (
 )
 from littoral.domain.session import (
     Beat,
+    Frame,
     Goodbye,
     Hello,
     PartPiece,
@@ -35,6 +37,7 @@ from littoral.domain.session import (
 )
 from littoral.domain.units import Seconds
 from littoral.domain.usage import StoredRecord
+from littoral.node.artefact import Artefacts
 from littoral.node.backoff import Patience
 from littoral.node.board import Board
 from littoral.node.redial import NEAR, Pace, Redial, is_shed, watch, why
@@ -74,6 +77,7 @@ class SessionParts:
     patience: Patience
     relay: Relay
     pace: Pace = NEAR
+    artefacts: Artefacts | None = None
 
 
 class Uplink:
@@ -102,6 +106,12 @@ class Uplink:
             board.outbox_depth = 1  # at least: the next beat counts
             board.changed.notify()
         self._appended.notify()
+
+    async def post(self, frame: Frame) -> None:
+        """Send control a frame now. Raises ``ChannelClosed`` without a session."""
+        if self._channel is None or not self.connected:
+            raise ChannelClosed("control is not connected")
+        await self._channel.send(frame)
 
     async def run(self) -> None:
         """Keep a session until cancelled."""
@@ -167,6 +177,8 @@ class Uplink:
             group.start_soon(self._taking.run, channel)
             group.start_soon(watch, channel, parts.board)
             group.start_soon(partial(parts.relay.serve, CONTROL, channel, first=1))
+            if parts.artefacts is not None:
+                group.start_soon(parts.artefacts.connected)
             await self._listen(channel)
 
     async def _listen(self, channel: Channel) -> None:
@@ -180,6 +192,8 @@ class Uplink:
                     self._taking.take(frame)
                 case Remotes():
                     self._parts.board.put_remotes(frame.endpoints)
+                case BlobOffer() if self._parts.artefacts is not None:
+                    self._parts.artefacts.offered(frame)
                 case Stored() if frame.outbox == self._parts.outbox.name:
                     await self._is_stored(frame.upto)
                 case Goodbye(code="drained" | "overloaded"):

@@ -70,10 +70,11 @@ class Origin:
             self._send(handler, self.files[path], seen)
 
     def _send(self, handler: BaseHTTPRequestHandler, data: bytes, seen: Seen) -> None:
-        start = 0
+        start, whole = 0, len(data)
         if seen.range and self.ranges and seen.if_range in {None, self.etag}:
-            start = int(seen.range.removeprefix("bytes=").rstrip("-"))
-            span = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            first, _, last = seen.range.removeprefix("bytes=").partition("-")
+            start, data = int(first), data[: int(last) + 1] if last else data
+            span = f"bytes {start}-{len(data) - 1}/{whole}"
             self._head(handler, 206, length=len(data) - start, more={"content-range": span})
         else:
             self._head(handler, 200, length=len(data), more={})

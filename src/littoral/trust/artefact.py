@@ -64,6 +64,18 @@ class _Tensor(NamedTuple):
     end: int
     elements: int
     kind: str
+    name: str
+    block: int
+
+
+class Place(NamedTuple):
+    """A tensor in a file: its name and type, where its bytes are, and those of one block."""
+
+    name: str
+    kind: str
+    begin: int
+    length: int
+    block: int
 
 
 def refuse_disguised(prefix: bytes) -> None:
@@ -102,6 +114,37 @@ def read_gguf(view: memoryview, *, size: int) -> Facts:
     if bytes(view[:4]) != _MAGIC:
         refuse_disguised(bytes(view[:512]))
         raise InvalidInput("this is not a GGUF file: it does not begin with 'GGUF'")
+    values, placed, _ = _header(view, size=size)
+    return _facts(values, placed)
+
+
+def places_of(view: memoryview) -> tuple[Place, ...]:
+    """Where the tensors of a GGUF file are, in its header's order; all of the file is given.
+
+    Raises:
+        InvalidInput: Not a GGUF file, or of a version that is not read.
+        TooLarge: A count, string or template is over its cap.
+        Damaged: Truncated, or it contradicts itself.
+
+    Checked by: tests/unit/trust/test_artefact.py.
+    """
+    if bytes(view[:4]) != _MAGIC:
+        raise InvalidInput("this is not a GGUF file: it does not begin with 'GGUF'")
+    _, tensors, base = _header(view, size=len(view))
+    return tuple(
+        Place(
+            name=tensor.name,
+            kind=tensor.kind,
+            begin=base + tensor.start,
+            length=tensor.end - tensor.start,
+            block=tensor.block,
+        )
+        for tensor in tensors
+    )
+
+
+def _header(view: memoryview, *, size: int) -> tuple[dict[str, _Value], list[_Tensor], int]:
+    """Keys, tensors, and where the tensors' data begins."""
     cursor = _Cursor(view=view[: min(len(view), size, HEADER_MAX)], at=4)
     version = cursor.number(_U32)
     if version not in {2, 3}:
@@ -113,7 +156,7 @@ def read_gguf(view: memoryview, *, size: int) -> Facts:
     placed = _tensors(cursor, tensors, alignment=alignment)
     base = -(-cursor.at // alignment) * alignment
     _check_places(placed, room=size - base)
-    return _facts(values, placed)
+    return values, placed, base
 
 
 @dataclass(slots=True, kw_only=True)
@@ -255,7 +298,7 @@ def _tensor(cursor: _Cursor, alignment: int) -> _Tensor:
     if offset % alignment:
         raise Damaged(f"tensor {name[:64]!r} begins at {offset}, not a multiple of {alignment}")
     end = offset + elements // block.elements * block.size
-    return _Tensor(offset, end, elements, block.name)
+    return _Tensor(offset, end, elements, kind=block.name, name=name, block=block.size)
 
 
 def _check_places(tensors: list[_Tensor], *, room: int) -> None:

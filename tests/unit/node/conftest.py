@@ -117,7 +117,7 @@ class Surroundings:
     def _report(self, pids: dict[str, int]) -> None:
         self.pids = pids
 
-    async def _locate(self, digest: Digest) -> str | None:
+    async def _locate(self, digest: Digest, _tell: Callable[[str], None]) -> str | None:
         return self.blobs.get(digest)
 
     def parts(self) -> EngineParts:

@@ -152,7 +152,7 @@ def test_weights_that_are_not_here_are_named(around, assign) -> None:
 
 
 def test_weights_that_cannot_be_read_concern_their_engine_alone(around, assign) -> None:
-    async def broken(_digest: str) -> str:
+    async def broken(_digest: str, _tell: object) -> str:
         raise OSError(5, "Input/output error")
 
     parts = replace(around.parts(), locate=broken)

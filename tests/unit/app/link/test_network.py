@@ -1,6 +1,5 @@
 """Sessions outlive connections: nothing is lost or doubled, and nobody takes another's."""
 
-
 import anyio
 import anyio.lowlevel
 import pytest

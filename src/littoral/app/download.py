@@ -1,0 +1,67 @@
+"""Downloads over HTTPS, from control and from peers: never by a proxy, never redirected."""
+
+import socket
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, final
+
+import httpx2
+
+from littoral.domain.delivery import Answered, Cut
+from littoral.domain.units import Seconds
+
+CONNECT_S: Final = Seconds(10.0)
+IDLE_S: Final = Seconds(20.0)
+"""A download that brings nothing for so long is cut and asked for anew."""
+SMALL: Final = 16 << 10
+"""Receive buffer on a line that is held back: what waits there delays everything else."""
+
+
+@final
+class HttpsDownloads:
+    """Adapter of ``Downloads``.
+
+    Args:
+        trust: Whom to believe, and who we are; None: plain http, for loopback in tests.
+        small_buffer: The line is held back, so that little may wait in it.
+    """
+
+    def __init__(self, trust: ssl.SSLContext | None, *, small_buffer: bool = False) -> None:
+        self._trust = trust
+        options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)] if small_buffer else None
+        self._options = options
+
+    @asynccontextmanager
+    async def get(self, address: str, *, begin: int, end: int) -> AsyncGenerator[Answered]:
+        """Ask for a range of bytes."""
+        transport = httpx2.AsyncHTTPTransport(
+            verify=self._trust or True, trust_env=False, socket_options=self._options
+        )
+        headers = {"Range": f"bytes={begin}-{end - 1}", "Accept-Encoding": "identity"}
+        timeout = httpx2.Timeout(IDLE_S, connect=CONNECT_S)
+        try:
+            async with (
+                httpx2.AsyncClient(transport=transport, timeout=timeout) as client,
+                client.stream("GET", address, headers=headers) as answer,
+            ):
+                yield Answered(
+                    status=answer.status_code, begin=_begin(answer), pieces=_pieces(answer)
+                )
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise Cut(f"{type(error).__name__}: {error}") from error
+
+
+async def _pieces(answer: httpx2.Response) -> AsyncIterator[bytes]:
+    try:
+        async for piece in answer.aiter_raw():
+            yield piece
+    except httpx2.HTTPError as error:
+        raise Cut(f"{type(error).__name__}: {error}") from error
+
+
+def _begin(answer: httpx2.Response) -> int:
+    """Where the body begins, by its own word; -1 where that cannot be read."""
+    unit, _, rest = answer.headers.get("content-range", "").partition(" ")
+    first = rest.partition("-")[0]
+    return int(first) if unit == "bytes" and first.isdecimal() else -1
