@@ -212,13 +212,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
 
     site = load_site(parts.state, vault)
     keys = Keys(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
-    resources = Resources(
-        parts.state,
-        Credentials(vault),
-        clock=parts.clock,
-        statuses=statuses,
-        check=driver_check(parts.registry, statuses),
-    )
+    resources = _resources(parts, vault, statuses)
     signer = Signer(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
     publisher = Publisher(
         parts.state,
@@ -256,6 +250,16 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         catalogue=parts.catalogue,
         build=parts.build,
         started_us=parts.clock.wall(),
+    )
+
+
+def _resources(parts: ControlParts, vault: Vault, statuses: Callable[[], Statuses]) -> Resources:
+    return Resources(
+        parts.state,
+        Credentials(vault),
+        clock=parts.clock,
+        statuses=statuses,
+        check=driver_check(parts.registry, statuses),
     )
 
 
