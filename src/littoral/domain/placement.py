@@ -12,7 +12,16 @@ Reason: TypeAlias = Literal["capability", "context", "unready", "deadline"]
 """Why a candidate was rejected, in the order the filters run. From ``unready`` on, waiting may
 help."""
 Why: TypeAlias = Literal[
-    "cheapest", "fastest", "warm", "only", "least_miss", "retry", "cached", "none"
+    "cheapest",
+    "fastest",
+    "safest",
+    "warm",
+    "only",
+    "least_miss",
+    "retry",
+    "cached",
+    "shed",
+    "none",
 ]
 
 

@@ -17,13 +17,17 @@ UNBOUNDED: Final = 1 << 62
 """Context of a candidate that does not say its own."""
 NARROWEST: Final = 0.02
 """A p90 is always this much above its p50, log seconds."""
+TENTH: Final = 1.2815515655446004 / math.sqrt(2.0)
+"""Makes a deadline that is just the p90 be missed in one of ten: the normal's tail at z = 1."""
 
 
 class Row(NamedTuple):
     """A candidate folded for ``rank``: made when it changes, never per request.
 
     ``mask`` has a bit a capability; ``t0``, ``t_in``, ``t_step`` are seconds; ``spread`` is p90
-    divided by p50; prices are per million tokens.
+    divided by p50; prices are per million tokens. ``usable`` is the probability that it answers;
+    ``t_crowd`` the seconds that each output token adds to those of others; ``harm`` how many of
+    those under way there would miss their deadlines for each second that they are held up.
     """
 
     id: str
@@ -37,6 +41,9 @@ class Row(NamedTuple):
     spread: float
     price_in: float
     price_out: float
+    usable: float = 1.0
+    t_crowd: float = 0.0
+    harm: float = 0.0
 
 
 class Verdict(NamedTuple):
@@ -68,11 +75,14 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
     mask: int,
     total_s: float,
     skip: int,
+    miss_cost: float = 0.0,
 ) -> Verdict:
     """Choose a row: of those that pass the filters the cheapest, of equally cheap the fastest.
 
-    Where only the deadline is in the way, the one with the smallest p50. Ties go to the lower
-    position. ``sum(rejected)``, the rows that passed and those skipped add up to all rows.
+    Where only the deadline is in the way, the one with the smallest p50. Where a miss has a price,
+    the smallest sum of cost, of the own miss and of the misses caused there; refusing, ``shed``,
+    costs one miss and harms nobody. Ties go to the lower position. ``sum(rejected)``, the rows that
+    passed and those skipped add up to all rows.
 
     Args:
         rows: Candidates in a fixed order.
@@ -82,16 +92,16 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
         mask: Capabilities needed, from ``capability_mask``.
         total_s: Deadline on the last token, seconds from now; ``inf`` for none.
         skip: Bit mask of positions that were already tried.
+        miss_cost: What a missed deadline costs; 0 takes the cheapest that keeps it.
 
     Source: cheapest within the deadline on the p90 bound, ADR 0008.
     Checked by: tests/unit/placement/test_rank.py, and against the filters in test_decide.py.
     """
     capability = short = unready = 0
-    cheapest = math.inf
     passed: list[_Option] = []
     late: list[_Option] = []
     for position, row in enumerate(rows):
-        _, ready, has, context, slots, t0, t_in, t_step, spread, price_in, price_out = row
+        _, ready, has, context, slots, t0, t_in, t_step, spread, price_in, price_out, _, _, _ = row
         if skip and skip >> position & 1:
             continue
         if mask & ~has:
@@ -113,10 +123,11 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
                 late.append((total, cost, position, first, spread))
             else:
                 passed.append((total, cost, position, first, spread))
-                if cost < cheapest:  # noqa: PLR1730  ADR 0008: min() is a call
-                    cheapest = cost
     rejected = (capability, short, unready, len(late))
-    return _verdict(passed, late, rejected, limit=cheapest * NEAR, retry=skip > 0)
+    if miss_cost > 0.0 and total_s < math.inf and (passed or late):
+        stakes = _Stakes(tokens_in, tokens_out, total_s, miss_cost)
+        return _priced(rows, passed, late, rejected=rejected, stakes=stakes)
+    return _verdict(passed, late, rejected, retry=skip > 0)
 
 
 def _verdict(
@@ -124,10 +135,13 @@ def _verdict(
     late: Sequence[_Option],
     rejected: tuple[int, int, int, int],
     *,
-    limit: float,
     retry: bool,
 ) -> Verdict:
-    best, near = _NOBODY, 0
+    best, near, limit = _NOBODY, 0, math.inf
+    for option in passed:
+        if option[1] < limit:  # noqa: PLR1730  ADR 0008: min() is a call
+            limit = option[1]
+    limit *= NEAR
     for option in passed:
         if option[1] <= limit:
             near += 1
@@ -151,6 +165,50 @@ def _verdict(
             rejected,
         ),
     )
+
+
+class _Stakes(NamedTuple):
+    """The request as ``_priced`` needs it."""
+
+    tokens_in: int
+    tokens_out: int
+    total_s: float
+    miss_cost: float
+
+
+def _priced(
+    rows: Sequence[Row],
+    passed: Sequence[_Option],
+    late: Sequence[_Option],
+    *,
+    rejected: tuple[int, int, int, int],
+    stakes: _Stakes,
+) -> Verdict:
+    """Choose by cost, own miss and harm together, with refusal as one more candidate."""
+    tokens_in, tokens_out, total_s, miss_cost = stakes
+    log, erfc, ends = math.log, math.erfc, math.log(max(total_s, 1e-9))
+    score, best = math.inf, _NOBODY
+    for option in passed or late:
+        row = rows[option[2]]
+        late_by = erfc((ends - log(option[0])) / log(option[4]) * TENTH) / 2.0
+        miss = 1.0 - row[11] * (1.0 - late_by)
+        if row[13]:
+            miss += row[13] * (row[6] * tokens_in + row[12] * (tokens_out - 1))
+        priced = option[1] / 1e6 + miss_cost * miss
+        if priced < score or (priced == score and option < best):
+            score, best = priced, option
+    total, cost, position, first, spread = best
+    if score > miss_cost:
+        position = -1
+    least = min(option[1] for option in passed) if passed else 0.0
+    why: Why = "safest" if cost > least * NEAR else "cheapest"
+    if position < 0:
+        why = "shed"
+    elif not passed:
+        why = "least_miss"
+    elif len(passed) == 1:
+        why = "only"
+    return Verdict(position, why, first, total, total * spread, cost / 1e6, rejected)
 
 
 def row_of(candidate: Candidate, folded: Folded) -> Row:

@@ -193,3 +193,53 @@ def test_more_tokens_and_more_load_never_take_less(rows, asked, load, grown):
     assert more.total_p50 >= less.total_p50
     assert more.total_p90 >= more.total_p50
     assert more.cost >= less.cost
+
+
+def test_a_deadline_that_is_just_the_p90_is_missed_in_one_of_ten():
+    row = FREE._replace(price_in=0.0)
+    total = 0.7 * 1.5
+    miss = 0.1
+    kept = ask([row, PAID], total_s=total, miss_cost=1.0)
+    assert kept.position == 1
+    assert kept.why == "safest"
+    cheap = ask([row, PAID], total_s=total, miss_cost=0.000202 / miss * 0.9)
+    assert (cheap.position, cheap.why) == (0, "cheapest")
+
+
+def test_a_place_that_often_does_not_answer_costs_misses():
+    lame = FREE._replace(usable=0.5)
+    assert ask([lame, PAID], total_s=10.0, miss_cost=1.0).position == 1
+    assert ask([lame, PAID], total_s=10.0, miss_cost=0.0).position == 0
+
+
+def test_harm_to_others_counts_as_misses():
+    full = FREE._replace(harm=5.0, t_crowd=0.01)
+    assert ask([full, PAID], total_s=10.0, miss_cost=0.001).position == 1
+    assert ask([FREE, PAID], total_s=10.0, miss_cost=0.001).position == 0
+
+
+def test_a_request_that_would_do_more_harm_than_good_is_refused():
+    full = FREE._replace(harm=50.0)
+    verdict = ask([full], total_s=10.0, miss_cost=0.001)
+    assert (verdict.position, verdict.why) == (-1, "shed")
+    assert verdict.total_p50 > 0.0
+    assert ask([full], miss_cost=0.001).position == 0
+
+
+def test_a_miss_that_cannot_be_avoided_still_goes_where_it_is_least():
+    verdict = ask([FREE, PAID], total_s=0.6, miss_cost=1.0)
+    assert (verdict.position, verdict.why) == (1, "least_miss")
+    assert ask([FREE], total_s=10.0, miss_cost=1.0).why == "only"
+
+
+@given(ROWS, ASKS, st.floats(0.0, 10.0))
+def test_a_price_on_misses_changes_no_count_and_never_leaves_the_rows(rows, asks, miss_cost):
+    plain, priced = (
+        rank(rows, [0] * len(rows), **asks),
+        rank(rows, [0] * len(rows), **asks, miss_cost=miss_cost),
+    )
+    assert priced.rejected == plain.rejected
+    assert -1 <= priced.position < len(rows)
+    if priced.position >= 0:
+        assert not asks["skip"] >> priced.position & 1
+        assert rows[priced.position].ready
