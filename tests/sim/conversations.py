@@ -36,7 +36,7 @@ class Fleet:
     def __init__(self, world: World, *, keeps: bool) -> None:
         self.world, self.keeps = world, keeps
         self.affinity = Affinity()
-        row = Row("e", True, 1, 1 << 30, SLOTS, 0.02, T_IN, T_STEP, 1.5, 0.0, 0.0)  # noqa: FBT003  ready
+        row = Row("e", True, 1, 1 << 30, SLOTS, 0.02, T_IN, T_STEP, 0.4, 1.0, 0.0, 0.0)  # noqa: FBT003  ready
         self.rows = [row._replace(id=f"e{at}") for at in range(ENDPOINTS)]
         self.loads = [0] * ENDPOINTS
         self.ends: list[list[float]] = [[] for _ in range(ENDPOINTS)]

@@ -64,9 +64,9 @@ class Predictor:
     """Coefficients, quantiles of the residual, length of answers, and how far to trust it all.
 
     ``q50`` and ``q90`` are quantiles of log(actual / plain prediction) at the actual length,
-    ``out_p50`` and ``out_p90`` those of the length; ``share`` is what decoding takes of a request,
-    ``crowd`` how many others are in service, both of late. ``hits`` has a bit an outcome, the last
-    in bit 0, set where the issued bound held; ``scored`` counts them since the state last changed.
+    ``out_p50`` and ``out_p90`` those of the length; ``crowd`` is how many others are in service of
+    late. ``hits`` has a bit an outcome, the last in bit 0, set where the issued bound held;
+    ``scored`` counts them since the state last changed.
     """
 
     endpoint: EndpointId
@@ -77,7 +77,6 @@ class Predictor:
     scale: float = 1.0
     out_p50: float = 128.0
     out_p90: float = 256.0
-    share: float = 0.5
     crowd: float = 0.0
     count: int = 0
     hits: int = 0
@@ -119,7 +118,6 @@ def observe(predictor: Predictor, outcome: Outcome) -> Predictor:
     recursion = step(recursion, full, outcome.total_s)
     pace = 0.02 + 0.08 * math.exp(-predictor.count / 50)
     others = min(outcome.active, outcome.slots - 1)
-    prefill_s = predict(predictor.recursion.theta[:2], full[:2])
     learned = replace(
         predictor,
         recursion=recursion,
@@ -127,7 +125,6 @@ def observe(predictor: Predictor, outcome: Outcome) -> Predictor:
         q90=predictor.q90 + pace * _pull(error > predictor.q90, quantile=TARGET),
         out_p50=_length(predictor.out_p50, outcome.tokens_out, pace=2 * pace, quantile=0.5),
         out_p90=_length(predictor.out_p90, outcome.tokens_out, pace=2 * pace, quantile=TARGET),
-        share=predictor.share + pace * (1.0 - prefill_s / plain_s - predictor.share),
         crowd=predictor.crowd + 0.25 * (others - predictor.crowd),
         count=predictor.count + 1,
     )
@@ -140,7 +137,7 @@ def observe(predictor: Predictor, outcome: Outcome) -> Predictor:
 def fold(predictor: Predictor, *, version: int) -> Folded:
     """Return the coefficients that ``decide`` reads, at the load seen of late.
 
-    The width joins what the speed and what the length of answers leave open. A predictor that is
+    What the speed and what the length of answers leave open stand apart. A predictor that is
     cold promises three times its median; one that is off promises what is
     known of an unmeasured machine, and goes on learning.
 
@@ -156,12 +153,11 @@ def fold(predictor: Predictor, *, version: int) -> Folded:
     centre = math.exp(predictor.q50)
     speed = max(NARROWEST, predictor.q90 - predictor.q50)
     length = math.log(max(1.0, predictor.out_p90 / predictor.out_p50))
-    width = math.hypot(speed, predictor.share * length)
-    crowd, scale = predictor.crowd, predictor.scale
+    crowd, scale, width = predictor.crowd, predictor.scale, speed
     if state == "off":
         theta, centre, crowd = tuple(predictor.prior), 1.0, 0.0
     if state in {"cold", "off"}:
-        scale, width = 1.0, COLD_SPREAD
+        scale, width, length = 1.0, COLD_SPREAD, 0.0
     return Folded(
         endpoint=predictor.endpoint,
         version=version,
@@ -171,6 +167,8 @@ def fold(predictor: Predictor, *, version: int) -> Folded:
         width=min(width, WIDEST),
         scale=scale,
         out_p50=Tokens(round(predictor.out_p50)),
+        length=length,
+        t_crowd=Seconds(theta[3] * centre),
         state=state,
     )
 

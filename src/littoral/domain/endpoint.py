@@ -124,7 +124,9 @@ class Folded:
     """Learned coefficients of one endpoint, folded with its present load, for ``decide``.
 
     ``first = t0 + t_in * fresh``; ``total = first + t_step * (n_out - 1)``, all in seconds;
-    ``width`` is the log half-width from p50 to p90 and ``scale`` its conformal multiplier.
+    ``t_crowd`` is what each output token adds to one of everybody else's. ``width`` is the log
+    half-width from p50 to p90 of the speed and ``scale`` its conformal multiplier; ``length`` that
+    of the answers' length, whose median is ``out_p50``.
     """
 
     endpoint: EndpointId
@@ -135,5 +137,7 @@ class Folded:
     width: float = 0.3
     scale: float = 1.0
     out_p50: Tokens = Tokens(128)
+    length: float = 0.0
+    t_crowd: Seconds = Seconds(0.0)
     state: Literal["cold", "ok", "suspect", "off"] = "cold"
     terms: Mapping[str, Option] = field(default_factory=dict[str, Option])

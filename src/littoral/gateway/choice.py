@@ -53,6 +53,7 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
             mask=needs,
             total_s=total_s,
             skip=skip | full,
+            length=model.length_of(tokens_out),
         )
         at = verdict[0]
         if at < 0:
@@ -76,6 +77,7 @@ def expect(
         mask=needs,
         total_s=total_s,
         skip=0,
+        length=model.length_of(tokens_out),
     )
     return verdict if verdict.position >= 0 else _refusal(model, verdict, skip=0, needs=needs)
 

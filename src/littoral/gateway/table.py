@@ -164,6 +164,7 @@ class ModelRow:
     """A name that clients ask for, the places that serve it, and its limits."""
 
     __slots__ = (
+        "expected_length",
         "expected_out",
         "flat",
         "gates",
@@ -186,6 +187,11 @@ class ModelRow:
         self.retries = traffic.retries
         self.revision = b""
         self.expected_out = 128
+        self.expected_length = 0.0
+
+    def length_of(self, tokens_out: int) -> float:
+        """Log half-width of the output's length; a cap below what is usual leaves none."""
+        return self.expected_length if tokens_out == self.expected_out else 0.0
 
     def look(self) -> None:
         """See the places as they are now; ``flat`` are the rows for ``rank``.
@@ -300,11 +306,10 @@ class Source:
         for name, members in sorted(served.items()):
             row = rows[name] = ModelRow(name, members, self.traffic.get(name) or Traffic(name))
             row.gates = self._known(limit_ids("", "", name)[2])
-            outs = [
-                self._folds[p.endpoint.id].out_p50 for p in members if p.endpoint.id in self._folds
-            ]
-            if outs:
-                rows[name].expected_out = max(outs)
+            folds = [self._folds[p.endpoint.id] for p in members if p.endpoint.id in self._folds]
+            if folds:
+                longest = max(folds, key=lambda fold: fold.out_p50)
+                row.expected_out, row.expected_length = longest.out_p50, longest.length
         gone = {n: kept for n, kept in self.traffic.items() if n not in rows and kept.queue.count}
         self.traffic = gone | {name: row.traffic for name, row in rows.items()}
         for name, row in rows.items():

@@ -17,15 +17,20 @@ UNBOUNDED: Final = 1 << 62
 """Context of a candidate that does not say its own."""
 NARROWEST: Final = 0.02
 """A p90 is always this much above its p50, log seconds."""
-TENTH: Final = 1.2815515655446004 / math.sqrt(2.0)
+WIDEST: Final = 3.0
+"""A p90 is never this much above its p50: a bound twenty times the median says nothing more."""
+FAR: Final = math.exp(WIDEST)
+"""A deadline this many medians away is kept, whatever the width."""
+TENTH_Z: Final = 1.2815515655446004 / math.sqrt(2.0)
 """Makes a deadline that is just the p90 be missed in one of ten: the normal's tail at z = 1."""
 
 
 class Row(NamedTuple):
     """A candidate folded for ``rank``: made when it changes, never per request.
 
-    ``mask`` has a bit a capability; ``t0``, ``t_in``, ``t_step`` are seconds; ``spread`` is p90
-    divided by p50; prices are per million tokens. ``usable`` is the probability that it answers;
+    ``mask`` has a bit a capability; ``t0``, ``t_in``, ``t_step`` are seconds; ``width`` is the log
+    half-width from p50 to p90 of the speed, ``scale`` its conformal multiplier; prices are per
+    million tokens. ``usable`` is the probability that it answers;
     ``t_crowd`` the seconds that each output token adds to those of others; ``harm`` how many of
     those under way there would miss their deadlines for each second that they are held up.
     """
@@ -38,7 +43,8 @@ class Row(NamedTuple):
     t0: float
     t_in: float
     t_step: float
-    spread: float
+    width: float
+    scale: float
     price_in: float
     price_out: float
     usable: float = 1.0
@@ -58,10 +64,13 @@ class Verdict(NamedTuple):
     rejected: tuple[int, int, int, int]
 
 
-_Option: TypeAlias = tuple[float, float, int, float, float]
-"""total_p50, cost times 1e6, position, first_p50, spread: the lesser of two is the faster."""
-_NOBODY: Final[_Option] = (math.inf, math.inf, -1, 0.0, 0.0)
+_Stakes: TypeAlias = tuple[int, int, float, float, float]
+"""Tokens in and out, the deadline, ``words`` as for ``_width``, the cost of a miss."""
+_Option: TypeAlias = tuple[float, float, int, float]
+"""total_p50, cost times 1e6, position, first_p50: the lesser of two is the faster."""
+_NOBODY: Final[_Option] = (math.inf, math.inf, -1, 0.0)
 # ADR 0008: ``_new`` costs half of ``Verdict(...)``.
+_root: Final = math.sqrt
 _Fields: TypeAlias = tuple[int, Why, float, float, float, float, tuple[int, int, int, int]]
 _new: Callable[[type[Verdict], _Fields], Verdict] = tuple.__new__  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  generic
 
@@ -75,6 +84,7 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
     mask: int,
     total_s: float,
     skip: int,
+    length: float = 0.0,
     miss_cost: float = 0.0,
 ) -> Verdict:
     """Choose a row: of those that pass the filters the cheapest, of equally cheap the fastest.
@@ -92,6 +102,7 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
         mask: Capabilities needed, from ``capability_mask``.
         total_s: Deadline on the last token, seconds from now; ``inf`` for none.
         skip: Bit mask of positions that were already tried.
+        length: Log half-width from p50 to p90 of the output's length.
         miss_cost: What a missed deadline costs; 0 takes the cheapest that keeps it.
 
     Source: cheapest within the deadline on the p90 bound, ADR 0008.
@@ -100,8 +111,9 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
     capability = short = unready = 0
     passed: list[_Option] = []
     late: list[_Option] = []
+    words = length * (tokens_out - 1)
     for position, row in enumerate(rows):
-        _, ready, has, context, slots, t0, t_in, t_step, spread, price_in, price_out, _, _, _ = row
+        _, ready, has, context, slots, t0, t_in, t_step, _, _, price_in, price_out, _, _, _ = row
         if skip and skip >> position & 1:
             continue
         if mask & ~has:
@@ -119,24 +131,51 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
                 first += wait
                 total += wait
             cost = tokens_in * price_in + tokens_out * price_out
-            if total * spread > total_s:
-                late.append((total, cost, position, first, spread))
+            if total * FAR > total_s and total * math.exp(_width(row, total, words)) > total_s:
+                late.append((total, cost, position, first))
             else:
-                passed.append((total, cost, position, first, spread))
+                passed.append((total, cost, position, first))
+    stakes = (tokens_in, tokens_out, total_s, words, miss_cost)
     rejected = (capability, short, unready, len(late))
-    if miss_cost > 0.0 and total_s < math.inf and (passed or late):
-        stakes = _Stakes(tokens_in, tokens_out, total_s, miss_cost)
-        return _priced(rows, passed, late, rejected=rejected, stakes=stakes)
-    return _verdict(passed, late, rejected, retry=skip > 0)
+    return _settled(rows, passed, late, stakes=stakes, rejected=rejected, retry=skip > 0)
 
 
-def _verdict(
+def _width(row: Row, total: float, words: float) -> float:
+    """Return log(p90 / p50): the speed's, joined with the length's by the share of writing.
+
+    ``words`` is the length's own log half-width times the tokens that are written step by step.
+    """
+    more, speed = words * row[7] / total, row[8]
+    width = row[9] * _root(speed * speed + more * more)
+    return NARROWEST if width < NARROWEST else min(width, WIDEST)
+
+
+def _settled(
+    rows: Sequence[Row],
     passed: Sequence[_Option],
     late: Sequence[_Option],
-    rejected: tuple[int, int, int, int],
     *,
+    stakes: _Stakes,
+    rejected: tuple[int, int, int, int],
     retry: bool,
 ) -> Verdict:
+    if stakes[4] > 0.0 and stakes[2] < math.inf:
+        best, why = _safest(rows, passed, late, stakes=stakes)
+    else:
+        best, why = _cheapest(passed, late)
+    total, cost, position, first = best
+    if position < 0:
+        return Verdict(-1, "none", 0.0, 0.0, 0.0, 0.0, rejected)
+    p90 = total * math.exp(_width(rows[position], total, stakes[3]))
+    if why == "shed":
+        position = -1
+    elif retry:
+        why = "retry"
+    return _new(Verdict, (position, why, first, total, p90, cost / 1e6, rejected))
+
+
+def _cheapest(passed: Sequence[_Option], late: Sequence[_Option]) -> tuple[_Option, Why]:
+    """Choose the fastest of the cheapest; of those that are late the fastest."""
     best, near, limit = _NOBODY, 0, math.inf
     for option in passed:
         if option[1] < limit:  # noqa: PLR1730  ADR 0008: min() is a call
@@ -147,68 +186,46 @@ def _verdict(
             near += 1
             if option < best:  # noqa: PLR1730  ADR 0008: min() is a call
                 best = option
-    why: Why = "only" if len(passed) == 1 else "cheapest" if near == 1 else "fastest"
-    if not near:
-        if not late:
-            return Verdict(-1, "none", 0.0, 0.0, 0.0, 0.0, rejected)
-        best, why = min(late), "least_miss"
-    total, cost, position, first, spread = best
-    return _new(
-        Verdict,
-        (
-            position,
-            "retry" if retry else why,
-            first,
-            total,
-            total * spread,
-            cost / 1e6,
-            rejected,
-        ),
-    )
+    if near:
+        return best, "only" if len(passed) == 1 else "cheapest" if near == 1 else "fastest"
+    return (min(late) if late else _NOBODY), "least_miss"
 
 
-class _Stakes(NamedTuple):
-    """The request as ``_priced`` needs it."""
-
-    tokens_in: int
-    tokens_out: int
-    total_s: float
-    miss_cost: float
-
-
-def _priced(
+def _safest(
     rows: Sequence[Row],
     passed: Sequence[_Option],
     late: Sequence[_Option],
     *,
-    rejected: tuple[int, int, int, int],
     stakes: _Stakes,
-) -> Verdict:
+) -> tuple[_Option, Why]:
     """Choose by cost, own miss and harm together, with refusal as one more candidate."""
-    tokens_in, tokens_out, total_s, miss_cost = stakes
+    tokens_in, tokens_out, total_s, words, miss_cost = stakes
     log, erfc, ends = math.log, math.erfc, math.log(max(total_s, 1e-9))
     score, best = math.inf, _NOBODY
     for option in passed or late:
-        row = rows[option[2]]
-        late_by = erfc((ends - log(option[0])) / log(option[4]) * TENTH) / 2.0
-        miss = 1.0 - row[11] * (1.0 - late_by)
-        if row[13]:
-            miss += row[13] * (row[6] * tokens_in + row[12] * (tokens_out - 1))
-        priced = option[1] / 1e6 + miss_cost * miss
+        total, cost, position, _ = option
+        money = cost / 1e6
+        if money >= score:
+            continue
+        _, _, _, _, _, _, t_in, t_step, speed, scale, _, _, usable, t_crowd, harm = rows[position]
+        more = words * t_step / total
+        width = scale * _root(speed * speed + more * more)
+        if width < NARROWEST:  # noqa: PLR1730  ADR 0008: max() is a call
+            width = NARROWEST
+        miss = 1.0 - usable * (1.0 - erfc((ends - log(total)) / width * TENTH_Z) / 2.0)
+        if harm:
+            miss += harm * (t_in * tokens_in + t_crowd * (tokens_out - 1))
+        priced = money + miss_cost * miss
         if priced < score or (priced == score and option < best):
             score, best = priced, option
-    total, cost, position, first, spread = best
-    if score > miss_cost:
-        position = -1
-    least = min(option[1] for option in passed) if passed else 0.0
-    why: Why = "safest" if cost > least * NEAR else "cheapest"
-    if position < 0:
-        why = "shed"
-    elif not passed:
-        why = "least_miss"
-    elif len(passed) == 1:
-        why = "only"
-    return Verdict(position, why, first, total, total * spread, cost / 1e6, rejected)
+    if score > miss_cost and best is not _NOBODY:
+        return best, "shed"
+    if not passed:
+        return best, "least_miss"
+    if len(passed) == 1:
+        return best, "only"
+    least = min(option[1] for option in passed)
+    return best, "safest" if best[1] > least * NEAR else "cheapest"
 
 
 def row_of(candidate: Candidate, folded: Folded) -> Row:
@@ -222,9 +239,11 @@ def row_of(candidate: Candidate, folded: Folded) -> Row:
         folded.t0,
         folded.t_in,
         folded.t_step,
-        math.exp(max(folded.scale * folded.width, NARROWEST)),
+        folded.width,
+        folded.scale,
         candidate.price_in,
         candidate.price_out,
+        t_crowd=folded.t_crowd,
     )
 
 
@@ -253,6 +272,8 @@ def decide(
         mask=capability_mask(request.needs),
         total_s=math.inf if request.total_s is None else request.total_s,
         skip=0,
+        length=request.length,
+        miss_cost=request.miss_cost,
     )
     return Decision(
         request=request.id,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from littoral.placement.decide import TENTH
+from littoral.placement.decide import TENTH_Z
 
 
 class Flight(NamedTuple):
@@ -36,5 +36,5 @@ def slope(flights: Iterable[Flight], *, delay_s: float) -> float:
             ends = math.log(left_s)
             soon = (ends - math.log(max(needs_s, least))) / width
             late = (ends - math.log(max(needs_s, least) + delay_s)) / width
-            more += (math.erfc(late * TENTH) - math.erfc(soon * TENTH)) / 2.0
+            more += (math.erfc(late * TENTH_Z) - math.erfc(soon * TENTH_Z)) / 2.0
     return more / delay_s

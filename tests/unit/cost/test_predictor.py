@@ -39,7 +39,8 @@ OUTCOMES = st.builds(
 def promised(folded: Folded, tokens_in: int, tokens_out: int) -> tuple[float, float]:
     """p50 and p90 of a request that finds a slot free."""
     p50 = folded.t0 + folded.t_in * tokens_in + folded.t_step * (tokens_out - 1)
-    return p50, p50 * math.exp(folded.scale * folded.width)
+    share = folded.t_step * (tokens_out - 1) / p50
+    return p50, p50 * math.exp(folded.scale * math.hypot(folded.width, share * folded.length))
 
 
 def served(

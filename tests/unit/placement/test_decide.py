@@ -125,7 +125,7 @@ def test_a_candidate_nobody_measured_gets_cautious_coefficients():
         price_out=0.0,
     )
     row = row_of(candidate, unknown(candidate.id))
-    assert math.isclose(row.spread, math.exp(COLD_SPREAD))
+    assert (row.width, row.scale) == (COLD_SPREAD, 1.0)
     assert (row.slots, row.context > 1 << 60) == (1, True)
     request = Request(
         id=RequestId("r"), model="m", tokens_in=Tokens(10), tokens_out=Tokens(1 << 40)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from littoral.placement.decide import NEAR, Row, Verdict, rank
 
-FREE = Row("a", True, 0b11, 4096, 4, 0.1, 0.001, 0.01, 1.5, 0.0, 0.0)  # noqa: FBT003  ready
+FREE = Row("a", True, 0b11, 4096, 4, 0.1, 0.001, 0.01, math.log(1.5), 1.0, 0.0, 0.0)  # noqa: FBT003  ready
 PAID = FREE._replace(id="b", t0=0.05, price_in=1.0, price_out=2.0)
 SECONDS = st.floats(0.0001, 5)
 PRICES = st.sampled_from([0.0, 0.1, 0.1005, 0.5, 3.0])
@@ -21,7 +21,8 @@ ROWS = st.lists(
         SECONDS,
         SECONDS,
         SECONDS,
-        st.floats(1.02, 20),
+        st.floats(0.02, 3.0),
+        st.floats(0.5, 2.0),
         PRICES,
         PRICES,
     ),
@@ -117,7 +118,7 @@ def test_a_deadline_sends_the_request_to_the_dearer_place():
 
 
 def test_where_all_are_late_the_smallest_median_is_taken():
-    wide = FREE._replace(t0=0.02, spread=9.0)
+    wide = FREE._replace(t0=0.02, width=math.log(9.0))
     assert ask([FREE, wide], total_s=0.1)[:2] == (1, "least_miss")
     assert ask([FREE, FREE], total_s=0.1)[:2] == (0, "least_miss")
 
@@ -171,7 +172,7 @@ def test_trying_again_ends_after_every_row_was_tried_once(rows, loads, asked):
 def test_a_row_that_gets_worse_is_not_chosen_for_it(rows, loads, asked, data):
     before = rank(rows, loads, **asked).position
     at = data.draw(st.integers(0, len(rows) - 1))
-    field = data.draw(st.sampled_from(["t0", "t_in", "t_step", "price_in", "price_out", "spread"]))
+    field = data.draw(st.sampled_from(["t0", "t_in", "t_step", "price_in", "price_out", "width"]))
     worse = rows[at]._replace(**{field: getattr(rows[at], field) * 2 + 0.01})
     after = rank([*rows[:at], worse, *rows[at + 1 :]], loads, **asked).position
     assert after != at or before == at

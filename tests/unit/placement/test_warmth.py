@@ -7,7 +7,7 @@ import pytest
 from littoral.placement.decide import Row, rank
 from littoral.placement.warmth import WARM, restored, warmed
 
-ROW = Row("a", True, 0b1, 4096, 2, 0.1, 0.001, 0.01, 1.5, 0.0, 0.0)  # noqa: FBT003  ready
+ROW = Row("a", True, 0b1, 4096, 2, 0.1, 0.001, 0.01, math.log(1.5), 1.0, 0.0, 0.0)  # noqa: FBT003  ready
 ROWS = [ROW, ROW._replace(id="b")]
 ASK = {"tokens_in": 100, "tokens_out": 51, "mask": 1, "total_s": math.inf, "skip": 0}
 
