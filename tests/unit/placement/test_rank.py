@@ -244,3 +244,16 @@ def test_a_price_on_misses_changes_no_count_and_never_leaves_the_rows(rows, asks
     if priced.position >= 0:
         assert not asks["skip"] >> priced.position & 1
         assert rows[priced.position].ready
+
+
+def test_a_dearer_place_is_not_even_looked_at_and_certainty_keeps_a_width():
+    sure = FREE._replace(width=0.0)
+    dear = PAID._replace(id="c", price_in=1e9)
+    assert ask([sure, dear], total_s=10.0, miss_cost=0.001).position == 0
+    assert ask([sure]).total_p90 == pytest.approx(0.7 * math.exp(0.02))
+
+
+def test_of_two_alike_the_lower_position_is_taken():
+    assert ask([FREE, FREE], total_s=2.0, miss_cost=1.0).position == 0
+    faster = FREE._replace(t0=0.01)
+    assert ask([FREE, faster], total_s=2.0, miss_cost=1.0).position == 1
