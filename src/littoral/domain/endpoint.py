@@ -29,6 +29,7 @@ Capability: TypeAlias = Literal[
     "count_tokens",
     "grammar",
     "lora",
+    "tokenize_chat",
 ]
 
 

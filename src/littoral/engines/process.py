@@ -28,8 +28,9 @@ PROBE_S = Seconds(2.0)
 SLOTS_MAX = 256
 
 Range: TypeAlias = tuple[int, int]
-Allowed: TypeAlias = Range | tuple[str, ...] | type[bool] | type[str]
-"""Whole numbers from a to b, one of some words, true or false, or any text."""
+Span: TypeAlias = tuple[float, float]
+Allowed: TypeAlias = Range | Span | tuple[str, ...] | type[bool] | type[str]
+"""Whole numbers from a to b, any numbers, one of some words, true or false, or any text."""
 Told: TypeAlias = Mapping[str, object]
 """What a process says of itself when it is ready: its port, and what it found it can do."""
 
@@ -90,6 +91,8 @@ class ProcessDriver(ABC):
     extra: ClassVar[str]
     """The extra of the package that brings them."""
     options: ClassVar[Mapping[str, Allowed]]
+    slots_max: ClassVar[int] = SLOTS_MAX
+    ready_s: ClassVar[Seconds] = READY_S
 
     def __init__(
         self,
@@ -122,11 +125,11 @@ class ProcessDriver(ABC):
         assignment = spec.assignment
         for name, value in assignment.options.items():
             self._check_option(name, value)
-        if assignment.slots is not None and not 1 <= assignment.slots <= SLOTS_MAX:
-            raise InvalidInput(f"slots must be 1 to {SLOTS_MAX}", param="spec.slots")
-        form = artefact_of(spec).facts.format
-        if form != FORMATS[self.kind]:
-            text = f"engine {self.kind} runs {FORMATS[self.kind]} weights, not {form}"
+        if assignment.slots is not None and not 1 <= assignment.slots <= self.slots_max:
+            raise InvalidInput(f"slots must be 1 to {self.slots_max}", param="spec.slots")
+        runs = FORMATS.get(self.kind)
+        if runs is not None and (form := artefact_of(spec).facts.format) != runs:
+            text = f"engine {self.kind} runs {runs} weights, not {form}"
             raise InvalidInput(text, param="spec.model")
 
     @asynccontextmanager
@@ -143,7 +146,7 @@ class ProcessDriver(ABC):
             environment={**self._environment, **thread_environment(spec)},
             line=self._line(spec, key),
             log=str(Path(self._logs) / f"engine-{spec.assignment.name}.log"),
-            ready_s=READY_S,
+            ready_s=self.ready_s,
         ) as child:
             told = _told(child.ready)
             address = Address(host="127.0.0.1", port=cast("int", told["port"]))
@@ -213,6 +216,9 @@ def _wanted(allowed: Allowed, value: Option) -> str | None:
         case (int(low), int(high)):
             fits = type(value) is int and low <= value <= high
             text = f"a whole number from {low} to {high}"
+        case (float(low), float(high)):
+            fits = type(value) in {int, float} and low <= float(value) <= high
+            text = f"a number from {low:g} to {high:g}"
         case words:
             fits = value in words
             text = "one of " + ", ".join(str(word) for word in words)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 from urllib.parse import parse_qsl, unquote
 
-from littoral.domain.errors import UnknownModel, UnknownName
-from littoral.gateway import admission, openapi
+from littoral.domain.errors import InvalidInput, UnknownModel, UnknownName
+from littoral.gateway import admission, openapi, realtime
 from littoral.gateway.dialect import openai
 from littoral.gateway.dialect.anthropic import models as anthropic
 from littoral.gateway.dialect.anthropic.voice import ANTHROPIC
@@ -19,6 +19,11 @@ from littoral.gateway.voice import Voice
 _MODELS: Final = b"/v1/models"
 _OPENAPI: Final = b"/openapi.json"
 _VERSION: Final = b"anthropic-version"
+_SOCKET: Final = refuse(
+    InvalidInput,
+    f"{realtime.PATH.decode()} is a WebSocket: ask with GET, Connection: Upgrade and "
+    "Upgrade: websocket",
+)
 OLLAMA_PATHS: Final = {
     b"/api/tags": b"GET",
     b"/api/ps": b"GET",
@@ -47,7 +52,9 @@ def told_to_all(url: bytes, method: bytes) -> bytes | Refusal | None:
 
 
 def nothing(url: bytes) -> Refusal:
-    """The refusal of a path that nobody answers."""
+    """The refusal of a path that nobody answers, or not in this way."""
+    if url == realtime.PATH:
+        return _SOCKET
     return refuse(UnknownName, f"nothing is served at {url.decode('ascii', 'replace')!r}")
 
 

@@ -8,7 +8,16 @@ from typing import Final, cast
 import msgspec
 from msgspec import Struct
 
-from littoral.gateway import decision, embedding, moderation, ranking, request, speech, tokenization
+from littoral.gateway import (
+    decision,
+    embedding,
+    moderation,
+    ranking,
+    realtime,
+    request,
+    speech,
+    tokenization,
+)
 from littoral.gateway.dialect.anthropic import body as anthropic
 from littoral.gateway.dialect.anthropic.voice import ANTHROPIC
 from littoral.gateway.dialect.ollama import body as ollama
@@ -57,6 +66,7 @@ class Shown(Struct, frozen=True):
         empty: Whether its answer has no body.
         query: Members of the query.
         streams: The media type of its streams; None where it has none.
+        session: What is said over the connection once it is upgraded to a WebSocket, if it is.
     """
 
     summary: str
@@ -67,6 +77,14 @@ class Shown(Struct, frozen=True):
     empty: bool = False
     query: tuple[str, ...] = ()
     streams: str | None = None
+    session: "Session | None" = None
+
+
+class Session(Struct, frozen=True):
+    """What the two ends of a WebSocket say: each message is a JSON object with such a ``type``."""
+
+    client: tuple[str, ...]
+    server: tuple[str, ...]
 
 
 _SAID: Final = (_JSON, "text/plain", "application/x-subrip", "text/vtt")
@@ -116,6 +134,11 @@ SHOWN: Final[Mapping[tuple[str, str], Shown]] = {
     ("post", f"{_KEPT}/cancel"): Shown("Cancel a response in the background"),
     ("get", f"{_KEPT}/input_items"): Shown(
         "What a stored response was asked", query=("limit", "after", "order")
+    ),
+    ("get", realtime.PATH.decode()): Shown(
+        "Transcribe as somebody speaks, over a WebSocket",
+        query=("intent", "model"),
+        session=Session(realtime.HEARD, realtime.TOLD),
     ),
     ("get", "/api/tags"): Shown("The models that the key may use, in Ollama's shape", voice=OLLAMA),
     ("get", "/api/ps"): Shown("Those of them that run", voice=OLLAMA),
@@ -253,7 +276,7 @@ def _asks(path: str, each: Described, schema: Json) -> Json:
 
 def _shows(path: str, shown: Shown, schema: Json | None) -> Json:
     done: Json = {"description": "Done."}
-    if not shown.empty:
+    if not shown.empty and shown.session is None:
         content: Json = {_JSON: {"schema": _answer(_JSON)}}
         if shown.streams is not None:
             content[shown.streams] = {"schema": _TEXT}
@@ -268,6 +291,13 @@ def _shows(path: str, shown: Shown, schema: Json | None) -> Json:
         "parameters": parameters,
         "responses": {"200": done, **_refusals(shown.voice, either=shown.either)},
     }
+    if shown.session is not None:
+        upgraded = {"description": "The connection is a WebSocket from here on."}
+        found["responses"] = {"101": upgraded, **_refusals(shown.voice)}
+        found["x-websocket"] = {
+            "client": list(shown.session.client),
+            "server": list(shown.session.server),
+        }
     if path == "/readyz":
         found["responses"] = {"200": done, "503": {"description": "Not now."}}
     if not shown.keyed:

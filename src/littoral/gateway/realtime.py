@@ -17,6 +17,7 @@ from littoral.domain.errors import InvalidInput
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.turns import Edge, Hearing, Turns
 
+PATH: Final = b"/v1/realtime"
 MOST_SOUND: Final = 16 * 1024 * 1024
 """Most bytes of one turn: a little under six minutes at 24 kHz."""
 LEAST_MS: Final = 100
@@ -92,6 +93,26 @@ class _Clear(Struct, tag="input_audio_buffer.clear", tag_field="type"):
 
 _Said: TypeAlias = _Update | _Append | _Commit | _Clear
 _DECODER: msgspec.json.Decoder[_Said] = msgspec.json.Decoder(_Said)
+
+
+HEARD: Final = tuple(
+    cast("str", each.__struct_config__.tag) for each in (_Update, _Append, _Commit, _Clear)
+)
+"""The types of what a client may say."""
+_TRANSCRIPT: Final = "conversation.item.input_audio_transcription"
+TOLD: Final = (
+    "session.created",
+    "session.updated",
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.speech_stopped",
+    "input_audio_buffer.committed",
+    "input_audio_buffer.cleared",
+    f"{_TRANSCRIPT}.delta",
+    f"{_TRANSCRIPT}.completed",
+    f"{_TRANSCRIPT}.failed",
+    "error",
+)
+"""The types of what it is told."""
 
 
 class Turn(NamedTuple):
@@ -277,8 +298,7 @@ class Session:
         return {"id": f"sess_{self._name}", "object": "realtime.transcription_session"} | settings
 
     def _told(self, what: str, item: str, **fields: object) -> bytes:
-        name = f"conversation.item.input_audio_transcription.{what}"
-        return self._event(name, item_id=item, content_index=0, **fields)
+        return self._event(f"{_TRANSCRIPT}.{what}", item_id=item, content_index=0, **fields)
 
     def _event(self, name: str, **fields: object) -> bytes:
         self._events += 1

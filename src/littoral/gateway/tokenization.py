@@ -17,6 +17,7 @@ from littoral.gateway.voice import Unstreamed
 from littoral.placement.filters import capability_mask
 
 TOKENIZE: Final = capability_mask(("tokenize",))
+TOKENIZE_CHAT: Final = capability_mask(("tokenize", "tokenize_chat"))
 _ENCODE: Final = msgspec.json.Encoder().encode
 MOST_TOKENS: Final = 1_000_000
 _Id: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
@@ -64,7 +65,8 @@ def read_tokenize(data: bytes) -> Asked | Refusal:
     if body.continue_final_message and body.add_generation_prompt:
         message = "continue_final_message and add_generation_prompt exclude each other"
         return refuse(InvalidInput, message, param="continue_final_message")
-    return _asked(body, ignored)
+    needs = TOKENIZE if body.messages is None else TOKENIZE_CHAT
+    return _asked(body, ignored, needs)
 
 
 def read_detokenize(data: bytes) -> Asked | Refusal:
@@ -73,8 +75,8 @@ def read_detokenize(data: bytes) -> Asked | Refusal:
     return found if isinstance(found, Refusal) else _asked(*found)
 
 
-def _asked(body: Named, ignored: Sequence[str]) -> Asked:
-    return Asked(body.model, body, ignored, TOKENIZE, cap=NOTHING_WRITTEN, weight=1)
+def _asked(body: Named, ignored: Sequence[str], needs: int = TOKENIZE) -> Asked:
+    return Asked(body.model, body, ignored, needs, cap=NOTHING_WRITTEN, weight=1)
 
 
 def encode(asked: Asked, model: str, _cap: int) -> bytes:

@@ -12,7 +12,7 @@ from littoral.engines.child.fake import FakeServer, Start
 from littoral.engines.child.http import serve
 
 START = Start(
-    parent=1, key="k", model="fake-echo", slots=200, context=100, max_tokens=100, directives=True
+    parent=1, key="k", alias="fake-echo", slots=200, context=100, max_tokens=100, directives=True
 )
 pytestmark = pytest.mark.anyio
 

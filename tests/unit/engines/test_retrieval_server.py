@@ -14,7 +14,7 @@ from littoral.engines.child.fake import ANSWERERS
 from littoral.engines.child.retrieval import overlap, vector
 from littoral.engines.child.start import Start
 
-START = Start(parent=1, key="k", model="fake", slots=2, context=100, max_tokens=100)
+START = Start(parent=1, key="k", alias="fake", slots=2, context=100, max_tokens=100)
 
 
 def post(path: str, body: bytes | str):

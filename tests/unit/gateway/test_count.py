@@ -25,7 +25,7 @@ def parted(data):
 
 
 def test_an_engine_that_counts_messages_is_asked_in_anthropics_shape(make, kit):
-    rig = able(make, "count_tokens", "tokenize")
+    rig = able(make, "count_tokens", "tokenize", "tokenize_chat")
     system = [{"type": "text", "text": "s"}]
     tools = [{"name": "t", "input_schema": {"type": "object"}}]
     _, transport, engine = rig.ask(post(rig, system=system, tools=tools))
@@ -42,7 +42,7 @@ def test_an_engine_that_counts_messages_is_asked_in_anthropics_shape(make, kit):
 
 
 def test_a_tokenizer_is_asked_for_the_chat_where_nobody_counts_messages(make, kit):
-    rig = able(make, "tokenize")
+    rig = able(make, "tokenize", "tokenize_chat")
     _, transport, engine = rig.ask(post(rig, system="s"))
     head, sent = parted(engine.data)
     assert head.startswith(b"POST /v1/tokenize ")

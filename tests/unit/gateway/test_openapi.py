@@ -1,11 +1,12 @@
 """The OpenAPI document: every route is in it, and what it says of bodies is what is read."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from littoral.gateway import openapi, request
+from littoral.gateway import openapi, realtime, request
 from littoral.gateway.desk import OLLAMA_PATHS
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.route import ROUTES
@@ -87,3 +88,23 @@ def test_it_is_served_to_whoever_asks(rig):
     transport.data = b""
     client.data_received(b"POST /openapi.json HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
     assert transport.data.startswith(b"HTTP/1.1 405 ")
+
+
+def test_the_realtime_session_is_described_as_an_upgrade_with_all_that_is_said(rig):
+    told = DOCUMENT["paths"]["/v1/realtime"]["get"]
+    assert "101" in told["responses"]
+    assert "200" not in told["responses"]
+    assert [each["name"] for each in told["parameters"]] == ["intent", "model"]
+    source = Path(realtime.__file__).read_text()
+    events = set(re.findall(r'_event\(\s*"([a-z._]+)"', source))
+    kinds = set(re.findall(r'_told\("([a-z]+)"', source))
+    events |= {f"conversation.item.input_audio_transcription.{kind}" for kind in kinds}
+    assert set(told["x-websocket"]["server"]) == events
+    for kind in told["x-websocket"]["client"]:
+        session = realtime.Session("s", None)
+        (answer, *_) = session.hear(json.dumps({"type": kind, "audio": "?", "session": 1}).encode())
+        assert b"Invalid value" not in answer
+    client, transport = rig.client()
+    client.data_received(b"GET /v1/realtime HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert transport.data.startswith(b"HTTP/1.1 400 ")
+    assert b"is a WebSocket" in transport.data

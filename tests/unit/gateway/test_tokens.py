@@ -44,3 +44,16 @@ def test_what_no_tokenizer_said_is_an_error_of_the_engine():
         mended(read_detokenize(b'{"model":"m","tokens":[]}'))
     with pytest.raises(ValueError, match="never streamed"):
         TOKENS.stream(chat, "req_1")
+
+
+def test_the_tokens_of_messages_need_an_engine_that_puts_them_into_its_template(rig):
+    rig.endpoints(rig.endpoint(1, capabilities=("chat", "tokenize")))
+    chat = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
+    _, transport, engine = rig.ask(rig.post(chat, path="/tokenize"))
+    assert engine is None
+    assert transport.data.startswith(b"HTTP/1.1 422")
+    assert b"lack tokenize_chat" in transport.data
+    able = rig.endpoint(1, capabilities=("chat", "tokenize", "tokenize_chat"))
+    rig.endpoints(able)
+    _, _, engine = rig.ask(rig.post(chat, path="/tokenize"))
+    assert b'"messages"' in engine.data

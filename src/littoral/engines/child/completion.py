@@ -99,7 +99,7 @@ class Work(msgspec.Struct, kw_only=True):
             "id": self.identity,
             "object": kind,
             "created": CREATED,
-            "model": self.start.model,
+            "model": self.start.alias,
             "system_fingerprint": "fake",
         }
 

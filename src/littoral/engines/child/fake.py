@@ -53,16 +53,16 @@ _detokenize = _reader(retrieval.Detokenize)
 
 ANSWERERS: Final[Mapping[str, Answerer]] = {
     "/v1/embeddings": lambda body, start, _: retrieval.embed(
-        _embeddings(body), model=start.model, context=start.context
+        _embeddings(body), model=start.alias, context=start.context
     ),
     "/v1/rerank": lambda body, start, identity: retrieval.rerank(
-        _rerank(body), model=start.model, identity=identity
+        _rerank(body), model=start.alias, identity=identity
     ),
     "/v1/score": lambda body, start, identity: retrieval.score(
-        _score(body), model=start.model, identity=identity, created=CREATED
+        _score(body), model=start.alias, identity=identity, created=CREATED
     ),
     "/v1/moderations": lambda body, start, identity: retrieval.moderate(
-        _moderations(body), model=start.model, identity=identity
+        _moderations(body), model=start.alias, identity=identity
     ),
     "/v1/tokenize": lambda body, start, _: retrieval.tokenize(
         _tokenize(body), context=start.context
@@ -106,7 +106,7 @@ class FakeServer:
 
     def _models(self) -> bytes:
         model: dict[str, object] = {
-            "id": self._start.model,
+            "id": self._start.alias,
             "object": "model",
             "created": CREATED,
             "owned_by": "littoral",

@@ -11,7 +11,7 @@ class Start(msgspec.Struct, kw_only=True):
 
     parent: int
     key: str
-    model: str
+    alias: str
     slots: int
     context: int
     max_tokens: int

@@ -9,7 +9,7 @@ from typing import Final, Protocol, cast
 import httptools
 from msgspec import Struct
 
-from littoral.gateway import head
+from littoral.gateway import head, realtime
 from littoral.gateway.head import Headers, Known
 from littoral.gateway.refusal import Refusal, malformed
 from littoral.gateway.route import ROUTES
@@ -28,7 +28,6 @@ _BESIDE: Final = malformed(
     "what comes beside the bytes of the body is too long", status=431, code="too_large"
 )
 _BAD: Final = malformed("these bytes are not a request in HTTP/1.1")
-REALTIME: Final = b"/v1/realtime"
 PASSAGE: Final = b"/api/v1/"
 """Paths whose bodies stream through to control."""
 
@@ -238,7 +237,7 @@ class Intake:
 
     def _upgrade(self) -> None:
         """Hand over a connection that becomes something else, where its path does."""
-        if self._url.partition(b"?")[0] != REALTIME or self.ready:
+        if self._url.partition(b"?")[0] != realtime.PATH or self.ready:
             self.give_up(_UPGRADE)
             return
         self.deaf = True

@@ -14,7 +14,7 @@ from littoral.gateway.dialect.anthropic.body import Count, StrictCount
 from littoral.gateway.named import NOTHING_WRITTEN, tokens_of
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.request import Chat, Message
-from littoral.gateway.tokenization import TOKENIZE, Tokenize
+from littoral.gateway.tokenization import TOKENIZE_CHAT, Tokenize
 from littoral.gateway.voice import Unstreamed
 from littoral.placement.filters import capability_mask
 
@@ -34,7 +34,7 @@ def read_count(data: bytes) -> Asked | Refusal:
 
 def read_as_tokens(data: bytes) -> Asked | Refusal:
     """Decode a count for engines that have a tokenizer to ask."""
-    return _asked(data, lambda _, chat: (_tokens(chat), TOKENIZE))
+    return _asked(data, lambda _, chat: (_tokens(chat), TOKENIZE_CHAT))
 
 
 def encode_count(asked: Asked, model: str, _cap: int) -> bytes:
