@@ -17,6 +17,7 @@ from littoral.domain.ids import DeploymentName, NodeId, ProjectId
 from littoral.domain.limits import NO_LIMITS, Limits, limit_ids
 from littoral.domain.model import Artefact, ModelSpec
 from littoral.domain.project import KEEPING, Keeping, KeyGrant, ProjectSpec
+from littoral.domain.reach import Spot
 from littoral.domain.snapshot import HOME_SITE, Snapshot
 from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
@@ -43,6 +44,7 @@ class Desired:
     site: str = HOME_SITE
     signers: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     life_us: int | None = None
+    neighbours: Mapping[NodeId, Spot] = field(default_factory=dict[NodeId, Spot])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +78,9 @@ def compile_snapshot(
     digests: dict[str, str] = {item.name: _digest(item) for item in bare}
     traffic = tuple(_traffic(desired.specs))
     limits, keeping = _limits(desired), _keeping(desired.specs)
-    digest = _digest(
-        [desired.pepper, keys, bare, traffic, limits, keeping, desired.signers, desired.life_us]
-    )
+    neighbours = dict(sorted(desired.neighbours.items()))
+    content = [desired.pepper, keys, bare, traffic, limits, keeping, neighbours]
+    digest = _digest([*content, desired.signers, desired.life_us])
     aged = desired.life_us is not None and issued_us - memo.issued_us >= EXTEND_US
     if aged or (memo.epoch, memo.digest) != (desired.epoch, digest):
         version = memo.version + 1
@@ -108,6 +110,7 @@ def compile_snapshot(
         site=desired.site,
         not_after_us=None if life is None else Micros(memo.issued_us + life),
         signers=desired.signers,
+        neighbours=neighbours,
     )
     return snapshot, memo
 
@@ -194,6 +197,7 @@ def _traffic(specs: Specs) -> Iterator[TrafficGrant]:
                 brownout=spec.brownout,
                 hedge=spec.hedge,
                 guard=spec.guard,
+                residency=spec.residency,
             )
             if grant != TrafficGrant(project=grant.project):
                 yield grant

@@ -10,6 +10,7 @@ from littoral.domain.errors import UnknownName
 from littoral.domain.ids import NodeId
 from littoral.domain.node import GONE, Node, NodeState, NodeStatus
 from littoral.domain.ports import Clock, Sink, State
+from littoral.domain.reach import HOME, Spot
 from littoral.domain.session import Hello
 from littoral.domain.units import Seconds
 from littoral.domain.view import PlacedEndpoint
@@ -26,6 +27,12 @@ class _Heard:
 
     node: Node
     at: Seconds | None
+
+
+def spot_of(node: Node) -> Spot:
+    """Where a node stands."""
+    del node
+    return HOME
 
 
 class Fleet:
@@ -131,6 +138,10 @@ class Fleet:
     def nodes(self) -> Sequence[Node]:
         """All nodes by id, each with its present state."""
         return [self._judged(self._heard[name]) for name in sorted(self._heard)]
+
+    def spots(self) -> Mapping[NodeId, Spot]:
+        """Where each node stands that may be called, or call."""
+        return {name: spot_of(self._heard[name].node) for name in sorted(self._heard)}
 
     def node(self, name: str) -> Node:
         """One node.

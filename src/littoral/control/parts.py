@@ -122,7 +122,7 @@ def assemble(parts: ControlParts) -> Control:
             sink=parts.events,
             workers=desk.workers,
             bell=desk.bell,
-            relay=Relay(desk.fleet),
+            relay=Relay(desk.fleet, lambda: desk.publisher.residencies),
             enrolments=desk.enrolments,
             links=desk.links,
             report=parts.report,
@@ -214,6 +214,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
     keys = Keys(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
     resources = _resources(parts, vault, statuses)
     signer = Signer(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
+    fleet = Fleet(parts.state, clock=parts.clock, sink=parts.events)
     publisher = Publisher(
         parts.state,
         site,
@@ -223,9 +224,9 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         resources=resources,
         statuses=statuses,
         clock=parts.clock,
+        neighbours=fleet.spots,
     )
     workers, bell = Workers(), Bell()
-    fleet = Fleet(parts.state, clock=parts.clock, sink=parts.events)
     authority = _authority(parts, vault, site)
     return Desk(
         state=parts.state,

@@ -1,6 +1,6 @@
 """Publisher: compiles each node's snapshot from the state, and remembers the versions given."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -11,8 +11,9 @@ from littoral.control.compiler import Desired, Memo, compile_snapshot
 from littoral.control.key import Keys
 from littoral.control.signer import Signer
 from littoral.control.site import Site, raise_epoch
-from littoral.domain.ids import NodeId
+from littoral.domain.ids import NodeId, ProjectId
 from littoral.domain.ports import Clock, State
+from littoral.domain.reach import Residency, Spot
 from littoral.domain.session import Frame
 from littoral.domain.snapshot import Snapshot
 from littoral.trust.manifest import Issued, issue
@@ -32,6 +33,7 @@ class Publisher:
         resources: The specs, credentials opened.
         statuses: What is known of model versions.
         clock: Stamps snapshots.
+        neighbours: All nodes, and where they stand.
     """
 
     def __init__(  # noqa: PLR0913  all that a snapshot is made from
@@ -45,6 +47,7 @@ class Publisher:
         resources: Resources,
         statuses: Callable[[], Statuses],
         clock: Clock,
+        neighbours: Callable[[], Mapping[NodeId, Spot]],
     ) -> None:
         self._state = state
         self._site = site
@@ -54,6 +57,9 @@ class Publisher:
         self._resources = resources
         self._statuses = statuses
         self._clock = clock
+        self._neighbours = neighbours
+        self.residencies: Mapping[ProjectId, Residency] = {}
+        """Where the requests of projects may be, as of the last snapshot."""
 
     def compile(self, node: NodeId) -> Snapshot:
         """The snapshot that this node shall serve now."""
@@ -66,6 +72,7 @@ class Publisher:
             key_limits=self._keys.limits(),
             cluster=self._site.cluster,
             signers=self._signer.keys.publics,
+            neighbours=self._neighbours(),
         )
         memo = self._memo(node)
         snapshot, kept = compile_snapshot(
@@ -73,6 +80,7 @@ class Publisher:
         )
         if kept is not memo:
             self._keep(node, kept)
+        self.residencies = {each.project: each.residency for each in snapshot.traffic}
         return snapshot
 
     def issue(self, node: NodeId) -> Issued:

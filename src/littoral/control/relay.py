@@ -4,42 +4,19 @@ It forwards bytes and decides nothing but whether both nodes may: the caller spe
 and what it calls is placed where it calls. It reads nothing, and waits for no store.
 """
 
-from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-import anyio
-
 from littoral.control.fleet import Fleet
+from littoral.control.worker import Bell
 from littoral.domain.errors import UnknownName
-from littoral.domain.ids import NodeId
-from littoral.domain.ports import Channel, ChannelClosed
+from littoral.domain.ids import NodeId, ProjectId
+from littoral.domain.outlet import Outlet
+from littoral.domain.ports import Channel
+from littoral.domain.reach import HOME, Residency, allowed
 from littoral.domain.session import Credit, Data, Frame, Open, Reset
 from littoral.domain.stream import CallHead
-from littoral.domain.switch import Passed, Streamed, Switch
-
-MOST_WAITING = 100_000
-"""Frames that may wait for one session: all streams' windows in small pieces are fewer."""
-
-
-class _Outlet:
-    """Frames that wait for one session."""
-
-    def __init__(self) -> None:
-        self.frames: deque[Streamed] = deque()
-        self.arrived = anyio.Event()
-
-    def put(self, frame: Streamed) -> None:
-        self.frames.append(frame)
-        self.arrived.set()
-
-    async def run(self, channel: Channel) -> None:
-        while True:
-            self.arrived = anyio.Event()
-            while self.frames:
-                if len(self.frames) > MOST_WAITING:
-                    raise ChannelClosed("the node takes too little of what is sent to it")
-                await channel.send(self.frames.popleft())
-            await self.arrived.wait()
+from littoral.domain.switch import Passed, Switch
 
 
 class Relay:
@@ -47,19 +24,35 @@ class Relay:
 
     Args:
         fleet: Knows what runs where.
+        residencies: Where the requests of projects may be, of those for which that is not anywhere.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(
+        self, fleet: Fleet, residencies: Callable[[], Mapping[ProjectId, Residency]]
+    ) -> None:
         self._fleet = fleet
         self._switch = Switch()
-        self._outlets: dict[NodeId, _Outlet] = {}
+        self._outlets: dict[NodeId, Outlet] = {}
+        self._bells: dict[NodeId, Bell] = {}
+        self._residencies = residencies
 
     async def serve(self, node: NodeId, channel: Channel) -> None:
-        """Send what waits for a session, until cancelled; then its streams end."""
-        outlet = self._outlets[node] = _Outlet()
+        """Send what waits for a session, until cancelled; then its streams end.
+
+        Raises:
+            ChannelClosed: The node is gone, or takes too little.
+        """
+        outlet = self._outlets[node] = Outlet()
+        bell = self._bells[node] = Bell()
         self._switch.join(node, first=2)
         try:
-            await outlet.run(channel)
+            while True:
+                heard = bell.count
+                frame = outlet.take()
+                if frame is None:
+                    await bell.wait(heard)
+                else:
+                    await channel.send(frame)
         finally:
             if self._outlets.get(node) is outlet:
                 del self._outlets[node]
@@ -94,6 +87,10 @@ class Relay:
         placed = {each.deployment for each in endpoints}
         if head.deployment not in placed or head.to == node:
             return f"deployment {head.deployment!r} does not run on {head.to}"
+        spots = self._fleet.spots()
+        residency = self._residencies().get(head.project, "any")
+        if not allowed(residency, spots[node], (HOME, spots[head.to])):
+            return f"requests of project {head.project!r} may not pass here: {residency}"
         return ""
 
     def _send(self, passed: Passed) -> None:
@@ -101,3 +98,4 @@ class Relay:
             outlet = self._outlets.get(NodeId(port))
             if outlet is not None:
                 outlet.put(frame)
+                self._bells[NodeId(port)].ring()

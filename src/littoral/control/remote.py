@@ -1,28 +1,46 @@
 """Remote endpoints: what each node may know of the engines of the others."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from littoral.domain.endpoint import Endpoint
 from littoral.domain.ids import EndpointId, NodeId
 from littoral.domain.node import Node
+from littoral.domain.reach import HOME, Residency, Spot, within
 from littoral.domain.session import Remotes
 from littoral.domain.stream import Via
 
 _SHOWN = frozenset({"ready", "degraded", "starting", "draining"})
 
 
-def remotes_of(node: NodeId, nodes: Sequence[Node]) -> Remotes:
-    """Return the endpoints of other nodes that are heard of, each with its way from this one."""
+def remotes_of(node: NodeId, nodes: Sequence[Node], spots: Mapping[NodeId, Spot]) -> Remotes:
+    """Return the endpoints of other nodes that are heard of, each with its way from this one.
+
+    Args:
+        node: Who asks.
+        nodes: All nodes, each with its present state.
+        spots: Where they stand; who stands nowhere is not told of.
+    """
+    here = spots.get(node)
+    if here is None:
+        return Remotes(endpoints=())
     others = (each for each in nodes if each.id != node and each.state == "connected")
-    return Remotes(endpoints=tuple(found for each in others for found in _endpoints(each)))
+    return Remotes(
+        endpoints=tuple(
+            found
+            for each in others
+            if each.id in spots
+            for found in _endpoints(each, within(here, (HOME, spots[each.id])))
+        )
+    )
 
 
-def _endpoints(other: Node) -> Iterator[Endpoint]:
+def _endpoints(other: Node, residencies: tuple[Residency, ...]) -> Iterator[Endpoint]:
     endpoints = other.status.endpoints if other.status is not None else ()
     for endpoint in endpoints:
         if endpoint.state in _SHOWN:
-            via = Via(node=other.id, endpoint=endpoint.id, path="relay")
+            reachable: tuple[Residency, ...] = ("any",) if endpoint.remote else residencies
+            via = Via(node=other.id, endpoint=endpoint.id, path="relay", within=reachable)
             yield replace(
                 endpoint,
                 id=EndpointId(f"{endpoint.id}@{other.id}"),

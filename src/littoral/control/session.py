@@ -180,7 +180,7 @@ class Sessions:
         with suppress(ChannelClosed):
             while True:
                 heard = fleet.bell.count
-                remotes = remotes_of(this.node, fleet.nodes())
+                remotes = remotes_of(this.node, fleet.nodes(), fleet.spots())
                 if remotes != (told or Remotes(endpoints=())):
                     await this.channel.send(remotes)
                     told = remotes

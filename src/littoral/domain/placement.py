@@ -6,9 +6,10 @@ from typing import Literal, TypeAlias
 
 from littoral.domain.endpoint import Capability
 from littoral.domain.ids import EndpointId, RequestId
+from littoral.domain.reach import RESIDENCIES, Residency
 from littoral.domain.units import Seconds, Tokens
 
-Reason: TypeAlias = Literal["capability", "context", "unready", "deadline"]
+Reason: TypeAlias = Literal["residency", "capability", "context", "unready", "deadline"]
 """Why a candidate was rejected, in the order the filters run. From ``unready`` on, waiting may
 help."""
 Why: TypeAlias = Literal[
@@ -41,11 +42,15 @@ class Request:
     total_s: Seconds | None = None
     length: float = 0.0
     miss_cost: float = 0.0
+    residency: Residency = "any"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One endpoint that serves the model, with what filters and scores read."""
+    """One endpoint that serves the model, with what filters and scores read.
+
+    ``within`` are the residencies that allow the way there.
+    """
 
     id: EndpointId
     ready: bool
@@ -55,6 +60,7 @@ class Candidate:
     capabilities: frozenset[Capability]
     price_in: float
     price_out: float
+    within: frozenset[Residency] = frozenset(RESIDENCIES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 from littoral.domain.guard import UNGUARDED, Guard
 from littoral.domain.ids import KeyId, ProjectId
 from littoral.domain.limits import NO_LIMITS, Limits
+from littoral.domain.reach import Residency
 from littoral.domain.traffic import BrownoutPolicy, CachePolicy, Priority
 from littoral.domain.units import Micros
 
@@ -37,7 +38,7 @@ class ProjectSpec:
     the highest that a request may ask for, and what it gets where it asks for none, but not more
     than ``default``. ``limits`` bound all its keys together. ``cache`` and ``brownout`` are off
     where they are not given; ``hedge`` allows a second try of requests that are slow to answer.
-    ``guard`` filters what its requests carry.
+    ``guard`` filters what its requests carry; ``residency`` says where they may be.
     """
 
     title: str = ""
@@ -49,6 +50,7 @@ class ProjectSpec:
     brownout: BrownoutPolicy | None = None
     hedge: bool = False
     guard: Guard = UNGUARDED
+    residency: Residency = "any"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from littoral.domain.deployment import Assignment
 from littoral.domain.ids import NodeId, ProjectId
 from littoral.domain.limits import Limits
 from littoral.domain.project import Keeping, KeyGrant
+from littoral.domain.reach import Spot
 from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
 
@@ -31,7 +32,8 @@ class Snapshot:
     ``pepper`` keys the MACs in ``keys``; it belongs to this node's site. ``limits`` are by limit
     id, of those keys, projects and models that have any; ``keeping`` is of those projects whose
     responses are not kept as usual. ``signers`` are the public keys, by id, whose snapshots the
-    node takes after this one: the present one and the next.
+    node takes after this one: the present one and the next. ``neighbours`` are all nodes, this one
+    too, and where they stand: calls of others are not answered.
     """
 
     epoch: int
@@ -44,6 +46,7 @@ class Snapshot:
     traffic: tuple[TrafficGrant, ...] = ()
     limits: Mapping[str, Limits] = field(default_factory=dict[str, Limits])
     keeping: Mapping[ProjectId, Keeping] = field(default_factory=dict[ProjectId, Keeping])
+    neighbours: Mapping[NodeId, Spot] = field(default_factory=dict[NodeId, Spot])
     cluster: str = ""
     site: str = HOME_SITE
     not_after_us: Micros | None = None
@@ -100,10 +103,11 @@ class DeploymentsPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoliciesPart:
-    """Part ``policies``: how projects' requests and responses are treated."""
+    """Part ``policies``: how projects' requests and responses are treated, and who else serves."""
 
     traffic: tuple[TrafficGrant, ...]
     keeping: Mapping[ProjectId, Keeping]
+    neighbours: Mapping[NodeId, Spot] = field(default_factory=dict[NodeId, Spot])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

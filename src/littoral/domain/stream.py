@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
+from littoral.domain.reach import Residency
 
 WINDOW: Final = 64 * 1024
 """Bytes that a receiver allows ahead, also before it has said anything."""
@@ -43,14 +44,14 @@ class Via:
     """The way from here to an endpoint of another node.
 
     ``endpoint`` is its id there. ``rtt_s`` is the round trip, seconds, as measured; ``within`` are
-    the residencies that every hop of the way and the node itself allow.
+    the residencies that allow every hop of the way and the node at its end.
     """
 
     node: NodeId
     endpoint: EndpointId
     path: PathKind
     rtt_s: float = 0.0
-    within: tuple[str, ...] = ()
+    within: tuple[Residency, ...] = ("any",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

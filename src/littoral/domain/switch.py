@@ -44,6 +44,8 @@ class Switch:
         self._most = most
         self._next: dict[Port, int] = {}
         self._ends: dict[Port, dict[int, _End]] = {}
+        self._newest: dict[Port, int] = {}
+        self._early: dict[Port, set[int]] = {}
 
     def join(self, port: Port, *, first: int) -> None:
         """A channel is open; ``first`` (1 or 2) is the first number that we give to streams there.
@@ -52,6 +54,8 @@ class Switch:
         """
         self._next[port] = first
         self._ends[port] = {}
+        self._newest[port] = 0
+        self._early[port] = set()
 
     def leave(self, port: Port) -> Passed:
         """A channel is gone: what was joined through it ends."""
@@ -73,7 +77,7 @@ class Switch:
     def open(self, port: Port, frame: Open, *, to: Port) -> Passed:
         """Join a stream that was opened on one channel to a new one on another."""
         ends, others = self._ends.get(port), self._ends.get(to)
-        if ends is None or frame.stream in ends or not (frame.stream + self._next[port]) % 2:
+        if ends is None or not self._is_new(port, frame.stream):
             return []
         if others is None:
             return [(port, _reset(frame.stream, "session_lost", "no way leads to that node now"))]
@@ -91,6 +95,7 @@ class Switch:
         """Pass on what came; what belongs to no stream is late and goes nowhere."""
         end = self._ends.get(port, {}).get(frame.stream)
         if end is None or end.other is None:
+            self._note_early(port, frame)
             return []
         other = end.other
         if isinstance(frame, Credit):
@@ -109,6 +114,24 @@ class Switch:
             self._forget(other)
         passed = Data(stream=other.stream, body=frame.body, fin=frame.fin, head=frame.head)
         return [(other.port, passed)]
+
+    def _is_new(self, port: Port, stream: int) -> bool:
+        """Whether the peer may open this number: its own to give, never used, not reset yet."""
+        if stream <= self._newest[port] or not (stream + self._next[port]) % 2:
+            return False
+        self._newest[port] = stream
+        early = self._early[port]
+        is_wanted = stream not in early
+        early -= {each for each in early if each <= stream}
+        return is_wanted
+
+    def _note_early(self, port: Port, frame: Data | Reset | Credit) -> None:
+        """A reset may overtake the opening of its stream: then that opens nothing."""
+        early = self._early.get(port)
+        if early is None or not isinstance(frame, Reset) or frame.stream <= self._newest[port]:
+            return
+        if len(early) < self._most:
+            early.add(frame.stream)
 
     def _cut(self, end: _End, message: str) -> Passed:
         """End a stream whose rules were broken, on both sides."""

@@ -5,6 +5,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from littoral.domain.guard import UNGUARDED, Guard
 from littoral.domain.ids import ProjectId
+from littoral.domain.reach import Residency
 from littoral.domain.units import Tokens
 
 Priority: TypeAlias = Literal["interactive", "default", "batch", "best-effort"]
@@ -63,3 +64,4 @@ class TrafficGrant:
     brownout: BrownoutPolicy | None = None
     hedge: bool = False
     guard: Guard = UNGUARDED
+    residency: Residency = "any"

@@ -90,7 +90,7 @@ def able(models: Mapping[str, ModelRow], names: Iterable[str], *, needs: int) ->
 
 
 def _refusal(model: ModelRow, verdict: Verdict, *, skip: int, needs: int) -> Refusal:
-    capability, context, unready, _ = verdict.rejected
+    resident, capability, context, unready, _ = verdict.rejected
     states = {place.endpoint.state for place in model.places}
     if not model.places or (unready and "starting" in states):
         return refuse(Loading, f"{model.name!r} is being loaded", retry_after_s=5.0)
@@ -98,12 +98,21 @@ def _refusal(model: ModelRow, verdict: Verdict, *, skip: int, needs: int) -> Ref
         reasons = "; ".join(sorted({p.endpoint.reason for p in model.places if p.endpoint.reason}))
         message = f"no endpoint of {model.name!r} answers now" + (f": {reasons}" if reasons else "")
         return refuse(Unavailable, message, retry_after_s=10.0)
+    if resident and not capability:
+        return refuse(NoCandidate, _abroad(model))
     if not capability:
         message = f"the request is longer than the context of every endpoint of {model.name!r}"
         return refuse(NoCandidate, message)
     lacking = ", ".join(_lacking(model.rows, needs))
     message = f"no endpoint of {model.name!r} may serve this request: {capability} lack {lacking}"
     return refuse(NoCandidate, message + (f", {context} have too short a context" * bool(context)))
+
+
+def _abroad(model: ModelRow) -> str:
+    return (
+        f"every endpoint of {model.name!r} that could serve this request, or the way to it, lies "
+        "outside the residency of its project"
+    )
 
 
 def _lacking(rows: Iterable[Row], needs: int) -> list[str]:

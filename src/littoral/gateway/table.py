@@ -15,6 +15,7 @@ from littoral.domain.limits import limit_ids
 from littoral.domain.loads import Loads
 from littoral.domain.placement import Candidate
 from littoral.domain.project import Keeping, KeyGrant
+from littoral.domain.reach import HOME, Residency, Spot, within
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.traffic import PRIORITIES, TrafficGrant
 from littoral.domain.units import Seconds
@@ -24,7 +25,7 @@ from littoral.gateway.operation import heads_of
 from littoral.gateway.quota import Gate, gates_of
 from littoral.gateway.traffic import Traffic
 from littoral.placement.decide import Row, row_of
-from littoral.placement.filters import CAPABILITIES
+from littoral.placement.filters import CAPABILITIES, residence_mask
 
 _SERVING: Final = frozenset({"ready", "degraded"})
 
@@ -48,6 +49,7 @@ class KeyRow:
         "names",
         "prefixes",
         "redacts",
+        "residence",
         "weight",
     )
 
@@ -68,6 +70,8 @@ class KeyRow:
         self.level = PRIORITIES.index(traffic.priority)
         self.cache, self.brownout, self.hedges = traffic.cache, traffic.brownout, traffic.hedge
         self.adapts = self.hedges or self.cache is not None or self.brownout is not None
+        self.residence = 0 if traffic.residency == "any" else residence_mask((traffic.residency,))
+        """What it needs of the way to a place, as a bit; 0 where nothing."""
         guard = traffic.guard
         self.guard = None if guard == UNGUARDED else guard
         self.redacts = mask_of(guard.redact)
@@ -106,7 +110,7 @@ class Place:
         "watched",
     )
 
-    def __init__(self, endpoint: Endpoint, folded: Folded, node: str) -> None:
+    def __init__(self, endpoint: Endpoint, folded: Folded, node: str, *, here: Spot = HOME) -> None:
         self.in_flight = 0
         self.loads: Loads | None = None
         self.lot = 0
@@ -120,10 +124,10 @@ class Place:
         self.route = f"{_route_of(endpoint, node)}; ".encode()
         self.heads = heads_of(endpoint)
         self.names = f"\n{endpoint.serves}\n{endpoint.deployment}\n{endpoint.id}".encode()
-        self.renew(endpoint, folded)
+        self.renew(endpoint, folded, here=here)
 
-    def renew(self, endpoint: Endpoint, folded: Folded) -> None:
-        """Take a new state or new coefficients."""
+    def renew(self, endpoint: Endpoint, folded: Folded, *, here: Spot) -> None:
+        """Take a new state or new coefficients; ``here`` is where this node stands."""
         self.endpoint = endpoint
         self.cap = endpoint.max_tokens
         self.mends = not endpoint.exact
@@ -132,7 +136,7 @@ class Place:
         self.model = endpoint.engine_model or endpoint.serves
         self.price_in, self.price_out = endpoint.price_in, endpoint.price_out
         self.priced = bool(endpoint.price_in or endpoint.price_out)
-        self.row = _row(endpoint, folded)
+        self.row = _row(endpoint, folded, here)
 
     def seen(self) -> Row:
         """The row as it counts now: a place that is left alone is not ready."""
@@ -227,6 +231,7 @@ class Source:
     def __init__(self, node: str) -> None:
         self.node = node
         self._snapshot: Snapshot | None = None
+        self._here = HOME
         self._gates: Mapping[str, Gate] = {}
         self._endpoints: Sequence[Endpoint] = ()
         self._folds: dict[EndpointId, Folded] = {}
@@ -258,6 +263,7 @@ class Source:
             rows: Where each limit of it is counted.
         """
         self._snapshot = snapshot
+        self._here = snapshot.neighbours.get(snapshot.node, HOME)
         self._gates = gates_of(snapshot.limits, rows)
         old = self.tables
         new = Tables()
@@ -328,9 +334,9 @@ class Source:
         folded = self._folds.get(endpoint.id) or _unmeasured(endpoint)
         place = self._places.get(endpoint.id)
         if place is not None and _same_door(place.endpoint, endpoint):
-            place.renew(endpoint, folded)
+            place.renew(endpoint, folded, here=self._here)
             return place
-        place = Place(endpoint, folded, self.node)
+        place = Place(endpoint, folded, self.node, here=self._here)
         if self.loads is not None and endpoint.id in self._lots:
             place.loads, place.lot = self.loads, self._lots[endpoint.id]
         return place
@@ -373,7 +379,14 @@ def _door(endpoint: Endpoint) -> tuple[object, ...]:
     return (endpoint.address, endpoint.credential, *named, way)
 
 
-def _row(endpoint: Endpoint, folded: Folded) -> Row:
+def _within(endpoint: Endpoint, here: Spot) -> tuple[Residency, ...]:
+    """The residencies that allow a place; what leaves for an API outside is nowhere of ours."""
+    if endpoint.via is not None:
+        return endpoint.via.within
+    return ("any",) if endpoint.remote else within(here, (here,))
+
+
+def _row(endpoint: Endpoint, folded: Folded, here: Spot) -> Row:
     reachable = endpoint.address is not None or endpoint.via is not None
     ready = endpoint.state in _SERVING and reachable
     candidate = Candidate(
@@ -385,5 +398,6 @@ def _row(endpoint: Endpoint, folded: Folded) -> Row:
         capabilities=frozenset(endpoint.capabilities if ready else CAPABILITIES),
         price_in=endpoint.price_in,
         price_out=endpoint.price_out,
+        within=frozenset(_within(endpoint, here)),
     )
     return row_of(candidate, folded)

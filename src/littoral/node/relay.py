@@ -5,16 +5,17 @@ is checked against our own snapshot and given to the gateway with the fewest. No
 another node ever leaves for a third one.
 """
 
-from collections import deque
 from dataclasses import replace
 from typing import Final
 
 from littoral.domain.ids import NodeId
-from littoral.domain.ports import Channel, ChannelClosed
+from littoral.domain.outlet import Outlet
+from littoral.domain.ports import Channel
+from littoral.domain.reach import HOME, allowed
 from littoral.domain.session import Credit, Data, Frame, Open, Reset
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.stream import MOST_HOPS, CallHead
-from littoral.domain.switch import Passed, Port, Streamed, Switch
+from littoral.domain.switch import Passed, Port, Switch
 from littoral.node.signal import Signal
 
 CONTROL: Final[Port] = "control"
@@ -22,34 +23,6 @@ GATEWAY: Final = "gateway"
 PEER: Final = "peer:"
 MOST_BODY: Final = 32 * 1024 * 1024
 """Longest body of a call, bytes."""
-MOST_WAITING: Final = 100_000
-"""Frames that may wait for one channel: all streams' windows in small pieces are fewer."""
-
-
-class Outlet:
-    """Frames that wait for one channel, sent in their order."""
-
-    def __init__(self) -> None:
-        self._frames: deque[Streamed] = deque()
-        self._arrived = Signal()
-
-    def put(self, frame: Streamed) -> None:
-        """Let a frame wait."""
-        self._frames.append(frame)
-        self._arrived.notify()
-
-    async def run(self, channel: Channel) -> None:
-        """Send until cancelled.
-
-        Raises:
-            ChannelClosed: The peer is gone, or takes nothing.
-        """
-        while True:
-            while self._frames:
-                if len(self._frames) > MOST_WAITING:
-                    raise ChannelClosed("the peer takes too little of what is sent to it")
-                await channel.send(self._frames.popleft())
-            await self._arrived.wait()
 
 
 class Relay:
@@ -63,6 +36,7 @@ class Relay:
         self._me = me
         self._switch = Switch()
         self._outlets: dict[Port, Outlet] = {}
+        self._arrived: dict[Port, Signal] = {}
         self._snapshot: Snapshot | None = None
 
     def swapped(self, snapshot: Snapshot) -> None:
@@ -76,11 +50,20 @@ class Relay:
             port: Its name: ``CONTROL``, ``GATEWAY`` or ``PEER`` with something that names it.
             channel: Where to send.
             first: The first number that we give to streams there, 1 or 2.
+
+        Raises:
+            ChannelClosed: The peer is gone, or takes too little.
         """
         outlet = self._outlets[port] = Outlet()
+        arrived = self._arrived[port] = Signal()
         self._switch.join(port, first=first)
         try:
-            await outlet.run(channel)
+            while True:
+                frame = outlet.take()
+                if frame is None:
+                    await arrived.wait()
+                else:
+                    await channel.send(frame)
         finally:
             if self._outlets.get(port) is outlet:
                 del self._outlets[port]
@@ -113,8 +96,8 @@ class Relay:
         """Why a call from outside is not answered here; empty where it is."""
         if head.to != self._me or head.hops > MOST_HOPS:
             return f"this is {self._me}, and calls of other nodes end here"
-        if port != CONTROL and port != PEER + head.origin:
-            return "a node calls in its own name only"
+        if port != (CONTROL if head.via == "relay" else PEER + head.origin):
+            return "a node calls in its own name only, and says by which way"
         if head.size > MOST_BODY:
             return f"the body of a call has at most {MOST_BODY} bytes"
         return unknown_to(self._snapshot, head)
@@ -124,6 +107,7 @@ class Relay:
             outlet = self._outlets.get(port)
             if outlet is not None:
                 outlet.put(frame)
+                self._arrived[port].notify()
 
 
 def unknown_to(snapshot: Snapshot | None, head: CallHead) -> str:
@@ -136,4 +120,19 @@ def unknown_to(snapshot: Snapshot | None, head: CallHead) -> str:
     owners = {grant.id: grant.project for grant in snapshot.keys if not grant.revoked}
     if owners.get(head.key) != head.project:
         return "the key of this call is unknown here, revoked, or of another project"
+    return _abroad(snapshot, head)
+
+
+def _abroad(snapshot: Snapshot, head: CallHead) -> str:
+    """Why a call may not come from where it comes from; empty where it may."""
+    spots = snapshot.neighbours
+    origin, here = spots.get(head.origin), spots.get(snapshot.node)
+    if origin is None or here is None:
+        return f"{head.origin} is no node that this one knows"
+    residency = next(
+        (each.residency for each in snapshot.traffic if each.project == head.project), "any"
+    )
+    hops = (here,) if head.via == "peer" else (HOME, here)
+    if not allowed(residency, origin, hops):
+        return f"requests of project {head.project!r} may not come here: {residency}"
     return ""

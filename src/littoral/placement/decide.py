@@ -9,7 +9,7 @@ from littoral.domain.endpoint import Folded
 from littoral.domain.ids import EndpointId
 from littoral.domain.placement import Candidate, Decision, Prediction, Request, Why
 from littoral.domain.units import Seconds
-from littoral.placement.filters import REASONS, capability_mask
+from littoral.placement.filters import REASONS, RESIDENCE, capability_mask, residence_mask
 
 NEAR: Final = 1.01
 """Costs within this factor of the cheapest count as equal: the faster candidate wins."""
@@ -25,11 +25,15 @@ TENTH_Z: Final = 1.2815515655446004 / math.sqrt(2.0)
 """Makes a deadline that is just the p90 be missed in one of ten: the normal's tail at z = 1."""
 
 
+Rejected: TypeAlias = tuple[int, int, int, int, int]
+"""How many rows each ``Reason`` rejected, in its order."""
+
+
 class Row(NamedTuple):
     """A candidate folded for ``rank``: made when it changes, never per request.
 
-    ``mask`` has a bit a capability; ``t0``, ``t_in``, ``t_step`` are seconds; ``width`` is the log
-    half-width from p50 to p90 of the speed, ``scale`` its conformal multiplier; prices are per
+    ``mask`` has a bit a capability and a bit a residency; ``t0``, ``t_in``, ``t_step`` are seconds;
+    ``width`` is the log half-width from p50 to p90 of the speed, ``scale`` its conformal multiplier; prices are per
     million tokens. ``usable`` is the probability that it answers;
     ``t_crowd`` the seconds that each output token adds to those of others; ``harm`` how many of
     those under way there would miss their deadlines for each second that they are held up.
@@ -61,7 +65,7 @@ class Verdict(NamedTuple):
     total_p50: float
     total_p90: float
     cost: float
-    rejected: tuple[int, int, int, int]
+    rejected: Rejected
 
 
 _Stakes: TypeAlias = tuple[int, int, float, float, float]
@@ -71,7 +75,7 @@ _Option: TypeAlias = tuple[float, float, int, float]
 _NOBODY: Final[_Option] = (math.inf, math.inf, -1, 0.0)
 # ADR 0008: ``_new`` costs half of ``Verdict(...)``.
 _root: Final = math.sqrt
-_Fields: TypeAlias = tuple[int, Why, float, float, float, float, tuple[int, int, int, int]]
+_Fields: TypeAlias = tuple[int, Why, float, float, float, float, Rejected]
 _new: Callable[[type[Verdict], _Fields], Verdict] = tuple.__new__  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  generic
 
 
@@ -99,7 +103,7 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
         loads: Requests under way on each row.
         tokens_in: Input, tokens.
         tokens_out: Output to expect, tokens, at least 1.
-        mask: Capabilities needed, from ``capability_mask``.
+        mask: What is needed, from ``capability_mask`` and ``residence_mask``.
         total_s: Deadline on the last token, seconds from now; ``inf`` for none.
         skip: Bit mask of positions that were already tried.
         length: Log half-width from p50 to p90 of the output's length.
@@ -108,7 +112,7 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
     Source: cheapest within the deadline on the p90 bound, ADR 0008.
     Checked by: tests/unit/placement/test_rank.py, and against the filters in test_decide.py.
     """
-    capability = short = unready = 0
+    resident = lacking = short = unready = 0
     passed: list[_Option] = []
     late: list[_Option] = []
     words = length * (tokens_out - 1)
@@ -117,7 +121,8 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
         if skip and skip >> position & 1:
             continue
         if mask & ~has:
-            capability += 1
+            lacking += 1
+            resident += mask & ~has >= RESIDENCE
         elif tokens_in + tokens_out > context:
             short += 1
         elif not ready:
@@ -136,7 +141,7 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
             else:
                 passed.append((total, cost, position, first))
     stakes = (tokens_in, tokens_out, total_s, words, miss_cost)
-    rejected = (capability, short, unready, len(late))
+    rejected = (resident, lacking - resident, short, unready, len(late))
     return _settled(rows, passed, late, stakes=stakes, rejected=rejected, retry=skip > 0)
 
 
@@ -156,7 +161,7 @@ def _settled(
     late: Sequence[_Option],
     *,
     stakes: _Stakes,
-    rejected: tuple[int, int, int, int],
+    rejected: Rejected,
     retry: bool,
 ) -> Verdict:
     if stakes[4] > 0.0 and stakes[2] < math.inf:
@@ -233,7 +238,7 @@ def row_of(candidate: Candidate, folded: Folded) -> Row:
     return Row(
         candidate.id,
         candidate.ready,
-        capability_mask(candidate.capabilities),
+        capability_mask(candidate.capabilities) | residence_mask(candidate.within),
         candidate.context or UNBOUNDED,
         max(candidate.slots, 1),
         folded.t0,
@@ -269,7 +274,7 @@ def decide(
         [candidate.in_flight for candidate in ordered],
         tokens_in=request.tokens_in,
         tokens_out=request.tokens_out,
-        mask=capability_mask(request.needs),
+        mask=capability_mask(request.needs) | residence_mask((request.residency,)),
         total_s=math.inf if request.total_s is None else request.total_s,
         skip=0,
         length=request.length,

@@ -8,12 +8,25 @@ from typing import Final, TypeAlias, get_args
 
 from littoral.domain.endpoint import Capability
 from littoral.domain.placement import Candidate, Reason, Request
+from littoral.domain.reach import RESIDENCIES, Residency
 
 Filter: TypeAlias = Callable[[Request, Candidate], Reason | None]
 
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 CAPABILITIES: Final[tuple[Capability, ...]] = get_args(Capability)
 _BITS: Final[dict[Capability, int]] = {name: 1 << at for at, name in enumerate(CAPABILITIES)}
+
+RESIDENCE: Final = 1 << 24
+"""The least bit that stands for a residency: those of capabilities are below it."""
+_SPOTS: Final[dict[Residency, int]] = {name: RESIDENCE << at for at, name in enumerate(RESIDENCIES)}
+
+
+def residence_mask(residencies: Iterable[Residency]) -> int:
+    """Return one bit a residency, joined: what a request needs of a way, or a way has."""
+    mask = 0
+    for residency in residencies:
+        mask |= _SPOTS[residency]
+    return mask
 
 
 def capability_mask(capabilities: Iterable[Capability]) -> int:
@@ -22,6 +35,11 @@ def capability_mask(capabilities: Iterable[Capability]) -> int:
     for capability in capabilities:
         mask |= _BITS[capability]
     return mask
+
+
+def leaves_residence(request: Request, candidate: Candidate) -> Reason | None:
+    """Reject who is, or whose way leads, where the project's requests may not be."""
+    return None if request.residency in candidate.within else "residency"
 
 
 def lacks_capability(request: Request, candidate: Candidate) -> Reason | None:
@@ -40,7 +58,12 @@ def is_unready(_request: Request, candidate: Candidate) -> Reason | None:
     return None if candidate.ready else "unready"
 
 
-FILTERS: Final[tuple[Filter, ...]] = (lacks_capability, exceeds_context, is_unready)
+FILTERS: Final[tuple[Filter, ...]] = (
+    leaves_residence,
+    lacks_capability,
+    exceeds_context,
+    is_unready,
+)
 """In the order of ``Reason``; the deadline, which needs a prediction, comes after them."""
 
 

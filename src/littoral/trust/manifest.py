@@ -123,7 +123,9 @@ def cut(snapshot: Snapshot) -> Mapping[str, Part]:
     return {
         **{name: KeysPart(keys=tuple(shares[name])) for name in sorted(shares)},
         "deployments": DeploymentsPart(assignments=snapshot.assignments),
-        "policies": PoliciesPart(traffic=snapshot.traffic, keeping=snapshot.keeping),
+        "policies": PoliciesPart(
+            traffic=snapshot.traffic, keeping=snapshot.keeping, neighbours=snapshot.neighbours
+        ),
         "limits": LimitsPart(limits=snapshot.limits),
         "trust": TrustPart(pepper=snapshot.pepper, signers=snapshot.signers),
     }
@@ -182,6 +184,7 @@ def _joined(manifest: Manifest, parts: Iterable[Part]) -> Snapshot:
         keys=tuple(sorted(keys, key=lambda grant: grant.id)),
         assignments=deployments.assignments,
         traffic=policies.traffic,
+        neighbours=policies.neighbours,
         limits=limits.limits,
         keeping=policies.keeping,
         cluster=manifest.cluster,

@@ -90,7 +90,7 @@ def test_failpoints_are_listed_once():
 
 
 def test_reasons_keep_their_order():
-    assert get_args(Reason)[:4] == ("capability", "context", "unready", "deadline")
+    assert get_args(Reason)[:5] == ("residency", "capability", "context", "unready", "deadline")
 
 
 PORTS = [

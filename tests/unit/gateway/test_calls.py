@@ -10,6 +10,7 @@ from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, Proje
 from littoral.domain.session import Credit, Data, Open, Reset
 from littoral.domain.stream import CHUNK, MOST_STREAMS, WINDOW, ReplyHead, Via
 from littoral.domain.switch import Switch
+from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Tokens
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.wire.guest import Guests
@@ -145,7 +146,7 @@ def test_a_client_that_leaves_frees_the_slot_of_the_other_nodes_engine(pair, kit
     assert pair.a.leaks() == pair.b.leaks() == (0, 0, 0)
 
 
-def test_a_client_that_leaves_while_the_call_waits_for_a_slot_frees_its_place(pair, kit):
+def test_a_client_that_leaves_while_the_call_waits_for_a_slot_frees_its_place(pair):
     pair.ask(STREAMED)
     pair.ask(STREAMED)
     client, _, _ = pair.ask(STREAMED)
@@ -168,7 +169,7 @@ def test_what_is_left_of_the_deadline_goes_along_and_ends_the_call_there(pair, k
     assert kit.status_of(transport) == 502
 
 
-def test_a_long_body_goes_only_as_far_as_the_other_node_allows(pair, kit):
+def test_a_long_body_goes_only_as_far_as_the_other_node_allows(pair):
     text = "x" * (3 * WINDOW)
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": text}]}).encode()
     pair.b.endpoints(pair.b.endpoint(9, deployment=DeploymentName("m"), context=Tokens(10**6)))
@@ -298,7 +299,7 @@ def test_an_engine_that_refuses_the_request_there_is_a_400_here(pair, kit):
 def test_a_guest_is_charged_to_no_limit_of_the_other_node(make, kit):
     pair = Pair(make(1), make(9, rate=1))
     for _ in range(3):
-        _, transport, engine = pair.ask()
+        _, transport, _engine = pair.ask()
         busy = [each for each in pair.b.loop.dialled if each.protocol.owner is not None]
         busy[-1].protocol.data_received(kit.answer(kit.said("yes")))
         pair.run()
@@ -344,7 +345,7 @@ def test_more_bytes_than_announced_end_the_call(pair):
     assert (reset.stream, reset.code) == (88, "too_large")
 
 
-def test_a_revoked_key_ends_its_calls_at_the_other_node(pair, kit):
+def test_a_revoked_key_ends_its_calls_at_the_other_node(pair):
     _, _, engine = pair.ask(STREAMED)
     (inner,) = pair.b.worker.inners
     assert inner.key.grant.id == pair.a.grant.id
@@ -400,3 +401,39 @@ def asked_of(raw):
     """The request line, and the body."""
     head, _, body = raw.partition(b"\r\n\r\n")
     return head.split(b"\r\n")[0], json.loads(body)
+
+
+def test_a_resident_request_never_takes_a_way_that_leaves_its_place_however_cheap(pair, kit):
+    own = pair.a.endpoint(1, price_in=900.0, price_out=900.0)
+    free = {"price_in": 0.0, "price_out": 0.0}
+    outside = pair.a.endpoint(2, remote=True, **free)
+    pair.a.endpoints(own, outside, pair.remote(id=EndpointId("far"), **free))
+    pair.a.share(residency="site")
+    _, _, engine = pair.a.ask()
+    assert engine.port == 1
+    assert pair.of(Open) == []
+    engine.protocol.data_received(kit.answer())
+    pair.a.endpoints(outside, pair.remote(id=EndpointId("far"), **free))
+    _, transport, _ = pair.a.ask()
+    assert kit.status_of(transport) == 422
+    assert "residency of its project" in kit.body_of(transport)["error"]["message"]
+
+
+def test_a_way_within_the_residency_is_taken(pair):
+    near = replace(VIA, path="peer", within=("any", "site"))
+    pair.a.endpoints(pair.remote(via=near))
+    pair.a.share(residency="site")
+    assert pair.ask()[2] is not None
+
+
+def test_the_other_node_keeps_a_resident_call_from_what_lies_outside(pair, kit):
+    near = replace(VIA, path="peer", within=("any", "site"))
+    pair.a.endpoints(pair.remote(via=near))
+    pair.b.endpoints(pair.b.endpoint(9, deployment=DeploymentName("m"), remote=True))
+    pair.a.share(residency="site")
+    pair.b.worker.source.tables.keys[pair.a.grant.id].share(
+        TrafficGrant(project=ProjectId("p"), residency="site")
+    )
+    _, transport, engine = pair.ask()
+    assert engine is None
+    assert kit.status_of(transport) == 400

@@ -10,6 +10,7 @@ from littoral.cost.terms import stretch
 from littoral.domain.endpoint import Capability, Folded
 from littoral.domain.ids import EndpointId, RequestId
 from littoral.domain.placement import Candidate, Reason, Request
+from littoral.domain.reach import RESIDENCIES
 from littoral.domain.units import Seconds, Tokens
 from littoral.placement.decide import NEAR, decide, row_of
 from littoral.placement.filters import FILTERS, REASONS, first_reason
@@ -23,6 +24,7 @@ REQUESTS = st.builds(
     tokens_out=st.integers(1, 300),
     needs=NAMES,
     total_s=st.one_of(st.none(), st.floats(0.01, 100)),
+    residency=st.sampled_from(RESIDENCIES),
 )
 CANDIDATES = st.builds(
     Candidate,
@@ -34,6 +36,7 @@ CANDIDATES = st.builds(
     capabilities=NAMES,
     price_in=st.sampled_from([0.0, 1.0, 1.005]),
     price_out=st.sampled_from([0.0, 2.0]),
+    within=st.frozensets(st.sampled_from(RESIDENCIES)),
 )
 FLEETS = st.lists(CANDIDATES, max_size=6, unique_by=lambda candidate: candidate.id)
 FOLDS = st.dictionaries(st.sampled_from("abcdef"), st.floats(0.001, 0.2)).map(
@@ -134,3 +137,10 @@ def test_a_candidate_nobody_measured_gets_cautious_coefficients():
     assert (decision.chosen, decision.why) == ("a", "only")
     assert decision.prediction is not None
     assert decision.prediction.coefficients == 0
+
+
+@given(REQUESTS, FLEETS, FOLDS)
+def test_no_price_and_no_speed_takes_a_request_out_of_its_residency(request_, fleet, folds):
+    decision = decide(request_, fleet, folds)
+    chosen = [one for one in fleet if one.id == decision.chosen]
+    assert all(request_.residency in one.within for one in chosen)

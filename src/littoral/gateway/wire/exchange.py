@@ -89,6 +89,8 @@ class Exchange(Screened):
         if len(model.places) < 2:
             self._beginning = 0
         self._tokens_in = asked.weight or size // 4 or 1
+        if key.residence:
+            asked.needs |= key.residence
         if key.guard is not None:
             refusal = guard.screen(key.guard, asked, self._tokens_in)
             if refusal is not None:

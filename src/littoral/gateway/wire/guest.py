@@ -76,6 +76,7 @@ class _Visit(Unframed):
         self.deadline = now + total_s
         self._size = size
         self._tokens_in = asked.weight or size // 4 or 1
+        asked.needs |= self.key.residence
         return self.queue_up(now)
 
     def gates(self) -> tuple[()]:
