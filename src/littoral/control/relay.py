@@ -44,6 +44,7 @@ class Relay:
         """
         outlet = self._outlets[node] = Outlet()
         bell = self._bells[node] = Bell()
+        self._send(self._switch.leave(node))
         self._switch.join(node, first=2)
         try:
             while True:

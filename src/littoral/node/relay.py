@@ -56,6 +56,7 @@ class Relay:
         """
         outlet = self._outlets[port] = Outlet()
         arrived = self._arrived[port] = Signal()
+        self._send(self._switch.leave(port))
         self._switch.join(port, first=first)
         try:
             while True:

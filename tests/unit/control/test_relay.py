@@ -1,0 +1,202 @@
+"""Calls joined from session to session, in order and without waiting for anything else."""
+
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from littoral.control.relay import Relay
+from littoral.control.remote import remotes_of
+from littoral.domain.endpoint import Address, Endpoint, Machine
+from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
+from littoral.domain.node import NodeStatus
+from littoral.domain.reach import HOME, Spot
+from littoral.domain.session import Beat, Data, Hello, Open, Remotes, Reset
+from littoral.domain.snapshot import Snapshot
+from littoral.domain.stream import CallHead
+from littoral.domain.traffic import TrafficGrant
+from littoral.domain.units import Bytes, Micros
+
+pytestmark = pytest.mark.anyio
+
+A, B = NodeId("nd_a"), NodeId("nd_b")
+CALL = CallHead(
+    to=B,
+    origin=A,
+    path="/v1/chat/completions",
+    request=RequestId("req_1"),
+    project=ProjectId("p"),
+    key=KeyId("k"),
+    deployment=DeploymentName("d"),
+    model="m",
+    size=1,
+)
+ENGINE = Endpoint(
+    id=EndpointId("d@1"),
+    deployment=DeploymentName("d"),
+    serves="m",
+    engine="fake",
+    state="ready",
+    address=Address(host="127.0.0.1", port=9),
+    credential="secret",
+)
+
+
+def status(*endpoints):
+    machine = Machine(cores=1, memory=Bytes(1), memory_free=Bytes(1))
+    return NodeStatus(machine=machine, endpoints=endpoints, snapshot=(1, 1), outbox_depth=0)
+
+
+def hello(node):
+    return Hello(
+        protocol=1, node=node, name=node, boot="b", build="1", outbox="ob", snapshot=(0, 0)
+    )
+
+
+class Line:
+    """The far end of a session: keeps what is sent to the node."""
+
+    def __init__(self):
+        self.sent = []
+
+    async def send(self, frame):
+        self.sent.append(frame)
+
+
+class Bench:
+    """A relay over a fleet of two, of which ``B`` has the engine."""
+
+    def __init__(self, group, fleet):
+        self.group, self.fleet = group, fleet
+        self.relay = Relay(fleet)
+        self.lines, self.scopes = {}, {}
+        for node in (A, B):
+            fleet.joined(fleet.row(hello(node)))
+            fleet.beat(node, status(*([ENGINE] if node == B else [])))
+
+    async def join(self, node):
+        line, scope = Line(), anyio.CancelScope()
+        self.lines[node], self.scopes[node] = line, scope
+
+        async def serve():
+            with scope:
+                await self.relay.serve(node, line)
+
+        self.group.start_soon(serve)
+        await anyio.wait_all_tasks_blocked()
+
+    async def heard(self, node):
+        await anyio.wait_all_tasks_blocked()
+        sent = self.lines[node].sent
+        return sent.pop(0) if sent else None
+
+
+@pytest.fixture
+async def bench(site):
+    async with anyio.create_task_group() as group:
+        made = Bench(group, site.control.desk.fleet)
+        await made.join(A)
+        await made.join(B)
+        yield made
+        group.cancel_scope.cancel()
+
+
+async def test_a_call_passes_from_one_session_to_the_other_with_one_hop_more(bench):
+    assert bench.relay.take(A, Open(stream=1, head=CALL))
+    assert await bench.heard(B) == Open(stream=2, head=replace(CALL, hops=1))
+    bench.relay.take(B, Data(stream=2, body=b"x", fin=True))
+    assert await bench.heard(A) == Data(stream=1, body=b"x", fin=True)
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        ({"origin": B}, "own name"),
+        ({"hops": 1}, "own name"),
+        ({"via": "peer"}, "own name"),
+        ({"to": NodeId("nd_nobody")}, "no node has the id"),
+        ({"to": A}, "does not run on"),
+        ({"deployment": DeploymentName("other")}, "does not run on"),
+    ],
+)
+async def test_what_a_node_may_not_call_is_refused(bench, head, why):
+    bench.relay.take(A, Open(stream=1, head=replace(CALL, **head)))
+    reset = await bench.heard(A)
+    assert (reset.code, reset.retryable) == ("refused", False)
+    assert why in reset.message
+    assert await bench.heard(B) is None
+
+
+async def test_a_call_whose_project_keeps_its_requests_elsewhere_does_not_pass(bench):
+    snapshot = Snapshot(
+        epoch=1,
+        version=1,
+        issued_us=Micros(0),
+        node=A,
+        pepper=b"",
+        keys=(),
+        assignments=(),
+        traffic=(TrafficGrant(project=ProjectId("p"), residency="edge-only"),),
+    )
+    bench.relay.learn(snapshot)
+    bench.relay.take(A, Open(stream=1, head=CALL))
+    assert "may not pass here" in (await bench.heard(A)).message
+
+
+async def test_a_session_that_ends_ends_its_calls(bench):
+    bench.relay.take(A, Open(stream=1, head=CALL))
+    bench.scopes[B].cancel()
+    reset = await bench.heard(A)
+    assert (reset.stream, reset.code, reset.retryable) == (1, "session_lost", True)
+
+
+async def test_a_newer_session_of_a_node_is_not_ended_with_the_older_one(bench):
+    bench.relay.take(A, Open(stream=1, head=CALL))
+    older = bench.scopes[B]
+    await bench.join(B)
+    assert (await bench.heard(A)).code == "session_lost"
+    older.cancel()
+    bench.relay.take(A, Open(stream=3, head=CALL))
+    assert isinstance(await bench.heard(B), Open)
+
+
+async def test_other_frames_are_not_for_the_relay(bench):
+    assert not bench.relay.take(A, Beat(number=1))
+    assert bench.relay.take(A, Reset(stream=1, code="cancelled"))
+
+
+async def test_nodes_know_the_endpoints_of_the_others_without_their_secrets(bench):
+    nodes, spots = bench.fleet.nodes(), {A: HOME, B: HOME}
+    (remote,) = remotes_of(A, nodes, spots).endpoints
+    assert (remote.id, remote.serves, remote.state) == ("d@1@nd_b", "m", "ready")
+    assert (remote.address, remote.credential, remote.remote) == (None, None, True)
+    assert (remote.via.node, remote.via.endpoint, remote.via.path) == (B, "d@1", "relay")
+    assert remotes_of(B, nodes, spots) == Remotes(endpoints=())
+
+
+async def test_ways_through_control_lie_within_what_allows_control_and_the_node(bench):
+    factory = Spot(site="factory", tier="edge")
+    for here, there, expected in [
+        (HOME, HOME, ("any", "site")),
+        (factory, factory, ("any",)),
+        (factory, HOME, ("any",)),
+    ]:
+        (remote,) = remotes_of(A, bench.fleet.nodes(), {A: here, B: there}).endpoints
+        assert remote.via.within == expected
+
+
+async def test_what_leaves_for_an_api_outside_is_within_no_residency(bench):
+    bench.fleet.beat(B, status(replace(ENGINE, remote=True)))
+    (remote,) = remotes_of(A, bench.fleet.nodes(), {A: HOME, B: HOME}).endpoints
+    assert remote.via.within == ("any",)
+
+
+async def test_nodes_that_are_silent_gone_or_nowhere_have_nothing_to_offer(bench, site):
+    spots = {A: HOME, B: HOME}
+    assert remotes_of(A, bench.fleet.nodes(), {A: HOME}).endpoints == ()
+    assert remotes_of(A, bench.fleet.nodes(), {B: HOME}).endpoints == ()
+    bench.fleet.beat(B, status(replace(ENGINE, state="failed")))
+    assert remotes_of(A, bench.fleet.nodes(), spots).endpoints == ()
+    bench.fleet.beat(B, status(ENGINE))
+    site.clock.advance(12.0)
+    assert remotes_of(A, bench.fleet.nodes(), spots).endpoints == ()
