@@ -45,7 +45,6 @@ class Switch:
         self._next: dict[Port, int] = {}
         self._ends: dict[Port, dict[int, _End]] = {}
         self._newest: dict[Port, int] = {}
-        self._early: dict[Port, set[int]] = {}
 
     def join(self, port: Port, *, first: int) -> None:
         """A channel is open; ``first`` (1 or 2) is the first number that we give to streams there.
@@ -55,7 +54,6 @@ class Switch:
         self._next[port] = first
         self._ends[port] = {}
         self._newest[port] = 0
-        self._early[port] = set()
 
     def leave(self, port: Port) -> Passed:
         """A channel is gone: what was joined through it ends."""
@@ -95,7 +93,6 @@ class Switch:
         """Pass on what came; what belongs to no stream is late and goes nowhere."""
         end = self._ends.get(port, {}).get(frame.stream)
         if end is None or end.other is None:
-            self._note_early(port, frame)
             return []
         other = end.other
         if isinstance(frame, Credit):
@@ -116,22 +113,11 @@ class Switch:
         return [(other.port, passed)]
 
     def _is_new(self, port: Port, stream: int) -> bool:
-        """Whether the peer may open this number: its own to give, never used, not reset yet."""
+        """Whether the peer may open this number: its own to give, and never used."""
         if stream <= self._newest[port] or not (stream + self._next[port]) % 2:
             return False
         self._newest[port] = stream
-        early = self._early[port]
-        is_wanted = stream not in early
-        early -= {each for each in early if each <= stream}
-        return is_wanted
-
-    def _note_early(self, port: Port, frame: Data | Reset | Credit) -> None:
-        """A reset may overtake the opening of its stream: then that opens nothing."""
-        early = self._early.get(port)
-        if early is None or not isinstance(frame, Reset) or frame.stream <= self._newest[port]:
-            return
-        if len(early) < self._most:
-            early.add(frame.stream)
+        return True
 
     def _cut(self, end: _End, message: str) -> Passed:
         """End a stream whose rules were broken, on both sides."""

@@ -8,10 +8,10 @@ another node ever leaves for a third one.
 from dataclasses import replace
 from typing import Final
 
-from littoral.domain.ids import NodeId
+from littoral.domain.ids import NodeId, ProjectId
 from littoral.domain.outlet import Outlet
 from littoral.domain.ports import Channel
-from littoral.domain.reach import HOME, allowed
+from littoral.domain.reach import HOME, Residency, allowed
 from littoral.domain.session import Credit, Data, Frame, Open, Reset
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.stream import MOST_HOPS, CallHead
@@ -130,9 +130,10 @@ def _abroad(snapshot: Snapshot, head: CallHead) -> str:
     origin, here = spots.get(head.origin), spots.get(snapshot.node)
     if origin is None or here is None:
         return f"{head.origin} is no node that this one knows"
-    residency = next(
-        (each.residency for each in snapshot.traffic if each.project == head.project), "any"
-    )
+    residencies: dict[ProjectId, Residency] = {
+        each.project: each.residency for each in snapshot.traffic
+    }
+    residency = residencies.get(head.project, "any")
     hops = (here,) if head.via == "peer" else (HOME, here)
     if not allowed(residency, origin, hops):
         return f"requests of project {head.project!r} may not come here: {residency}"

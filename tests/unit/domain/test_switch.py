@@ -163,18 +163,3 @@ def test_every_stream_has_two_ends_or_none_and_nothing_goes_to_a_channel_that_le
         loads = [switch.load(each) for each in ("a", "b", "c")]
         assert sum(loads) % 2 == 0
         assert max(loads) <= 4
-
-
-def test_a_reset_that_overtakes_the_opening_of_its_stream_keeps_it_shut(switch):
-    assert switch.take("a", Reset(stream=3, code="cancelled")) == []
-    assert switch.open("a", opened(1), to="b") == [("b", opened(2))]
-    assert switch.open("a", opened(3), to="b") == []
-    assert switch.open("a", opened(5), to="b") == [("b", opened(4))]
-
-
-def test_only_so_many_resets_of_what_was_never_opened_are_remembered(switch):
-    for stream in (3, 5, 7):
-        switch.take("a", Reset(stream=stream, code="cancelled"))
-    switch.take("a", Data(stream=9))
-    switch.take("nobody", Reset(stream=9, code="cancelled"))
-    assert switch.open("a", opened(7), to="b") == [("b", opened(2))]
