@@ -12,10 +12,8 @@ from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, Proje
 from littoral.domain.node import NodeStatus
 from littoral.domain.reach import HOME, Spot
 from littoral.domain.session import Beat, Data, Hello, Open, Remotes, Reset
-from littoral.domain.snapshot import Snapshot
 from littoral.domain.stream import CallHead
-from littoral.domain.traffic import TrafficGrant
-from littoral.domain.units import Bytes, Micros
+from littoral.domain.units import Bytes
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +66,8 @@ class Bench:
 
     def __init__(self, group, fleet):
         self.group, self.fleet = group, fleet
-        self.relay = Relay(fleet)
+        self.residencies = {}
+        self.relay = Relay(fleet, lambda: self.residencies)
         self.lines, self.scopes = {}, {}
         for node in (A, B):
             fleet.joined(fleet.row(hello(node)))
@@ -128,17 +127,7 @@ async def test_what_a_node_may_not_call_is_refused(bench, head, why):
 
 
 async def test_a_call_whose_project_keeps_its_requests_elsewhere_does_not_pass(bench):
-    snapshot = Snapshot(
-        epoch=1,
-        version=1,
-        issued_us=Micros(0),
-        node=A,
-        pepper=b"",
-        keys=(),
-        assignments=(),
-        traffic=(TrafficGrant(project=ProjectId("p"), residency="edge-only"),),
-    )
-    bench.relay.learn(snapshot)
+    bench.residencies = {ProjectId("p"): "edge-only"}
     bench.relay.take(A, Open(stream=1, head=CALL))
     assert "may not pass here" in (await bench.heard(A)).message
 
