@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from littoral.app.anchors import ANCHORS_FILE
 from littoral.app.handed import line_for
 from littoral.app.settings import Settings
 
@@ -28,7 +29,8 @@ class Edge:
         self.folder, self.site = folder, site
         for name in ("run", "logs"):
             folder.joinpath(name).mkdir(parents=True)
-        folder.joinpath("run/session.sock").symlink_to(site.data_dir / "run/session.sock")
+        for name in ("run/session.sock", ANCHORS_FILE):
+            folder.joinpath(name).symlink_to(site.data_dir / name)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.set_inheritable(True)
         self.port = self.listener.getsockname()[1]

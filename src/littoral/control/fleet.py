@@ -10,7 +10,7 @@ from littoral.domain.errors import UnknownName
 from littoral.domain.ids import NodeId
 from littoral.domain.node import GONE, Node, NodeState, NodeStatus
 from littoral.domain.ports import Clock, Sink, State
-from littoral.domain.reach import HOME, Spot
+from littoral.domain.reach import Spot
 from littoral.domain.session import Hello
 from littoral.domain.units import Seconds
 from littoral.domain.view import PlacedEndpoint
@@ -31,8 +31,7 @@ class _Heard:
 
 def spot_of(node: Node) -> Spot:
     """Where a node stands."""
-    del node
-    return HOME
+    return Spot(site=node.site, tier=node.tier)
 
 
 class Fleet:
@@ -141,7 +140,8 @@ class Fleet:
 
     def spots(self) -> Mapping[NodeId, Spot]:
         """Where each node stands that may be called, or call."""
-        return {name: spot_of(self._heard[name].node) for name in sorted(self._heard)}
+        nodes = [self._heard[name].node for name in sorted(self._heard)]
+        return {node.id: spot_of(node) for node in nodes if node.mark not in GONE}
 
     def node(self, name: str) -> Node:
         """One node.

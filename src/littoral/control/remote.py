@@ -10,6 +10,7 @@ from littoral.domain.reach import HOME, Residency, Spot, within
 from littoral.domain.session import Remotes
 from littoral.domain.stream import Via
 
+_THERE = frozenset({"connected", "cordoned"})
 _SHOWN = frozenset({"ready", "degraded", "starting", "draining"})
 
 
@@ -24,7 +25,7 @@ def remotes_of(node: NodeId, nodes: Sequence[Node], spots: Mapping[NodeId, Spot]
     here = spots.get(node)
     if here is None:
         return Remotes(endpoints=())
-    others = (each for each in nodes if each.id != node and each.state == "connected")
+    others = (each for each in nodes if each.id != node and each.state in _THERE)
     return Remotes(
         endpoints=tuple(
             found

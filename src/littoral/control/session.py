@@ -181,7 +181,7 @@ class Sessions:
             while True:
                 heard = fleet.bell.count
                 remotes = remotes_of(this.node, fleet.nodes(), fleet.spots())
-                if remotes != (told or Remotes(endpoints=())):
+                if remotes != told and (told or remotes.endpoints or len(fleet.spots()) > 1):
                     await this.channel.send(remotes)
                     told = remotes
                 with anyio.move_on_after(LOOK_S):

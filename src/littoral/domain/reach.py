@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
+from littoral.domain.enrolment import SITE, Tier
+
 Residency: TypeAlias = Literal["any", "site", "edge-only"]
 """Where a project's requests may be: wherever it pays, only on the site where they were admitted,
 only on edge nodes."""
 RESIDENCIES: Final[tuple[Residency, ...]] = get_args(Residency)
-Tier: TypeAlias = Literal["edge", "cloud"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class Spot:
     tier: Tier
 
 
-HOME: Final = Spot(site="default", tier="cloud")
+HOME: Final = Spot(site=SITE, tier="cloud")
 """Where control stands, and the node beside it."""
 
 

@@ -40,6 +40,7 @@ class Board:
         self._snapshot: Snapshot | None = None
         self._endpoints: dict[EndpointId, Endpoint] = {}
         self._remotes: dict[EndpointId, Endpoint] = {}
+        self._cut = ""
         self._folds: dict[EndpointId, Folded] = {}
         self._loads: dict[EndpointId, int] = {}
         self._pids: dict[str, int] = {}
@@ -79,17 +80,23 @@ class Board:
             self.put_endpoint(replace(known, state="draining", reason="being replaced or removed"))
 
     def put_remotes(self, endpoints: Iterable[Endpoint]) -> None:
-        """Know these endpoints of other nodes, and no others."""
+        """Know these endpoints of other nodes, and no others; control is there."""
         remotes = {endpoint.id: endpoint for endpoint in endpoints}
-        if remotes != self._remotes:
-            self._remotes = remotes
+        if remotes != self._remotes or self._cut:
+            self._remotes, self._cut = remotes, ""
             self._endpoints_changed()
 
-    def lose_remotes(self, reason: str) -> None:
-        """Send nothing to other nodes until they are known anew."""
-        self.put_remotes(
-            replace(each, state="failed", reason=reason) for each in self._remotes.values()
-        )
+    def cut_off(self, reason: str) -> None:
+        """Send nothing through control while there is a reason, until there is none any more."""
+        if self._cut != reason:
+            self._cut = reason
+            self._endpoints_changed()
+
+    def _reachable(self, endpoint: Endpoint) -> Endpoint:
+        """An endpoint of another node as it is from here now."""
+        if not self._cut or endpoint.via is None or endpoint.via.path != "relay":
+            return endpoint
+        return replace(endpoint, state="failed", reason=self._cut)
 
     def slots_of(self, endpoint: EndpointId) -> int:
         """How many requests an endpoint serves at once; 1 where it is unknown."""
@@ -166,7 +173,8 @@ class Board:
         return events
 
     def _endpoints_changed(self) -> None:
-        every = self._endpoints | self._remotes
+        remotes = {name: self._reachable(each) for name, each in self._remotes.items()}
+        every = self._endpoints | remotes
         for endpoint in every:
             if len(self._loads) < ENDPOINTS:
                 self._loads.setdefault(endpoint, len(self._loads))

@@ -102,6 +102,7 @@ async def watch(channel: Channel, board: Board) -> None:
         if not trouble and facts.silent_s > LIVELY.suspect_s:
             trouble = f"nothing was heard of control for {facts.silent_s:.0f} s"
         if bool(trouble) != bool(said):
+            board.cut_off("control does not answer" if trouble else "")
             if trouble:
                 board.say("session", "session_interrupted", trouble, level="warning")
             else:

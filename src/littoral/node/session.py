@@ -145,7 +145,7 @@ class Uplink:
         board = self._parts.board
         if self.connected:
             board.say("session", "session_ended", f"control is not connected: {reason}")
-            board.lose_remotes("control is not connected")
+            board.cut_off("control is not connected")
         elif reason != self.trouble:
             board.say("session", "session_failed", reason, level="warning")
         self.connected, self._channel, self.trouble = False, None, reason

@@ -1,5 +1,7 @@
 """Calls joined from session to session, in order and without waiting for anything else."""
 
+import threading
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import anyio
@@ -11,9 +13,22 @@ from littoral.domain.endpoint import Address, Endpoint, Machine
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
 from littoral.domain.node import NodeStatus
 from littoral.domain.reach import HOME, Spot
-from littoral.domain.session import Beat, Data, Hello, Open, Remotes, Reset
+from littoral.domain.session import (
+    Beat,
+    Data,
+    Hello,
+    Open,
+    Records,
+    Remotes,
+    Reset,
+    SnapshotOffer,
+    Stored,
+)
 from littoral.domain.stream import CallHead
-from littoral.domain.units import Bytes
+from littoral.domain.units import Bytes, Micros, Tokens
+from littoral.domain.usage import StoredRecord, UsageRecord
+from littoral.testing.channel import channel_pair
+from littoral.testing.ledger import MemoryLedger
 
 pytestmark = pytest.mark.anyio
 
@@ -189,3 +204,87 @@ async def test_nodes_that_are_silent_gone_or_nowhere_have_nothing_to_offer(bench
     bench.fleet.beat(B, status(ENGINE))
     site.clock.advance(12.0)
     assert remotes_of(A, bench.fleet.nodes(), spots).endpoints == ()
+
+
+@asynccontextmanager
+async def opened(site, node):
+    """The node's end of a session with a whole control."""
+    near, far = channel_pair()
+    async with anyio.create_task_group() as group:
+        group.start_soon(site.control.sessions.serve, far)
+        await near.send(replace(hello(node), outbox=f"ob_{node[-1]}"))
+        await heard(near, SnapshotOffer)
+        yield near
+        await near.close()
+
+
+async def heard(channel, kind):
+    """The next frame of a kind; others pass by."""
+    while not isinstance(found := await channel.receive(), kind):
+        pass
+    return found
+
+
+def rows():
+    record = UsageRecord(
+        request=RequestId("r"),
+        attempt=0,
+        project=ProjectId("p"),
+        key=KeyId("k"),
+        model="m",
+        deployment=DeploymentName("d"),
+        endpoint=EndpointId("d@1"),
+        status="ok",
+        streamed=False,
+        estimated=False,
+        tokens_in=Tokens(3),
+        tokens_cached=Tokens(0),
+        tokens_out=Tokens(5),
+        at_us=Micros(1),
+        first_us=1,
+        total_us=2,
+        predicted_us=0,
+        predicted_p90_us=0,
+        cost=0.5,
+    )
+    return (StoredRecord(seq=1, record=record),)
+
+
+async def test_a_node_hears_of_the_engines_of_another_and_at_once_when_that_leaves(site):
+    async with opened(site, A) as near:
+        async with opened(site, B) as far:
+            await far.send(Beat(number=1, status=status(ENGINE)))
+            while not (remotes := (await heard(near, Remotes)).endpoints):
+                pass
+            (remote,) = remotes
+            assert (remote.id, remote.via.node) == ("d@1@nd_b", B)
+        assert (await heard(near, Remotes)).endpoints == ()
+
+
+class SlowLedger(MemoryLedger):
+    """Applies nothing before it is let."""
+
+    def __init__(self):
+        super().__init__()
+        self.let = threading.Event()
+
+    def apply(self, node, outbox, rows):
+        assert self.let.wait(10.0)
+        return super().apply(node, outbox, rows)
+
+
+async def test_calls_pass_while_the_records_of_both_nodes_are_being_stored(site):
+    ledger = site.ledger = SlowLedger()
+    site.start()
+    async with opened(site, A) as near, opened(site, B) as far:
+        await far.send(Beat(number=1, status=status(ENGINE)))
+        while not (await heard(near, Remotes)).endpoints:
+            pass
+        for channel, outbox in ((near, "ob_a"), (far, "ob_b")):
+            await channel.send(Records(outbox=outbox, rows=rows()))
+        await near.send(Open(stream=1, head=CALL))
+        stream = (await heard(far, Open)).stream
+        await far.send(Data(stream=stream, body=b"x", fin=True))
+        assert (await heard(near, Data)).body == b"x"
+        ledger.let.set()
+        assert (await heard(near, Stored)).upto == 1

@@ -1,6 +1,5 @@
 """Node sessions over an in-memory channel."""
 
-import threading
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -12,19 +11,16 @@ from littoral.control.fleet import DISCONNECTED_S, SUSPECT_S
 from littoral.control.parts import assemble
 from littoral.control.signer import Signer
 from littoral.control.vault import Vault
-from littoral.domain.endpoint import Endpoint, Machine
 from littoral.domain.errors import StorageFull
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
-from littoral.domain.node import Event, NodeStatus
+from littoral.domain.node import Event
 from littoral.domain.ports import ChannelClosed
 from littoral.domain.session import (
     PROTOCOL,
     Applied,
     Beat,
-    Data,
     Goodbye,
     Hello,
-    Open,
     PartPiece,
     PartsWanted,
     Records,
@@ -34,13 +30,11 @@ from littoral.domain.session import (
     Welcome,
 )
 from littoral.domain.snapshot import Snapshot
-from littoral.domain.stream import CallHead
-from littoral.domain.units import Bytes, Micros, Seconds, Tokens
+from littoral.domain.units import Micros, Seconds, Tokens
 from littoral.domain.usage import StoredRecord, UsageRecord
 from littoral.node.incoming import Incoming
 from littoral.testing.channel import channel_pair
 from littoral.testing.failpoints import Crash
-from littoral.testing.ledger import MemoryLedger
 from littoral.trust.manifest import join, read
 
 pytestmark = pytest.mark.anyio
@@ -120,7 +114,9 @@ async def offered(site, channel) -> Snapshot:
 
 
 async def frame(channel, kind):
-    found = await channel.receive()
+    """The next frame, but for what the node is told of others."""
+    while isinstance(found := await channel.receive(), Remotes):
+        pass
     assert isinstance(found, kind), found
     return found
 
@@ -347,74 +343,3 @@ async def test_a_node_that_leaves_does_not_hold_up_a_new_key(site):
         with anyio.fail_after(1.0):
             answer = await site.ask("POST", "/keys", json={"name": "alice"})
         assert answer.status_code == 201
-
-
-ENGINE = Endpoint(
-    id=EndpointId("chat@1"),
-    deployment=DeploymentName("chat"),
-    serves="smol",
-    engine="fake",
-    state="ready",
-)
-FAR = replace(HELLO, node=NodeId("nd_2"), outbox="ob_2")
-HEAD = CallHead(
-    to=FAR.node,
-    origin=HELLO.node,
-    path="/v1/chat/completions",
-    request=RequestId("req"),
-    project=ProjectId("default"),
-    key=KeyId("k"),
-    deployment=ENGINE.deployment,
-    model=ENGINE.serves,
-    size=0,
-)
-
-
-async def heard(channel, kind):
-    """The next frame of a kind; others pass by."""
-    while not isinstance(found := await channel.receive(), kind):
-        pass
-    return found
-
-
-def beat(*endpoints):
-    machine = Machine(cores=1, memory=Bytes(1), memory_free=Bytes(1))
-    status = NodeStatus(machine=machine, endpoints=endpoints, snapshot=(1, 1), outbox_depth=0)
-    return Beat(number=1, status=status)
-
-
-async def test_a_node_hears_of_the_engines_of_another_and_at_once_when_that_leaves(site):
-    async with opened(site) as (near, _, _):
-        async with opened(site, FAR) as (far, _, _):
-            await far.send(beat(ENGINE))
-            (remote,) = (await heard(near, Remotes)).endpoints
-            assert (remote.id, remote.via.node) == ("chat@1@nd_2", FAR.node)
-        assert (await heard(near, Remotes)).endpoints == ()
-
-
-class SlowLedger(MemoryLedger):
-    """Applies nothing before it is let."""
-
-    def __init__(self):
-        super().__init__()
-        self.let = threading.Event()
-
-    def apply(self, node, outbox, rows):
-        assert self.let.wait(10.0)
-        return super().apply(node, outbox, rows)
-
-
-async def test_calls_pass_while_the_records_of_both_nodes_are_being_stored(site):
-    ledger = site.ledger = SlowLedger()
-    site.start()
-    async with opened(site) as (near, _, _), opened(site, FAR) as (far, _, _):
-        await far.send(beat(ENGINE))
-        await heard(near, Remotes)
-        for channel, outbox in ((near, "ob_1"), (far, "ob_2")):
-            await channel.send(Records(outbox=outbox, rows=rows(1, 1)))
-        await near.send(Open(stream=1, head=HEAD))
-        stream = (await heard(far, Open)).stream
-        await far.send(Data(stream=stream, body=b"x", fin=True))
-        assert (await heard(near, Data)).body == b"x"
-        ledger.let.set()
-        assert (await heard(near, Stored)).upto == 1
