@@ -2,10 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final, cast
 
-from littoral.cost.predictor import unknown
 from littoral.domain.deployment import Assignment
 from littoral.domain.endpoint import Endpoint, Folded
 from littoral.domain.flight import cost_of
@@ -15,15 +13,15 @@ from littoral.domain.limits import limit_ids
 from littoral.domain.loads import Loads
 from littoral.domain.placement import Candidate
 from littoral.domain.project import Keeping, KeyGrant
-from littoral.domain.reach import HOME, Residency, Spot, within
+from littoral.domain.reach import HOME, Spot
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.traffic import PRIORITIES, TrafficGrant
-from littoral.domain.units import Seconds
 from littoral.gateway.breaker import Breaker, Throttle
 from littoral.gateway.guard import mask_of
 from littoral.gateway.operation import heads_of
 from littoral.gateway.quota import Gate, gates_of
 from littoral.gateway.traffic import Traffic
+from littoral.gateway.way import lies_within, route_of, same_door, unmeasured
 from littoral.placement.decide import Row, row_of
 from littoral.placement.filters import CAPABILITIES, residence_mask
 
@@ -121,7 +119,7 @@ class Place:
         self.ejected = self.trial = False
         """Left alone because it failed; but the next request may try it."""
         self.via = endpoint.via
-        self.route = f"{_route_of(endpoint, node)}; ".encode()
+        self.route = f"{route_of(endpoint, node)}; ".encode()
         self.heads = heads_of(endpoint)
         self.names = f"\n{endpoint.serves}\n{endpoint.deployment}\n{endpoint.id}".encode()
         self.renew(endpoint, folded, here=here)
@@ -331,29 +329,15 @@ class Source:
         return tuple(self._gates[name] for name in names if name in self._gates)
 
     def _place(self, endpoint: Endpoint) -> Place:
-        folded = self._folds.get(endpoint.id) or _unmeasured(endpoint)
+        folded = self._folds.get(endpoint.id) or unmeasured(endpoint)
         place = self._places.get(endpoint.id)
-        if place is not None and _same_door(place.endpoint, endpoint):
+        if place is not None and same_door(place.endpoint, endpoint):
             place.renew(endpoint, folded, here=self._here)
             return place
         place = Place(endpoint, folded, self.node, here=self._here)
         if self.loads is not None and endpoint.id in self._lots:
             place.loads, place.lot = self.loads, self._lots[endpoint.id]
         return place
-
-
-def _route_of(endpoint: Endpoint, node: str) -> str:
-    """Where a request goes, as its answer says it."""
-    via = endpoint.via
-    return f"{node}/{endpoint.id}" if via is None else f"{via.node}/{via.endpoint}; via={via.path}"
-
-
-def _unmeasured(endpoint: Endpoint) -> Folded:
-    """What to expect of an endpoint that nobody has measured: the way there is known."""
-    folded = unknown(endpoint.id)
-    if endpoint.via is None:
-        return folded
-    return replace(folded, t0=Seconds(folded.t0 + endpoint.via.rtt_s))
 
 
 def _revision(name: str, assignments: Iterable[Assignment]) -> bytes:
@@ -368,24 +352,6 @@ def _target_s(name: str, assignments: Iterable[Assignment]) -> float | None:
     return min(objectives) / 2000 if objectives else None
 
 
-def _same_door(one: Endpoint, other: Endpoint) -> bool:
-    return _door(one) == _door(other)
-
-
-def _door(endpoint: Endpoint) -> tuple[object, ...]:
-    via = endpoint.via
-    way = None if via is None else (via.node, via.endpoint, via.path)
-    named = (endpoint.serves, endpoint.deployment, endpoint.paths)
-    return (endpoint.address, endpoint.credential, *named, way)
-
-
-def _within(endpoint: Endpoint, here: Spot) -> tuple[Residency, ...]:
-    """The residencies that allow a place; what leaves for an API outside is nowhere of ours."""
-    if endpoint.via is not None:
-        return endpoint.via.within
-    return ("any",) if endpoint.remote else within(here, (here,))
-
-
 def _row(endpoint: Endpoint, folded: Folded, here: Spot) -> Row:
     reachable = endpoint.address is not None or endpoint.via is not None
     ready = endpoint.state in _SERVING and reachable
@@ -398,6 +364,6 @@ def _row(endpoint: Endpoint, folded: Folded, here: Spot) -> Row:
         capabilities=frozenset(endpoint.capabilities if ready else CAPABILITIES),
         price_in=endpoint.price_in,
         price_out=endpoint.price_out,
-        within=frozenset(_within(endpoint, here)),
+        within=frozenset(lies_within(endpoint, here)),
     )
     return row_of(candidate, folded)

@@ -33,8 +33,8 @@ class Row(NamedTuple):
     """A candidate folded for ``rank``: made when it changes, never per request.
 
     ``mask`` has a bit a capability and a bit a residency; ``t0``, ``t_in``, ``t_step`` are seconds;
-    ``width`` is the log half-width from p50 to p90 of the speed, ``scale`` its conformal multiplier; prices are per
-    million tokens. ``usable`` is the probability that it answers;
+    ``width`` is the log half-width from p50 to p90 of the speed, ``scale`` its conformal
+    multiplier; prices are per million tokens. ``usable`` is the probability that it answers;
     ``t_crowd`` the seconds that each output token adds to those of others; ``harm`` how many of
     those under way there would miss their deadlines for each second that they are held up.
     """
