@@ -26,6 +26,7 @@ from littoral.domain.flight import SLOT_BYTES, read
 from littoral.domain.ids import DeploymentName, EndpointId, NodeId, ProjectId
 from littoral.domain.limits import NO_LIMITS, Limits, limit_ids
 from littoral.domain.node import Event
+from littoral.domain.outbox import Mark
 from littoral.domain.project import KeyGrant
 from littoral.domain.session import Endpoints, Frame, Freed, Settled, Tables
 from littoral.domain.snapshot import Snapshot
@@ -192,7 +193,7 @@ async def book(gateway: Gateway, outbox: SqliteOutbox) -> None:
         flights = [flight for slot in slots if (flight := read(table, slot))]
         if flights:
             upto = await outbox.append([flight.record for flight in flights])
-            await outbox.stored(upto)
+            await outbox.stored("ledger", Mark(seq=upto), safe=upto)
             await write(link, Freed(slots=slots))
 
 

@@ -22,12 +22,12 @@ from pathlib import Path
 import anyio
 
 from littoral.app.system import SystemClock, SystemEntropy, SystemFailpoints
+from littoral.domain.outbox import MANY, Mark
 from littoral.stores.outbox import SqliteOutbox
 from littoral.testing.sink import ListSink
 from littoral.testing.usage import usage_record
 
 OUT = Path(__file__).parents[1] / "out" / "outbox.json"
-STORED_EVERY = 500
 
 
 async def append(path: str, waiters: int, seconds: float) -> dict[str, float]:
@@ -51,10 +51,12 @@ async def append(path: str, waiters: int, seconds: float) -> dict[str, float]:
                 step += 1
 
         async def drain() -> None:
+            stored = Mark()
             while time.perf_counter() - began < seconds:
                 await anyio.sleep(seconds / 20)
-                rows = await outbox.read(0, STORED_EVERY)
-                await outbox.stored(rows[-1].seq if rows else 0)
+                while (batch := await outbox.read("ledger", stored.seq, MANY)).rows:
+                    stored = batch.end
+                await outbox.stored("ledger", stored, safe=stored.seq)
 
         async with anyio.create_task_group() as group:
             group.start_soon(drain)

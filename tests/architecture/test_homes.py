@@ -22,7 +22,7 @@ HOMES: dict[str, set[str]] = {
     "fastapi": {"control"},
     "gguf": {"testing/gguf.py"},
     "hmac": {"engines/child/fake.py", "engines/child/host.py", "trust/key.py", "trust/nonce.py"}
-    | {"trust/capability.py", "trust/ticket.py"},
+    | {"trust/capability.py", "trust/chain.py", "trust/ticket.py"},
     "http": {
         *("app/command/probe.py", "engines/child/llama_cpp.py", "gateway/reply.py"),
         "testing/origin.py",

@@ -12,10 +12,11 @@ DIFFERENT = {
 
 
 def ports(root) -> list[str]:
-    text = (root / "src/littoral/domain/ports.py").read_text(encoding="utf-8")
+    files = [root / "src/littoral/domain" / name for name in ("books.py", "ports.py")]
     return [
         node.name
-        for node in ast.parse(text).body
+        for file in files
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef)
         and any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases)
     ]

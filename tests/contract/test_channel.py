@@ -15,6 +15,7 @@ from littoral.app.link.network import LinkNetwork, LinkParts
 from littoral.app.link.tls import Shown
 from littoral.app.system import SystemClock, SystemEntropy
 from littoral.domain.ids import NodeId
+from littoral.domain.outbox import Mark
 from littoral.domain.pipe import Carrier
 from littoral.domain.ports import Channel, ChannelClosed, Network
 from littoral.domain.session import Beat, Frame, Goodbye, Hello, Stored
@@ -140,8 +141,9 @@ async def test_frames_arrive_in_the_order_they_were_sent(network: Network, addre
 
 async def test_both_ends_can_speak(network: Network, address: str):
     async with both_ends(network, address) as (near, far):
-        await far.send(Stored(outbox="o", upto=7))
-        assert await near.receive() == Stored(outbox="o", upto=7)
+        stored = Stored(outbox="o", lane="event", mark=Mark(seq=7, mac=b"\x00\xff"))
+        await far.send(stored)
+        assert await near.receive() == stored
 
 
 async def test_receiving_after_the_peer_closed_says_closed(network: Network, address: str):

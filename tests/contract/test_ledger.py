@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import KeyId, NodeId, ProjectId
+from littoral.domain.outbox import Batch, Mark, Row
 from littoral.domain.ports import Ledger
 from littoral.domain.units import Micros, Tokens
-from littoral.domain.usage import StoredRecord, UsageRecord, UsageSum
+from littoral.domain.usage import UsageRecord, UsageSum
 from littoral.stores.ledger import SqliteLedger
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.ledger import MemoryLedger
@@ -29,8 +30,13 @@ def record(number: int, **changes: object) -> UsageRecord:
     return usage_record(number, **(usual | changes))
 
 
-def rows(records: Sequence[UsageRecord], first: int = 1) -> list[StoredRecord]:
-    return [StoredRecord(seq=seq, record=each) for seq, each in enumerate(records, first)]
+def mac(seq: int, disk: str = "") -> bytes:
+    return f"{disk}{seq}".encode() if seq else b""
+
+
+def rows(records: Sequence[UsageRecord], first: int = 1, disk: str = "") -> Batch:
+    made = [Row(seq=n, mac=mac(n, disk), usage=each) for n, each in enumerate(records, first)]
+    return Batch(lane="ledger", prev_mac=mac(first - 1, disk), rows=tuple(made))
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -44,41 +50,66 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
 
 def test_applied_rows_move_the_cursor_and_come_back_whole(ledger: Ledger):
     first, retry = record(1, status="failed", streamed=False), record(1, attempt=1, estimated=True)
-    assert ledger.cursor(NODE, "ob") == 0
-    assert ledger.apply(NODE, "ob", rows([retry, first])) == 2
-    assert ledger.cursor(NODE, "ob") == 2
+    assert ledger.cursor(NODE, "ob") == Mark()
+    done = ledger.apply(NODE, "ob", rows([retry, first]))
+    assert (done.judgement, done.mark) == ("applied", Mark(seq=2, mac=mac(2)))
+    assert ledger.cursor(NODE, "ob") == done.mark
     assert ledger.record("rq_1") == [first, retry]
     assert ledger.record("rq_2") == []
 
 
 def test_rows_known_already_are_skipped(ledger: Ledger):
     ledger.apply(NODE, "ob", rows([record(1), record(2)]))
-    assert ledger.apply(NODE, "ob", rows([record(8), record(9), record(3)])) == 3
+    assert ledger.apply(NODE, "ob", rows([record(8), record(9), record(3)])).mark.seq == 3
     assert ledger.record("rq_8") == []
     assert ledger.record("rq_3") == [record(3)]
+    assert ledger.apply(NODE, "ob", rows([record(8)])).judgement == "known"
 
 
 def test_rows_behind_a_gap_are_not_applied(ledger: Ledger):
-    assert ledger.apply(NODE, "ob", rows([record(1)], first=2)) == 0
-    gap = [*rows([record(1)]), *rows([record(3)], first=3)]
-    assert ledger.apply(NODE, "ob", gap) == 1
+    gap = ledger.apply(NODE, "ob", rows([record(1)], first=2))
+    assert (gap.judgement, gap.mark) == ("gap", Mark())
+    ledger.apply(NODE, "ob", rows([record(1)]))
+    assert ledger.apply(NODE, "ob", rows([record(3)], first=3)).mark.seq == 1
     assert ledger.record("rq_3") == []
 
 
+def test_rows_of_another_disk_with_the_same_name_are_not_applied(ledger: Ledger):
+    ledger.apply(NODE, "ob", rows([record(1), record(2)]))
+    for other in (
+        rows([record(3)], first=3, disk="copy"),
+        rows([record(2), record(3)], first=2, disk="copy"),
+        rows([record(2)], first=2, disk="copy"),
+    ):
+        done = ledger.apply(NODE, "ob", other)
+        assert (done.judgement, done.mark) == ("forked", Mark(seq=2, mac=mac(2)))
+    assert ledger.record("rq_3") == []
+
+
+def test_a_damaged_row_moves_the_cursor_and_is_counted_and_a_hole_is_refused(ledger: Ledger):
+    spoilt = Batch(lane="ledger", rows=(Row(seq=1, mac=mac(1), damaged=99),))
+    done = ledger.apply(NODE, "ob", spoilt)
+    assert (done.mark.seq, done.damaged) == (1, 1)
+    hole = Batch(lane="ledger", rows=(Row(seq=5, mac=mac(5), hole=2),))
+    assert ledger.apply(NODE, "ob", hole).judgement == "gap"
+    assert ledger.cursor(NODE, "ob").seq == 1
+
+
 def test_no_rows_change_nothing(ledger: Ledger):
-    assert ledger.apply(NODE, "ob", []) == 0
+    assert ledger.apply(NODE, "ob", rows([])).mark == Mark()
 
 
 def test_an_attempt_from_a_second_outbox_counts_once_and_moves_its_cursor(ledger: Ledger):
     ledger.apply(NODE, "ob", rows([record(1)]))
-    assert ledger.apply(NODE, "ob2", rows([record(1, tokens_out=Tokens(99)), record(2)])) == 2
-    assert ledger.cursor(NODE, "ob") == 1
+    done = ledger.apply(NODE, "ob2", rows([record(1, tokens_out=Tokens(99)), record(2)]))
+    assert done.mark.seq == 2
+    assert ledger.cursor(NODE, "ob").seq == 1
     assert [row.tokens_out for row in ledger.sums(by=[])] == [3]
 
 
 def test_cursors_of_nodes_are_apart(ledger: Ledger):
     ledger.apply(NODE, "ob", rows([record(1)]))
-    assert ledger.cursor(OTHER, "ob") == 0
+    assert ledger.cursor(OTHER, "ob") == Mark()
     ledger.apply(OTHER, "ob", rows([record(2)]))
     sums = ledger.sums(by=["node"])
     assert [(row.node, row.tokens_out) for row in sums] == [(NODE, 1), (OTHER, 2)]
@@ -193,7 +224,7 @@ def test_sums_are_right_to_the_token_however_rows_arrive(
     with SqliteLedger.open(str(path), failpoints=ArmedFailpoints()) as real:
         for start in [*batches, 0]:
             for book in (real, twin):
-                book.apply(NODE, "ob", rows(made)[start:])
+                book.apply(NODE, "ob", rows(made[start:], first=start + 1))
         by = ["key", "model", "day"]
         sums = real.sums(by=by)
         assert [replace(r, cost=0.0) for r in sums] == [

@@ -57,6 +57,11 @@ class Links:
         self._open: dict[NodeId, Link] = {}
         self._number = 0
 
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
     def opened(self, link: Link) -> Link | None:
         """A session begins; returns the one that it replaces, which is told and ended."""
         older = self._open.get(link.node)

@@ -20,6 +20,7 @@ from littoral.domain.blob import BlobAsk, BlobProgress, BlobsHeld
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
 from littoral.domain.node import Event
+from littoral.domain.outbox import Batch, Receipt
 from littoral.domain.ports import Channel, ChannelClosed, Clock, Failpoints, Ledger, Sink
 from littoral.domain.session import (
     LEAST_PROTOCOL,
@@ -49,6 +50,8 @@ LOOK_S = Seconds(1.0)
 """How often the state of other nodes is looked at without news of them."""
 PIECE = 16 * 1024
 """Bytes of a part that travel in one frame."""
+EACH_S, LONGEST_SPREAD_S = 0.02, 60.0
+"""Seconds a connected node, and at most, over which returning nodes spread what they kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +118,7 @@ class Sessions:
         parts = self._parts
         node = await parts.workers.state(partial(parts.fleet.row, hello))
         await parts.workers.state(partial(parts.publisher.catch_up, hello.node, hello.snapshot))
-        stored = await parts.workers.ledger(partial(parts.ledger.cursor, hello.node, hello.outbox))
+        mark = await parts.workers.ledger(partial(parts.ledger.cursor, hello.node, hello.outbox))
         this = Link(hello.node, channel, anyio.CancelScope(), boot=hello.boot)
         with this.scope:
             self._supersede(this)
@@ -127,7 +130,8 @@ class Sessions:
                         protocol=agreed(hello) or PROTOCOL,
                         server_us=parts.clock.wall(),
                         beat_s=BEAT_S,
-                        stored=stored,
+                        stored={"ledger": mark},
+                        flush_s=self._flush_s(),
                     )
                 )
                 await self._converse(this)
@@ -248,19 +252,36 @@ class Sessions:
                 self._parts.blobs.held(this.node, frame)
 
     async def _store(self, this: Link, records: Records) -> None:
-        """Apply usage records once, then, and only then, say so."""
-        parts = self._parts
+        """Apply rows once, then, and only then, say so."""
+        parts, batch = self._parts, records.batch
         try:
-            upto = await parts.workers.ledger(
-                partial(parts.ledger.apply, this.node, records.outbox, records.rows)
+            done = await parts.workers.ledger(
+                partial(parts.ledger.apply, this.node, records.outbox, batch)
             )
         except LittoralError as error:
             self._event(f"ledger.{error.code}", error.message)
             this.goodbye = Goodbye(code=error.code, after_s=TRY_AGAIN_S)
             return
+        self._incident(this.node, batch, done)
         parts.failpoints.hit("records.applied")
         parts.failpoints.hit("stored.sent")
-        await this.channel.send(Stored(outbox=records.outbox, upto=upto))
+        await this.channel.send(Stored(outbox=records.outbox, lane=batch.lane, mark=done.mark))
+
+    def _incident(self, node: NodeId, batch: Batch, done: Receipt) -> None:
+        """Say what an outbox should never show."""
+        where = f"lane {batch.lane} of {node}"
+        if done.judgement == "gap":
+            known = f"{where} goes on at {batch.first}, known is {done.mark.seq}"
+            self._event("outbox.gap", f"{known}: nothing of it was applied")
+        if done.judgement == "forked":
+            other = f"{where} brings other rows than known behind {done.mark.seq}"
+            self._event("node.cloned", f"{other}: its disk was copied, or restored from a copy")
+        if done.damaged:
+            self._event("outbox.rows_damaged", f"{done.damaged} rows of {where} are not readable")
+        if done.missing:
+            self._event(
+                "outbox.rows_dropped", f"{done.missing} rows of {where} were dropped unsent"
+            )
 
     async def _offer(self, this: Link) -> None:
         """Offer the snapshot now and after each change; of several changes the newest wins."""
@@ -276,6 +297,10 @@ class Sessions:
                     sent = issued.number
                 await parts.bell.wait(heard)
                 await anyio.sleep(parts.coalesce_s)
+
+    def _flush_s(self) -> Seconds:
+        """Over how long nodes that all come back at once should begin to send."""
+        return Seconds(min(LONGEST_SPREAD_S, EACH_S * self._parts.links.count))
 
     def _supersede(self, this: Link) -> None:
         if self._parts.links.opened(this) is not None:

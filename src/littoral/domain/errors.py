@@ -25,6 +25,7 @@ LittoralError
 │   └── ControlUnreachable  503 control_unreachable
 ├── DeadlinePassed          504 deadline
 ├── StorageFull             507 storage_full
+│   └── LedgerFull          503 ledger_full
 └── Damaged                 500 damaged
 """
 
@@ -212,6 +213,14 @@ class StorageFull(LittoralError):
 
     code = "storage_full"
     status = 507
+
+
+class LedgerFull(StorageFull):
+    """The node holds all the unsent usage records that it may: what must be counted has to wait."""
+
+    code = "ledger_full"
+    status = 503
+    retryable = True
 
 
 class Damaged(LittoralError):

@@ -29,13 +29,18 @@ Level: TypeAlias = Literal["info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something people should know: an engine crashed, a model does not fit."""
+    """Something people should know: an engine crashed, a model does not fit.
+
+    ``count`` is above 1 where it is so many in a row about one subject, the first of them
+    ``at_us``; ``message`` is that of the last.
+    """
 
     at_us: Micros
     level: Level
     subject: str
     code: str
     message: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

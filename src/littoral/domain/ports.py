@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
+from littoral.domain.books import Ledger, Outbox  # noqa: F401  every port is known from here
 from littoral.domain.endpoint import Endpoint, EngineSpec
 from littoral.domain.failpoint import FailpointName
-from littoral.domain.ids import Digest, KeyId, NodeId, ProjectId
-from littoral.domain.limits import Spent
+from littoral.domain.ids import Digest, KeyId, NodeId
 from littoral.domain.link import LinkFacts
 from littoral.domain.model import FileSpec, VersionSpec, VersionStatus
 from littoral.domain.node import Event
@@ -19,7 +19,6 @@ from littoral.domain.project import Key
 from littoral.domain.resource import Kind, Resource
 from littoral.domain.session import Frame
 from littoral.domain.units import Bytes, Micros, Seconds
-from littoral.domain.usage import StoredRecord, UsageRecord, UsageSum
 
 
 class Clock(Protocol):
@@ -122,72 +121,6 @@ class Network(Protocol):
         self, address: str, handler: Callable[[Channel], Awaitable[None]]
     ) -> AbstractAsyncContextManager[None]:
         """Serve each new channel with ``handler`` in its own task until the context ends."""
-        ...
-
-
-class Outbox(Protocol):
-    """A node's durable queue of usage records: numbered, synced, resent until stored."""
-
-    @property
-    def name(self) -> str:
-        """Identity of this outbox: a new disk is a new name."""
-        ...
-
-    async def append(self, records: Sequence[UsageRecord]) -> int:
-        """Write records and sync; returns the last seq once they are on disk.
-
-        A record whose (request, attempt) is already there is not written twice.
-
-        Raises:
-            StorageFull: No room; nothing was written.
-        """
-        ...
-
-    async def read(self, after: int, limit: int) -> Sequence[StoredRecord]:
-        """Records with seq above ``after``, in order, at most ``limit``."""
-        ...
-
-    async def stored(self, upto: int) -> None:
-        """Control has applied every record up to ``upto``: they may be dropped."""
-        ...
-
-    async def depth(self) -> int:
-        """How many records wait to be stored."""
-        ...
-
-    async def spent(self) -> Sequence[Spent]:
-        """What all records ever appended cost, by limit id and hour; it survives ``stored``."""
-        ...
-
-
-class Ledger(Protocol):
-    """Control's book of usage: each (node, outbox, seq) and each (request, attempt) once."""
-
-    def apply(self, node: NodeId, outbox: str, rows: Sequence[StoredRecord]) -> int:
-        """Apply rows in one transaction and return the cursor after it, synced.
-
-        Rows at or below the cursor are skipped; rows behind a gap are not applied.
-        """
-        ...
-
-    def cursor(self, node: NodeId, outbox: str) -> int:
-        """The last seq applied, 0 where there is none."""
-        ...
-
-    def sums(
-        self,
-        *,
-        by: Sequence[str],
-        since_us: Micros | None = None,
-        until_us: Micros | None = None,
-        project: ProjectId | None = None,
-        key: KeyId | None = None,
-    ) -> Sequence[UsageSum]:
-        """Sums grouped by any of project, key, model, day, node, ordered by these."""
-        ...
-
-    def record(self, request: str) -> Sequence[UsageRecord]:
-        """Every attempt of one request."""
         ...
 
 

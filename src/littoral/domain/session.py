@@ -5,7 +5,7 @@ are part of the wire: they are only ever added, and fields are only ever appende
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from littoral.domain.blob import BlobAsk, BlobOffer, BlobProgress, BlobsHeld
@@ -32,6 +32,7 @@ from littoral.domain.local import (
     Told,
 )
 from littoral.domain.node import NodeStatus
+from littoral.domain.outbox import Batch, Lane, Mark
 from littoral.domain.snapshot import (
     DeploymentsPart,
     KeysPart,
@@ -43,7 +44,6 @@ from littoral.domain.snapshot import (
 from littoral.domain.stream import CallHead, ReplyHead, ResetCode
 from littoral.domain.units import Micros, Seconds
 from littoral.domain.upkeep import Do, Done, Issued, Renew, Revoke
-from littoral.domain.usage import StoredRecord
 
 PROTOCOL = 1
 """The newest version of the session that this build speaks."""
@@ -68,19 +68,22 @@ class Hello:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Welcome:
-    """Control's answer: the beat, and the last record applied of that outbox.
+    """Control's answer: the beat, and how far each lane of that outbox is applied, and safe.
 
     Who is silent for ``suspect_s`` is doubted, for ``lost_s`` given up. A node that is turned away
-    comes back at any time within ``spread_s``.
+    comes back at any time within ``spread_s``. One that is welcome begins to send what waits at a
+    moment of its own choice within ``flush_s``: all nodes may be back at once.
     """
 
     protocol: int
     server_us: Micros
     beat_s: Seconds
-    stored: int
+    stored: Mapping[Lane, Mark] = field(default_factory=dict[Lane, Mark])
+    safe: Mapping[Lane, int] = field(default_factory=dict[Lane, int])
     suspect_s: Seconds = LIVELY.suspect_s
     lost_s: Seconds = LIVELY.lost_s
     spread_s: Seconds = SPREAD_S
+    flush_s: Seconds = Seconds(0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,18 +129,20 @@ class PartPiece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """Usage records in order of seq, without a gap."""
+    """Rows of one lane of an outbox."""
 
     outbox: str
-    rows: tuple[StoredRecord, ...]
+    batch: Batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """Every record up to and including ``upto`` is applied and synced."""
+    """A lane is applied and synced up to ``mark``, and kept on another box, too, up to ``safe``."""
 
     outbox: str
-    upto: int
+    lane: Lane
+    mark: Mark
+    safe: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

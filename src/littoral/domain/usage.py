@@ -1,4 +1,4 @@
-"""UsageRecord: what one attempt used; StoredRecord: the same with its place in an outbox."""
+"""UsageRecord: what one attempt used; UsageSum: what many used together."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -40,14 +40,6 @@ class UsageRecord:
     predicted_us: int
     predicted_p90_us: int
     cost: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredRecord:
-    """A record as an outbox keeps it: (node, outbox, seq) names it for ever."""
-
-    seq: int
-    record: UsageRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

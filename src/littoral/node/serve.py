@@ -244,7 +244,7 @@ class _Wired:
 
     def _booked(self, records: Sequence[UsageRecord]) -> None:
         self.learning.take(records)
-        self.uplink.appended()
+        self.uplink.flush.appended()
 
     def _swapped(self, snapshot: Snapshot) -> None:
         self._wanted = snapshot
@@ -338,5 +338,5 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
         await node.restore()
         await node.keep()
         with anyio.move_on_after(FLUSH):
-            await node.uplink.flush()
+            await node.uplink.flush.drained()
         group.cancel_scope.cancel()

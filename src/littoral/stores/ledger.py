@@ -13,9 +13,10 @@ from sqlalchemy.types import Text
 
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import KeyId, NodeId, ProjectId
+from littoral.domain.outbox import Batch, Mark, Receipt, judge, receipt
 from littoral.domain.ports import Failpoints
 from littoral.domain.units import Micros
-from littoral.domain.usage import StoredRecord, UsageRecord, UsageSum
+from littoral.domain.usage import UsageRecord, UsageSum
 from littoral.stores.body import NAMES
 from littoral.stores.database import Database
 from littoral.stores.schema import CURSOR, LEDGER_STEPS, LINE, compiled
@@ -28,14 +29,15 @@ SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "cost", "estimated")
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 
 READ_CURSOR = compiled(
-    select(CURSOR.c.stored).where(
+    select(CURSOR.c.stored, CURSOR.c.mac).where(
         CURSOR.c.node == bindparam("node"), CURSOR.c.outbox == bindparam("outbox")
     )
 )
 _move = insert(CURSOR)
 MOVE_CURSOR = compiled(
     _move.on_conflict_do_update(
-        index_elements=["node", "outbox"], set_={"stored": _move.excluded.stored}
+        index_elements=["node", "outbox"],
+        set_={"stored": _move.excluded.stored, "mac": _move.excluded.mac},
     )
 )
 ADD = compiled(insert(LINE).on_conflict_do_nothing(index_elements=["request", "attempt"]))
@@ -68,29 +70,28 @@ class SqliteLedger:
         finally:
             database.close()
 
-    def apply(self, node: NodeId, outbox: str, rows: Sequence[StoredRecord]) -> int:
-        """Apply the rows that follow the cursor, in one transaction; returns the cursor after."""
+    def apply(self, node: NodeId, outbox: str, batch: Batch) -> Receipt:
+        """Apply what follows the cursor, in one transaction; returns what became of it."""
         where = {"node": node, "outbox": outbox}
 
-        def work(connection: apsw.Connection) -> int:
-            stored = _cursor(run(connection, READ_CURSOR, where))
-            before = stored
+        def work(connection: apsw.Connection) -> Receipt:
+            before = _cursor(run(connection, READ_CURSOR, where))
+            judgement, rows = judge(before, batch)
+            done = receipt(judgement, rows, before)
             for row in rows:
-                if row.seq > stored + 1:
-                    break
-                if row.seq == stored + 1:
-                    run(connection, ADD, where | _columns(row))
-                    stored += 1
-            if stored > before:
-                run(connection, MOVE_CURSOR, where | {"stored": stored})
-            return stored
+                if row.usage is not None:
+                    run(connection, ADD, where | _columns(row.seq, row.usage))
+            if done.mark != before:
+                moved = {"stored": done.mark.seq, "mac": done.mark.mac, "safe": 0}
+                run(connection, MOVE_CURSOR, where | moved)
+            return done
 
-        stored = self._database.write(work)
+        done = self._database.write(work)
         self._failpoints.hit("records.applied")
-        return stored
+        return done
 
-    def cursor(self, node: NodeId, outbox: str) -> int:
-        """The last seq applied, 0 where there is none."""
+    def cursor(self, node: NodeId, outbox: str) -> Mark:
+        """How far an outbox is applied."""
         return _cursor(self._database.read(READ_CURSOR, {"node": node, "outbox": outbox}))
 
     def sums(
@@ -150,14 +151,14 @@ def _compose(groups: Sequence[str]) -> str:
     )
 
 
-def _cursor(rows: Sequence[Row]) -> int:
-    return cast("int", rows[0][0]) if rows else 0
+def _cursor(rows: Sequence[Row]) -> Mark:
+    return Mark(seq=cast("int", rows[0][0]), mac=cast("bytes", rows[0][1])) if rows else Mark()
 
 
-def _columns(row: StoredRecord) -> dict[str, Value]:
-    values = {name: cast("Value", getattr(row.record, name)) for name in NAMES}
-    values |= {"streamed": int(row.record.streamed), "estimated": int(row.record.estimated)}
-    return values | {"seq": row.seq, "day": row.record.at_us // DAY_US}
+def _columns(seq: int, record: UsageRecord) -> dict[str, Value]:
+    values = {name: cast("Value", getattr(record, name)) for name in NAMES}
+    values |= {"streamed": int(record.streamed), "estimated": int(record.estimated)}
+    return values | {"seq": seq, "day": record.at_us // DAY_US}
 
 
 def _record(row: Row) -> UsageRecord:

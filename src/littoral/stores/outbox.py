@@ -1,6 +1,6 @@
-"""The node's outbox of usage records on SQLite: one thread owns the file, commits are shared.
+"""The node's outbox on SQLite: one thread owns the file, commits are shared.
 
-A caller's records join whatever else arrived while the last sync ran; one transaction and one sync
+A caller's rows join whatever else arrived while the last sync ran; one transaction and one sync
 acknowledge them all.
 """
 
@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import zip_longest
-from typing import cast
+from typing import TypeAlias, cast
 
 import anyio
 import anyio.from_thread
@@ -19,28 +19,36 @@ import apsw
 
 from littoral.domain.errors import StorageFull, Unavailable
 from littoral.domain.limits import Spent
+from littoral.domain.outbox import Batch, Lane, Mark, Note, OutboxLevel
 from littoral.domain.ports import Clock, Entropy, Failpoints, Sink
-from littoral.domain.usage import StoredRecord, UsageRecord
+from littoral.domain.usage import UsageRecord
+from littoral.stores.body import Prepared, prepared
 from littoral.stores.outbox_file import OutboxFile, Tuning, World
+from littoral.stores.outbox_rows import OutboxRows
 from littoral.stores.sqlite import translated
 
 DEFAULT = Tuning()
-FULL = "no room on the disk for usage records; nothing was written"
+FULL = "no room on the disk for the outbox; nothing was written"
 
 
 class _Job:
-    """What a caller waits for: a step on the file, or (without a step) records to append."""
+    """What a caller waits for: a step on the rows, or (without a step) contents to append."""
 
-    __slots__ = ("done", "error", "records", "result", "step")
+    __slots__ = ("contents", "done", "error", "result", "step")
 
     def __init__(
-        self, step: Callable[[OutboxFile], object] | None, records: Sequence[UsageRecord] = ()
+        self,
+        step: Callable[[OutboxRows], object] | None,
+        contents: Sequence[UsageRecord | Note] = (),
     ) -> None:
         self.step = step
-        self.records = records
+        self.contents = contents
         self.done = anyio.Event()
         self.result: object = None
         self.error: Exception | None = None
+
+
+_Append: TypeAlias = tuple[_Job, list[Prepared]]
 
 
 class SqliteOutbox:
@@ -50,9 +58,12 @@ class SqliteOutbox:
     reopened, what was acknowledged is there, and the same records may be appended again.
     """
 
-    def __init__(self, file: OutboxFile, tuning: Tuning) -> None:
+    def __init__(self, file: OutboxFile, rows: OutboxRows, tuning: Tuning, *, clock: Clock) -> None:
         self._file = file
+        self._rows = rows
         self._group = tuning.group
+        self._window_s = tuning.window_s
+        self._clock = clock
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._token = anyio.lowlevel.current_token()
         self._thread = threading.Thread(target=self._own, name="outbox", daemon=True)
@@ -86,7 +97,8 @@ class SqliteOutbox:
             await anyio.to_thread.run_sync(file.open)
         except apsw.Error as error:
             raise translated(error, path) from error
-        outbox = cls(file, tuning)
+        rows = OutboxRows(file, path, world=world, tuning=tuning)
+        outbox = cls(file, rows, tuning, clock=clock)
         outbox._thread.start()
         try:
             yield outbox
@@ -103,22 +115,25 @@ class SqliteOutbox:
         """Write records and sync; returns the last number given so far."""
         return cast("int", await self._ask(_Job(None, records)))
 
-    async def read(self, after: int, limit: int) -> Sequence[StoredRecord]:
-        """Records with seq above ``after``, in order, at most ``limit``."""
-        rows = await self._ask(_Job(lambda file: file.read(after, limit)))
-        return cast("Sequence[StoredRecord]", rows)
+    async def put(self, notes: Sequence[Note]) -> None:
+        """Write notes into their lanes and sync."""
+        await self._ask(_Job(None, notes))
 
-    async def stored(self, upto: int) -> None:
-        """Drop records up to ``upto``; above the last number, go on under a new name."""
-        await self._ask(_Job(lambda file: file.forget(upto)))
+    async def read(self, lane: Lane, after: int, limit: int) -> Batch:
+        """Rows of a lane with numbers above ``after``, in order, at most ``limit``."""
+        return cast("Batch", await self._ask(_Job(lambda rows: rows.read(lane, after, limit))))
 
-    async def depth(self) -> int:
-        """How many records wait to be stored."""
-        return cast("int", await self._ask(_Job(lambda file: file.last - file.stored)))
+    async def stored(self, lane: Lane, mark: Mark, *, safe: int = 0) -> None:
+        """Drop what control has; where it knows other rows, go on under a new name."""
+        await self._ask(_Job(lambda rows: rows.stored(lane, mark, safe)))
+
+    async def level(self) -> OutboxLevel:
+        """How full it is."""
+        return cast("OutboxLevel", await self._ask(_Job(lambda rows: rows.level())))
 
     async def spent(self) -> Sequence[Spent]:
         """What all records ever appended cost, by limit id and hour."""
-        return cast("Sequence[Spent]", await self._ask(_Job(lambda file: file.spent())))
+        return cast("Sequence[Spent]", await self._ask(_Job(lambda rows: rows.spent())))
 
     async def _ask(self, job: _Job) -> object:
         if self._closed:
@@ -140,22 +155,27 @@ class SqliteOutbox:
                 jobs = self._take()
                 self._serve(jobs)
                 anyio.from_thread.run_sync(_wake, jobs, token=self._token)
-                self._attempt(self._file.tend)
+                self._attempt(self._rows.tend)
         finally:
             self._file.close()
 
     def _take(self) -> list[_Job]:
-        """Wait for a job; take what else is there, up to one group of records."""
+        """Wait for a job; take what else is there, up to one group of rows.
+
+        Where rows are all there is, others may join them for as long as the window is open.
+        """
         jobs: list[_Job] = []
         count = 0
+        until = self._clock.now() + self._window_s
         job = self._jobs.get()
         while job is not None:
             jobs.append(job)
-            count += max(1, len(job.records))
+            count += max(1, len(job.contents))
             if count >= self._group:
                 return jobs
+            rest = until - self._clock.now() if job.step is None else 0.0
             try:
-                job = self._jobs.get_nowait()
+                job = self._jobs.get(timeout=rest) if rest > 0 else self._jobs.get_nowait()
             except queue.Empty:
                 return jobs
         self._ending = True
@@ -164,31 +184,31 @@ class SqliteOutbox:
     def _serve(self, jobs: Sequence[_Job]) -> None:
         appends = [job for job in jobs if job.step is None]
         if appends:
-            self._commit(appends)
+            self._commit([(job, [prepared(each) for each in job.contents]) for job in appends])
         for job in jobs:
             if job.step is not None:
                 self._step(job, job.step)
 
-    def _commit(self, jobs: Sequence[_Job]) -> None:
-        """Append the records of all jobs; where the disk is full, those of each job that fits."""
+    def _commit(self, jobs: Sequence[_Append]) -> None:
+        """Append the rows of all jobs; where there is no room, those of each job that fits."""
         ends: list[int] = []
-        error = self._attempt(self._check_room)
-        if error is None:
-            error = self._attempt(lambda: ends.extend(self._file.append([j.records for j in jobs])))
-            if isinstance(error, StorageFull) and len(jobs) > 1:
-                for job in jobs:
-                    self._commit([job])
-                return
-        for job, end in zip_longest(jobs, ends):
+
+        def work() -> None:
+            groups = [rows for _, rows in jobs]
+            self._rows.check_room([row for group in groups for row in group])
+            ends.extend(self._rows.append(groups))
+
+        error = self._attempt(work)
+        if isinstance(error, StorageFull) and len(jobs) > 1:
+            for job in jobs:
+                self._commit([job])
+            return
+        for (job, _), end in zip_longest(jobs, ends):
             job.result, job.error = end, error
 
-    def _check_room(self) -> None:
-        if not self._file.has_room():
-            raise StorageFull(FULL)
-
-    def _step(self, job: _Job, step: Callable[[OutboxFile], object]) -> None:
+    def _step(self, job: _Job, step: Callable[[OutboxRows], object]) -> None:
         def work() -> None:
-            job.result = step(self._file)
+            job.result = step(self._rows)
 
         job.error = self._attempt(work, again=True)
 
@@ -196,7 +216,7 @@ class SqliteOutbox:
         """Do one piece of work and mend the file after it; returns what the caller gets to see.
 
         On a full disk ``again`` tries once more while the ballast is freed: what gives space back
-        may use it, new records may not.
+        may use it, new rows may not.
         """
         try:
             work()

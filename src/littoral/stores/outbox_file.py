@@ -1,45 +1,43 @@
-"""The outbox as a file: literal SQL on one connection, called by one thread.
-
-Numbers come from ``max(stored, highest row) + 1``, never from SQLite, which would begin at 1 again
-once every row is gone. They run without a gap from ``stored + 1`` to ``last``.
-"""
+"""The outbox as a file: literal SQL on one connection, called by one thread."""
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 import apsw
 
-from littoral.domain.errors import Damaged, Unavailable
+from littoral.domain.errors import Unavailable
 from littoral.domain.ids import new_id
-from littoral.domain.limits import Spent
-from littoral.domain.node import Event
+from littoral.domain.node import Event, Level
+from littoral.domain.outbox import (
+    LANES,
+)
 from littoral.domain.ports import Clock, Entropy, Failpoints, Sink
-from littoral.domain.units import Bytes
-from littoral.domain.usage import StoredRecord, UsageRecord
-from littoral.stores import body, salvage, spending, sqlite
+from littoral.domain.units import Bytes, Seconds
+from littoral.stores import outbox_lane, salvage, spending, sqlite
 from littoral.stores.ballast import Ballast
+from littoral.stores.outbox_lane import Lanes
 from littoral.stores.sqlite import run, transact
+from littoral.trust.chain import KEY_BYTES
 
-TABLE = """\
+OLD_TABLE = """\
 create table outbox(
   seq integer primary key, request text not null, attempt integer not null, body blob not null,
   unique(request, attempt)
 ) strict"""
 STEPS: tuple[sqlite.Step, ...] = (
-    (sqlite.META, TABLE, "insert into meta values('stored', 0)"),
+    (sqlite.META, OLD_TABLE, "insert into meta values('stored', 0)"),
     (spending.TABLE,),
+    ("alter table outbox rename to carried", *outbox_lane.TABLES),
 )
-INSERT = "insert into outbox(seq, request, attempt, body) values(?, ?, ?, ?)"
-INSERT_NEW = f"{INSERT} on conflict(request, attempt) do nothing"
-READ = "select seq, body from outbox where seq > ? order by seq limit ?"
 GET = "select value from meta where name = ?"
 SET = "insert or replace into meta values(?, ?)"
 CHUNK, CHUNK_WHEN_FULL = 500, 20
 """Rows deleted in one transaction; the smaller one fits into the ballast."""
+FRAME = 4096 + 24
+"""Bytes of one page in the write-ahead log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +45,21 @@ class Tuning:
     """What may be changed about an outbox.
 
     ``synchronous`` 2 is FULL; less loses acknowledged records in a power cut. The ballast is larger
-    than the write-ahead log gets: ``checkpoint_frames`` and one group, of 4 KiB a frame.
+    than the write-ahead log gets: ``checkpoint_frames`` and one group, of 4 KiB a frame. ``quota``
+    is of all lanes. ``kept_s`` is how long usage records stay after control stored them, so that a
+    control that was restored can ask again. ``window_s`` is how long rows wait for others to share
+    their sync with, for the sake of flash memory. ``spare`` is the least share of the disk that
+    must be free for samples and metrics to be taken.
     """
 
     synchronous: int = 2
     group: int = 512
     checkpoint_frames: int = 160
     ballast: Bytes = Bytes(1024 * 1024)
+    quota: Bytes = Bytes(2 << 30)
+    kept_s: Seconds = Seconds(24 * 3600.0)
+    window_s: Seconds = Seconds(0.0)
+    spare: float = 0.10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +85,10 @@ class OutboxFile:
         self._lock: int | None = None
         self._connection: apsw.Connection | None = None
         self._frames = 0
-        self._chunk = CHUNK
+        self.chunk = CHUNK
+        self.device = 0
         self.name = ""
-        self.stored = 0
-        self.last = 0
+        self._lanes: Lanes | None = None
 
     def open(self) -> None:
         """Lock and open the file; a damaged one is set aside and its readable rows kept.
@@ -116,86 +122,49 @@ class OutboxFile:
         self._detach()
         self._attach()
 
-    def append(self, groups: Sequence[Sequence[UsageRecord]]) -> list[int]:
-        """Write all groups in one synced transaction; returns the last number after each."""
-        connection = self._open_connection()
-        ends: list[int] = []
-
-        def insert() -> None:
-            self._world.failpoints.hit("outbox.begin")
-            ends.extend(_insert(connection, groups, self.last))
-
-        transact(connection, insert)
-        self.last = ends[-1] if ends else self.last
-        self._world.failpoints.hit("outbox.committed")
-        return ends
-
-    def read(self, after: int, limit: int) -> list[StoredRecord]:
-        """Records with seq above ``after``, in order."""
-        rows = run(self._open_connection(), READ, (max(after, self.stored), limit))
-        try:
-            return [StoredRecord(seq=_int(seq), record=body.unpack(blob)) for seq, blob in rows]
-        except Damaged as error:
-            self._renumber()
-            self._tell("outbox.damaged", f"{error.message}: it is left out under a new name")
-            return []
-
-    def spent(self) -> list[Spent]:
-        """What all records ever appended cost, by limit id and hour."""
-        return spending.read(self._open_connection())
-
-    def forget(self, upto: int) -> None:
-        """Delete rows up to ``upto``; above the last number, begin a new name.
-
-        Whoever stored more than this file ever numbered knows a later state of it: the disk was
-        restored or copied. Under the old name new records would be taken for known ones.
-        """
-        if upto > self.last:
-            known = f"{upto} records are stored, but only {self.last} were ever numbered"
-            self._renumber()
-            self._tell("outbox.forked", f"{known}: the rest is sent under a new name")
-            return
-        connection = self._open_connection()
-        while self.stored < upto:
-            chunk = min(upto, self.stored + self._chunk)
-
-            def delete(chunk: int = chunk) -> None:
-                run(connection, "delete from outbox where seq <= ?", (chunk,))
-                run(connection, SET, ("stored", chunk))
-
-            transact(connection, delete)
-            self.stored = chunk
-            self._world.failpoints.hit("rows.deleted")
-            self.tend()
-
     def make_room(self, work: Callable[[], None] | None = None) -> None:
-        """On a full disk: free the ballast, checkpoint, do ``work``, and take the ballast again."""
+        """On a full disk: free the ballast, checkpoint, do ``work``, and take the ballast again.
+
+        Where nothing is to be done, rows that can be spared are deleted instead.
+        """
         self._ballast.free()
-        self._chunk = CHUNK_WHEN_FULL
+        self.chunk = CHUNK_WHEN_FULL
         try:
             with contextlib.suppress(apsw.FullError):
                 self._checkpoint()
             if work is not None:
                 work()
+            else:
+                self._reclaim()
         finally:
-            self._chunk = CHUNK
+            self.chunk = CHUNK
             self._ballast.take()
 
+    def _reclaim(self) -> None:
+        """Delete some rows that control has, or that may be lost; the space is used again."""
+        for _ in range(CHUNK // CHUNK_WHEN_FULL):
+            more = True
+
+            def work() -> None:
+                nonlocal more
+                more = self.lanes.reclaim()
+
+            with contextlib.suppress(apsw.FullError):
+                self.lanes.transact(work)
+                self._checkpoint()
+            if not more:
+                return
+
     def has_room(self) -> bool:
-        """Whether records may be accepted.
+        """Whether rows may be accepted.
 
         Either the ballast is in place, or it can be put there now, or the file has as much room
         inside, left by deleted rows.
         """
         if self._ballast.take():
             return True
-        pages = run(self._open_connection(), "pragma freelist_count")[0][0]
-        return _int(pages) * 4096 >= self._tuning.ballast
-
-    def tend(self) -> None:
-        """Checkpoint when the write-ahead log has grown enough; called after the waiters woke."""
-        if self._connection is not None and self._frames >= self._tuning.checkpoint_frames:
-            self._checkpoint()
+        pages = run(self.connection(), "pragma freelist_count")[0][0]
+        return isinstance(pages, int) and pages * 4096 >= self._tuning.ballast
 
     def _attach(self) -> None:
         aside = f"{self._path}.damaged-{self._world.clock.wall()}"
@@ -207,29 +176,33 @@ class OutboxFile:
             connection = self._connect(self._path)
         try:
             name = str(run(connection, GET, ("name",))[0][0])
-            stored = _int(run(connection, GET, ("stored",))[0][0])
-            highest = _int(run(connection, "select coalesce(max(seq), 0) from outbox")[0][0])
+            lanes = _lanes_of(connection, self._tuning.quota)
             self._fold(connection)
             connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            last = max(stored, highest)
-            lost = self.last - last if name == self.name else 0
+            lost = self._lost(lanes) if name == self.name else 0
             if lost > 0:
-                name, stored, last = self._renumbered(connection)
+                name = self._renumbered(connection, lanes)
         except apsw.Error:
             connection.close()
             raise
         connection.set_wal_hook(self._grew)
-        self._connection = connection
-        self.name, self.stored, self.last = name, stored, last
+        self._connection, self._frames = connection, 0
+        self.name, self._lanes = name, lanes
         if lost > 0:
-            self._tell("outbox.rows_lost", f"{lost} acknowledged records are gone from the disk")
+            self.tell("outbox.rows_lost", f"{lost} acknowledged rows are gone from the disk")
+
+    def _lost(self, found: Lanes) -> int:
+        return sum(max(0, self.lanes[lane].last - found[lane].last) for lane in LANES)
 
     def _connect(self, path: str) -> apsw.Connection:
         connection = sqlite.connect(path, self._pragmas)
         try:
             sqlite.check(connection)
             sqlite.migrate(connection, STEPS)
-            run(connection, "insert or ignore into meta values('name', ?)", (self._new_name(),))
+            new = "insert or ignore into meta values(?, ?)"
+            run(connection, new, ("name", self._new_name()))
+            run(connection, new, ("row_key", self._world.entropy.bytes(KEY_BYTES)))
+            salvage.carry(connection, _lanes_of(connection, self._tuning.quota))
         except BaseException:
             connection.close()
             raise
@@ -249,59 +222,69 @@ class OutboxFile:
                 connection.close()
 
     def _salvage(self, aside: str) -> None:
-        rows, lost, spent = salvage.rescue(self._path)
+        found = salvage.rescue(self._path)
         connection = self._connect(salvage.fresh(self._path))
-
-        def fill() -> None:
-            for number, (request, attempt, blob) in enumerate(rows, 1):
-                run(connection, INSERT_NEW, (number, request, attempt, blob))
-            if spent:
-                spending.restore(connection, spent)
-            else:
-                spending.add(connection, (body.unpack(row[2]) for row in rows))
-
         try:
-            transact(connection, fill)
+            lanes = _lanes_of(connection, self._tuning.quota)
+            lanes.transact(lambda: salvage.fill(connection, lanes, found))
         finally:
             connection.close()
         salvage.swap(self._path, aside)
-        kept = f"{len(rows)} records were readable, at least {lost} were not"
-        self._tell("outbox.damaged", f"the file was set aside as {Path(aside).name}: {kept}")
+        kept = f"{len(found.rows)} rows were readable, at least {found.lost} were not"
+        self.tell("outbox.damaged", f"the file was set aside as {Path(aside).name}: {kept}")
 
-    def _renumber(self) -> None:
-        self.name, self.stored, self.last = self._renumbered(self._open_connection())
+    @property
+    def lanes(self) -> Lanes:
+        """Its lanes, as they were when it was last open.
 
-    def _renumbered(self, connection: apsw.Connection) -> tuple[str, int, int]:
-        """Begin a new name, its readable records numbered from 1."""
-        name, count = self._new_name(), 0
+        Raises:
+            Unavailable: It never was.
+        """
+        if self._lanes is None:
+            raise Unavailable("the outbox is closed")
+        return self._lanes
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
+
+    def renumber(self) -> None:
+        """Go on under a new name, with the rows that are here numbered from 1."""
+        self.name = self._renumbered(self.connection(), self.lanes)
+
+    def _renumbered(self, connection: apsw.Connection, lanes: Lanes) -> str:
+        """Begin a new name, its readable rows numbered from 1."""
+        name = self._new_name()
 
         def number() -> None:
-            nonlocal count
-            for (seq,) in run(connection, "select seq from outbox order by seq"):
-                blob = run(connection, "select body from outbox where seq = ?", (seq,))[0][0]
-                if body.readable(blob):
-                    count += 1
-                    run(connection, "update outbox set seq = ? where seq = ?", (count, seq))
-                else:
-                    run(connection, "delete from outbox where seq = ?", (seq,))
+            lanes.renumber()
+            run(connection, "delete from mark")
             run(connection, SET, ("name", name))
-            run(connection, SET, ("stored", 0))
 
-        transact(connection, number)
-        return name, 0, count
+        lanes.transact(number)
+        return name
 
-    def _open_connection(self) -> apsw.Connection:
+    def connection(self) -> apsw.Connection:
+        """The open connection; opened anew where it had to be closed."""
         if self._connection is None:
             self.reopen()
         if self._connection is None:
             raise Unavailable("the outbox is closed")
         return self._connection
 
+    def tend(self) -> None:
+        """Checkpoint when the write-ahead log has grown enough; called after the waiters woke."""
+        if self._connection is not None and self._frames >= self._tuning.checkpoint_frames:
+            self._checkpoint()
+
     def _checkpoint(self) -> None:
         # PASSIVE leaves the log its blocks: on a full disk the next rows are written into them.
-        self._open_connection().wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)
+        _, moved = self.connection().wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self.device += max(0, moved) * 4096
 
     def _grew(self, _connection: apsw.Connection, _database: str, frames: int) -> int:
+        self.device += (frames - self._frames if frames > self._frames else frames) * FRAME
         self._frames = frames
         return apsw.SQLITE_OK
 
@@ -309,53 +292,14 @@ class OutboxFile:
         world = self._world
         return new_id("ob", wall=world.clock.wall(), noise=world.entropy.bytes(10))
 
-    def _tell(self, code: str, message: str) -> None:
+    def tell(self, code: str, message: str, *, level: Level = "error") -> None:
+        """Say what happened to the file."""
         at = self._world.clock.wall()
         self._world.sink.emit(
-            Event(at_us=at, level="error", subject="outbox", code=code, message=message)
+            Event(at_us=at, level=level, subject="outbox", code=code, message=message)
         )
 
 
-def _insert(
-    connection: apsw.Connection, groups: Sequence[Sequence[UsageRecord]], last: int
-) -> list[int]:
-    """Insert all in one go; where one is known already, number the others one by one.
-
-    Any other error may have ended the transaction, and the savepoint with it.
-    """
-    records = [record for group in groups for record in group]
-    rows = [
-        (number, record.request, record.attempt, body.pack(record))
-        for number, record in enumerate(records, last + 1)
-    ]
-    run(connection, "savepoint batch")
-    try:
-        sqlite.run_many(connection, INSERT, rows)
-        spending.add(connection, records)
-        ends = [last + end for end in accumulate(len(group) for group in groups)]
-    except apsw.ConstraintError:
-        run(connection, "rollback to batch")
-        ends = _insert_singly(connection, groups, last)
-    run(connection, "release batch")
-    return ends
-
-
-def _insert_singly(
-    connection: apsw.Connection, groups: Sequence[Sequence[UsageRecord]], last: int
-) -> list[int]:
-    ends: list[int] = []
-    for group in groups:
-        for record in group:
-            row = (last + 1, record.request, record.attempt, body.pack(record))
-            run(connection, INSERT_NEW, row)
-            if connection.changes():
-                last += 1
-                spending.add(connection, (record,))
-        ends.append(last)
-    return ends
-
-
-def _int(value: sqlite.Value) -> int:
-    if not isinstance(value, int):
-        raise apsw.CorruptError(f"{value!r} is not a number")
-    return value
+def _lanes_of(connection: apsw.Connection, quota: Bytes) -> Lanes:
+    key = run(connection, GET, ("row_key",))[0][0]
+    return Lanes(connection, key if isinstance(key, bytes) else b"", quota)

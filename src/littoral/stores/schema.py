@@ -78,6 +78,8 @@ CURSOR = Table(
     Column("node", Text, primary_key=True, nullable=False),
     Column("outbox", Text, primary_key=True, nullable=False),
     Column("stored", BIG, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+    Column("safe", BIG, nullable=False),
     sqlite_strict=True,
 )
 LINE = Table(
@@ -155,5 +157,9 @@ create table line(
   unique(request, attempt)
 ) strict""",
         "create index line_at on line(at_us)",
+    ),
+    (
+        "alter table cursor add column mac blob not null default x''",
+        "alter table cursor add column safe integer not null default 0",
     ),
 )

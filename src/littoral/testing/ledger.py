@@ -6,8 +6,9 @@ from math import fsum
 
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import KeyId, NodeId, ProjectId
+from littoral.domain.outbox import Batch, Mark, Receipt, judge, receipt
 from littoral.domain.units import Micros
-from littoral.domain.usage import StoredRecord, UsageRecord, UsageSum
+from littoral.domain.usage import UsageRecord, UsageSum
 
 GROUPS = ("project", "key", "model", "day", "node")
 DAY_US = 86_400_000_000
@@ -17,25 +18,23 @@ class MemoryLedger:
     """Twin of ``Ledger``."""
 
     def __init__(self) -> None:
-        self._cursors: dict[tuple[NodeId, str], int] = {}
+        self._cursors: dict[tuple[NodeId, str], Mark] = {}
         self._lines: dict[tuple[str, int], tuple[NodeId, UsageRecord]] = {}
 
-    def apply(self, node: NodeId, outbox: str, rows: Sequence[StoredRecord]) -> int:
-        """Apply the rows that follow the cursor; returns the cursor after."""
-        stored = self.cursor(node, outbox)
-        for row in rows:
-            if row.seq > stored + 1:
-                break
-            if row.seq == stored + 1:
-                key = (row.record.request, row.record.attempt)
-                self._lines.setdefault(key, (node, row.record))
-                stored += 1
-        self._cursors[node, outbox] = stored
-        return stored
+    def apply(self, node: NodeId, outbox: str, batch: Batch) -> Receipt:
+        """Apply what follows the cursor; returns what became of it."""
+        before = self.cursor(node, outbox)
+        judgement, rows = judge(before, batch)
+        for record in (row.usage for row in rows):
+            if record is not None:
+                self._lines.setdefault((record.request, record.attempt), (node, record))
+        done = receipt(judgement, rows, before)
+        self._cursors[node, outbox] = done.mark
+        return done
 
-    def cursor(self, node: NodeId, outbox: str) -> int:
-        """The last seq applied, 0 where there is none."""
-        return self._cursors.get((node, outbox), 0)
+    def cursor(self, node: NodeId, outbox: str) -> Mark:
+        """How far an outbox is applied."""
+        return self._cursors.get((node, outbox), Mark())
 
     def sums(
         self,

@@ -14,6 +14,7 @@ from littoral.control.vault import Vault
 from littoral.domain.errors import StorageFull
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
 from littoral.domain.node import Event
+from littoral.domain.outbox import Batch, Mark
 from littoral.domain.ports import ChannelClosed
 from littoral.domain.session import (
     PROTOCOL,
@@ -31,10 +32,11 @@ from littoral.domain.session import (
 )
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds, Tokens
-from littoral.domain.usage import StoredRecord, UsageRecord
+from littoral.domain.usage import UsageRecord
 from littoral.node.incoming import Incoming
 from littoral.testing.channel import channel_pair
 from littoral.testing.failpoints import Crash
+from littoral.testing.usage import usage_batch
 from littoral.trust.manifest import join, read
 
 pytestmark = pytest.mark.anyio
@@ -77,8 +79,16 @@ def usage(request: str) -> UsageRecord:
     )
 
 
-def rows(first: int, last: int) -> tuple[StoredRecord, ...]:
-    return tuple(StoredRecord(seq=n, record=usage(f"r{n}")) for n in range(first, last + 1))
+def records(first: int, last: int, disk: str = "") -> Records:
+    made = [usage(f"r{n}") for n in range(first, last + 1)]
+    return Records(outbox="ob_1", batch=usage_batch(made, first, disk=disk))
+
+
+def stored(upto: int) -> Stored:
+    return Stored(outbox="ob_1", lane="ledger", mark=usage_batch([usage("r")], upto).end)
+
+
+NOTHING = Records(outbox="ob_1", batch=Batch(lane="ledger"))
 
 
 @asynccontextmanager
@@ -123,7 +133,7 @@ async def frame(channel, kind):
 
 async def test_a_node_is_welcomed_and_offered_its_snapshot(site):
     async with opened(site) as (_, welcome, snapshot):
-        assert (welcome.protocol, welcome.stored) == (1, 0)
+        assert (welcome.protocol, welcome.stored) == (1, {"ledger": Mark()})
         assert (snapshot.node, snapshot.epoch, snapshot.version) == (HELLO.node, 1, 1)
         assert [grant.id for grant in snapshot.keys] == [site.admin.split("-")[2]]
 
@@ -179,14 +189,17 @@ async def test_a_ring_without_a_change_offers_nothing(site, given):
 
 async def test_records_are_applied_once_and_answered_with_the_cursor(site):
     async with opened(site) as (channel, _, _):
-        await channel.send(Records(outbox="ob_1", rows=rows(1, 3)))
-        assert (await frame(channel, Stored)) == Stored(outbox="ob_1", upto=3)
-        await channel.send(Records(outbox="ob_1", rows=rows(2, 5)))
-        assert (await frame(channel, Stored)).upto == 5
-        await channel.send(Records(outbox="ob_1", rows=rows(7, 8)))
-        assert (await frame(channel, Stored)).upto == 5
+        await channel.send(records(1, 3))
+        assert (await frame(channel, Stored)) == stored(3)
+        await channel.send(records(2, 5))
+        assert (await frame(channel, Stored)) == stored(5)
+        await channel.send(records(7, 8))
+        assert (await frame(channel, Stored)) == stored(5)
+        await channel.send(records(6, 8, disk="copy"))
+        assert (await frame(channel, Stored)) == stored(5)
+    assert [each.event.code for each in site.parts.events.after(0)] == ["outbox.gap", "node.cloned"]
     async with opened(site) as (_, welcome, _):
-        assert welcome.stored == 5
+        assert welcome.stored == {"ledger": stored(5).mark}
     [total] = site.ledger.sums(by=())
     assert (total.requests, total.tokens_out) == (5, 25)
 
@@ -195,13 +208,13 @@ async def test_a_death_between_applying_and_saying_so_doubles_nothing(site):
     for failpoint in ("records.applied", "stored.sent"):
         site.failpoints.arm(failpoint)
         async with opened(site) as (channel, welcome, _):
-            last = welcome.stored + 2
-            await channel.send(Records(outbox="ob_1", rows=rows(welcome.stored + 1, last)))
+            last = welcome.stored["ledger"].seq + 2
+            await channel.send(records(welcome.stored["ledger"].seq + 1, last))
             assert (await frame(channel, Goodbye)).code == "internal"
         async with opened(site) as (channel, welcome, _):
-            assert welcome.stored == last
-            await channel.send(Records(outbox="ob_1", rows=rows(1, last)))
-            assert (await frame(channel, Stored)).upto == last
+            assert welcome.stored["ledger"].seq == last
+            await channel.send(records(1, last))
+            assert (await frame(channel, Stored)) == stored(last)
     assert all(error.subgroup(Crash) for _, error in site.reports)
     assert len(site.reports) == 2
     assert site.ledger.sums(by=())[0].requests == 4
@@ -213,7 +226,7 @@ async def test_a_full_disk_ends_the_session_without_a_cursor(site):
 
     site.ledger.apply = full
     async with opened(site) as (channel, _, _):
-        await channel.send(Records(outbox="ob_1", rows=rows(1, 1)))
+        await channel.send(records(1, 1))
         goodbye = await frame(channel, Goodbye)
         assert (goodbye.code, goodbye.after_s > 0) == ("storage_full", True)
 
@@ -227,7 +240,7 @@ async def test_of_two_sessions_of_one_node_the_newer_wins(site, given):
         with pytest.raises(ChannelClosed):
             await older.receive()
         await newer.send(Beat(number=1, status=given.node_status()))
-        await newer.send(Records(outbox="ob_1", rows=()))
+        await newer.send(NOTHING)
         await frame(newer, Stored)
         [node] = site.control.desk.fleet.nodes()
         assert node.state == "connected"
@@ -240,14 +253,14 @@ async def test_a_node_that_is_not_heard_becomes_suspect_then_disconnected(site, 
     async with opened(site) as (channel, _, _):
         assert state() == "joined"
         await channel.send(Beat(number=1, status=given.node_status()))
-        await channel.send(Records(outbox="ob_1", rows=()))
+        await channel.send(NOTHING)
         await frame(channel, Stored)
         assert state() == "connected"
         site.clock.advance(SUSPECT_S)
         assert state() == "suspect"
         site.clock.advance(DISCONNECTED_S - SUSPECT_S)
         assert state() == "disconnected"
-        await channel.send(Records(outbox="ob_1", rows=()))
+        await channel.send(NOTHING)
         await frame(channel, Stored)
         assert state() == "connected"
     assert state() == "disconnected"
@@ -263,7 +276,7 @@ async def test_what_a_node_says_is_kept_without_credentials(site, given):
         await channel.send(Beat(number=1, status=status))
         await channel.send(Applied(epoch=1, version=1, ok=True))
         await channel.send(Applied(epoch=1, version=2, ok=False, reason="no room"))
-        await channel.send(Records(outbox="ob_1", rows=()))
+        await channel.send(NOTHING)
         await frame(channel, Stored)
         shown = await site.ask("GET", "/nodes/nd_1")
         events = (await site.ask("GET", "/events")).json()["items"]

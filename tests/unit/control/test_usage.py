@@ -2,9 +2,9 @@
 
 import pytest
 
-from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
+from littoral.domain.ids import DeploymentName, NodeId, ProjectId, RequestId
 from littoral.domain.units import Micros, Tokens
-from littoral.domain.usage import StoredRecord, UsageRecord
+from littoral.testing.usage import usage_batch, usage_record
 
 DAY_US = 86_400_000_000
 AT = Micros(1_800_000_000_000_000 // DAY_US * DAY_US)
@@ -14,34 +14,22 @@ AT = Micros(1_800_000_000_000_000 // DAY_US * DAY_US)
 def booked(site):
     """Three requests: two of the default project on two days, one of another project."""
     cases = [("r1", "default", 0), ("r2", "default", DAY_US), ("r3", "team", 0)]
-    rows = [
-        StoredRecord(
-            seq=index + 1,
-            record=UsageRecord(
-                request=RequestId(request),
-                attempt=1,
-                project=ProjectId(project),
-                key=KeyId("k"),
-                model="smol",
-                deployment=DeploymentName("chat"),
-                endpoint=EndpointId("chat-0"),
-                status="ok",
-                streamed=False,
-                estimated=False,
-                tokens_in=Tokens(3),
-                tokens_cached=Tokens(0),
-                tokens_out=Tokens(5),
-                at_us=Micros(AT + later),
-                first_us=1,
-                total_us=2,
-                predicted_us=0,
-                predicted_p90_us=0,
-                cost=0.5,
-            ),
+    records = [
+        usage_record(
+            request,
+            request=RequestId(request),
+            project=ProjectId(project),
+            deployment=DeploymentName("chat"),
+            model="smol",
+            attempt=1,
+            streamed=False,
+            tokens_in=Tokens(3),
+            tokens_out=Tokens(5),
+            at_us=Micros(AT + later),
         )
-        for index, (request, project, later) in enumerate(cases)
+        for request, project, later in cases
     ]
-    site.ledger.apply(NodeId("nd_1"), "ob", rows)
+    site.ledger.apply(NodeId("nd_1"), "ob", usage_batch(records))
     return site
 
 

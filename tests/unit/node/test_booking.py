@@ -10,6 +10,7 @@ from littoral.testing.failpoints import Crash
 from littoral.testing.loop import simulate
 from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.quota import quota_table
+from littoral.testing.usage import usage_rows, usage_waiting
 
 SLOTS = 8
 
@@ -44,8 +45,8 @@ class Desk:
         self.freed.extend(slots)
 
     async def booked(self) -> dict[str, tuple[str, int]]:
-        rows = await self.outbox.read(0, 100)
-        return {row.record.request: (row.record.status, row.record.tokens_out) for row in rows}
+        found = [row.usage for row in await usage_rows(self.outbox) if row.usage is not None]
+        return {each.request: (each.status, each.tokens_out) for each in found}
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_dying_between_the_sync_and_the_freeing_doubles_nothing(desk) -> None:
         assert [each.index for each in desk.table.all()] == [1]
         await desk.reader().leftovers()
         assert await desk.booked() == {"r1": ("ok", 5)}
-        assert await desk.outbox.depth() == 1
+        assert await usage_waiting(desk.outbox) == 1
 
     simulate(main)
 

@@ -23,6 +23,7 @@ from littoral.testing.loop import simulate
 from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.quota import quota_table
 from littoral.testing.responses import MemoryResponses
+from littoral.testing.usage import usage_waiting
 
 
 def snapshot(version: int) -> Snapshot:
@@ -168,7 +169,7 @@ def test_what_it_settled_is_booked_and_the_slots_come_back(house) -> None:
         await house.processes[0].far.send(Settled(slots=(3,)))
         await anyio.sleep(0.1)
         assert Freed(slots=(3,)) in house.processes[0].heard
-        assert await house.outbox.depth() == 1
+        assert await usage_waiting(house.outbox) == 1
 
     house.during(script)
 
@@ -180,7 +181,7 @@ def test_a_dead_gateway_is_replaced_after_its_flights_are_booked(house, around) 
         house.processes[0].why.set()
         await anyio.sleep(1)
         assert len(house.processes) == 2
-        assert await house.outbox.depth() == 1
+        assert await usage_waiting(house.outbox) == 1
         assert Tables(snapshot=snapshot(1)) in house.processes[1].heard
         assert around.pids == {"gateway": 101}
 

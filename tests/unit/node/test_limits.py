@@ -13,6 +13,7 @@ from littoral.testing.failpoints import Crash
 from littoral.testing.loop import simulate
 from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.quota import quota_table
+from littoral.testing.usage import usage_rows
 
 RPM = Limits(requests_per_minute=5)
 DAY = Limits(budget=Budget(amount=1.0, period="day"))
@@ -159,8 +160,8 @@ class Grave:
 
         async def main() -> dict[str, str]:
             await booking.leftovers()
-            found = await self.outbox.read(0, 10)
-            return {row.record.request: row.record.status for row in found}
+            found = [row.usage for row in await usage_rows(self.outbox) if row.usage is not None]
+            return {each.request: each.status for each in found}
 
         return simulate(main)
 

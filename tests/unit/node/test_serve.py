@@ -35,6 +35,7 @@ from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.quota import quota_table
 from littoral.testing.responses import MemoryResponses
 from littoral.testing.snapshot import Issuer
+from littoral.testing.usage import usage_waiting
 
 SNAPSHOT = Snapshot(
     epoch=1,
@@ -115,7 +116,7 @@ class Host:
 
     async def control(self, channel: Channel) -> None:
         assert isinstance(await channel.receive(), Hello)
-        await channel.send(Welcome(protocol=1, server_us=Micros(0), beat_s=Seconds(5.0), stored=0))
+        await channel.send(Welcome(protocol=1, server_us=Micros(0), beat_s=Seconds(5.0)))
         if self.offer is not None:
             await channel.send(self.issuer.offer(self.offer))
         try:
@@ -126,7 +127,8 @@ class Host:
                     for piece in self.issuer.pieces(frame):
                         await channel.send(piece)
                 if isinstance(frame, Records):
-                    await channel.send(Stored(outbox=frame.outbox, upto=frame.rows[-1].seq))
+                    batch = frame.batch
+                    await channel.send(Stored(outbox=frame.outbox, lane=batch.lane, mark=batch.end))
         except ChannelClosed:
             return
 
@@ -226,8 +228,8 @@ def test_a_stop_books_what_is_left_and_lets_control_have_it(host) -> None:
         write(host.table, 3, state=SETTLED, header=header, names=names)
 
     host.during(script, with_control=True)
-    rows = [row for frame in host.heard if isinstance(frame, Records) for row in frame.rows]
-    assert [row.record.request for row in rows] == ["r1"]
+    rows = [row for frame in host.heard if isinstance(frame, Records) for row in frame.batch.rows]
+    assert [row.usage.request for row in rows if row.usage] == ["r1"]
     assert host.table[3 * SLOT_BYTES] == 0
 
 
@@ -242,6 +244,6 @@ def test_a_stop_does_not_wait_for_a_control_that_is_away(host) -> None:
     host.during(script)
 
     async def kept() -> int:
-        return await host.outbox.depth()
+        return await usage_waiting(host.outbox)
 
     assert simulate(kept) == 1

@@ -1,6 +1,5 @@
 """The node's session: snapshots down, records up exactly once, and nothing depends on it."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from littoral.app.codec import pack, unpack
 from littoral.domain.flight import SETTLED, SLOT_BYTES, identity, read, write
 from littoral.domain.ids import NodeId
 from littoral.domain.node import NodeStatus
+from littoral.domain.outbox import Batch, Mark, judge
 from littoral.domain.ports import Channel, ChannelClosed
 from littoral.domain.session import (
     Applied,
@@ -25,7 +25,7 @@ from littoral.domain.session import (
 )
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
-from littoral.domain.usage import StoredRecord, UsageRecord
+from littoral.domain.usage import UsageRecord
 from littoral.node.backoff import Patience
 from littoral.node.relay import Relay
 from littoral.node.session import SessionParts, Uplink
@@ -37,6 +37,7 @@ from littoral.testing.loop import simulate
 from littoral.testing.network import MemoryNetwork
 from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.snapshot import Issuer
+from littoral.testing.usage import usage_waiting
 
 SNAPSHOT = Snapshot(
     epoch=1,
@@ -67,7 +68,7 @@ class Control:
         self.frames: list[Frame] = []
         self.applied: list[str] = []
         self.batches: list[int] = []
-        self.cursors: Counter[str] = Counter()
+        self.marks: dict[str, Mark] = {}
         self.issuer = Issuer(pack)
         self.offers: Sequence[Snapshot] = ()
         self.ignores = 0
@@ -82,7 +83,7 @@ class Control:
                 protocol=1,
                 server_us=Micros(0),
                 beat_s=Seconds(5.0),
-                stored=self.cursors[hello.outbox],
+                stored={"ledger": self.marks.get(hello.outbox, Mark())},
             )
         )
         for snapshot in self.offers:
@@ -102,18 +103,19 @@ class Control:
             if self.ignores:
                 self.ignores -= 1
                 return
-            self.apply(frame.outbox, frame.rows)
+            self.apply(frame.outbox, frame.batch)
             if self.dies_after is not None and len(self.batches) >= self.dies_after:
                 self.dies_after = None
                 raise ChannelClosed("dead between applying and saying so")
-            await channel.send(Stored(outbox=frame.outbox, upto=self.cursors[frame.outbox]))
+            mark = self.marks.get(frame.outbox, Mark())
+            await channel.send(Stored(outbox=frame.outbox, lane="ledger", mark=mark))
 
-    def apply(self, outbox: str, rows: Sequence[StoredRecord]) -> None:
-        self.batches.append(len(rows))
-        for row in rows:
-            if row.seq == self.cursors[outbox] + 1:
-                self.cursors[outbox] = row.seq
-                self.applied.append(row.record.request)
+    def apply(self, outbox: str, batch: Batch) -> None:
+        self.batches.append(len(batch.rows))
+        judgement, rows = judge(self.marks.get(outbox, Mark()), batch)
+        assert judgement in {"applied", "known"}
+        self.applied += [row.usage.request for row in rows if row.usage is not None]
+        self.marks[outbox] = batch.end
 
     def status(self) -> NodeStatus:
         """The last one told."""
@@ -176,7 +178,7 @@ class Node:
 
     async def append(self, *numbers: int) -> None:
         await self.outbox.append([record(number) for number in numbers])
-        self.uplink.appended()
+        self.uplink.flush.appended()
 
     def during(self, script, *, listening: bool = True) -> None:
         async def main() -> None:
@@ -229,8 +231,9 @@ def test_records_go_up_once_and_in_order(node) -> None:
         await node.append(*range(1200))
         await anyio.sleep(5)
         assert node.control.applied == [f"r{number}" for number in range(1200)]
-        assert node.control.batches == [500, 500, 200]
-        assert await node.outbox.depth() == 0
+        assert sum(node.control.batches) == 1200
+        assert all(50 <= each <= 500 for each in node.control.batches[:-1])
+        assert await usage_waiting(node.outbox) == 0
 
     node.during(script)
 
@@ -255,7 +258,7 @@ def test_records_applied_but_not_confirmed_are_not_applied_again(node) -> None:
         await anyio.sleep(30)
         assert len(node.control.hellos) == 2
         assert node.control.applied == [f"r{number}" for number in range(100)]
-        assert await node.outbox.depth() == 0
+        assert await usage_waiting(node.outbox) == 0
 
     node.during(script)
 
@@ -289,7 +292,7 @@ def test_dying_after_sending_loses_nothing(node, around) -> None:
 
 def test_a_control_that_knows_more_than_this_disk_gets_a_new_outbox(node) -> None:
     before = node.outbox.name
-    node.control.cursors[before] = 7
+    node.control.marks[before] = Mark(seq=7)
 
     async def script() -> None:
         await anyio.sleep(20)
@@ -345,7 +348,7 @@ def test_without_control_nothing_stops_and_dialling_goes_on_gently(node) -> None
         await node.append(1)
         await anyio.sleep(24 * 3600)
         assert not node.uplink.connected
-        assert await node.outbox.depth() == 1
+        assert await usage_waiting(node.outbox) == 1
 
     node.during(script, listening=False)
     node.during(lambda: anyio.sleep(30))
@@ -353,7 +356,10 @@ def test_without_control_nothing_stops_and_dialling_goes_on_gently(node) -> None
 
 
 def test_goodbye_and_nonsense_end_a_session_and_the_next_one_works(node) -> None:
-    answers: list[Frame] = [Goodbye(code="superseded"), Stored(outbox="x", upto=1)]
+    answers: list[Frame] = [
+        Goodbye(code="superseded"),
+        Stored(outbox="x", lane="ledger", mark=Mark(seq=1)),
+    ]
     welcome = node.control.serve
 
     async def rude(channel: Channel) -> None:
@@ -379,7 +385,7 @@ def test_flush_waits_until_control_has_everything(node) -> None:
     async def script() -> None:
         await anyio.sleep(5)
         await node.append(1, 2)
-        await node.uplink.flush()
+        await node.uplink.flush.drained()
         assert node.control.applied == ["r1", "r2"]
 
     node.during(script)

@@ -14,7 +14,7 @@ from littoral.testing.entropy import SeededEntropy
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.faults import Faults, faulty_disk
 from littoral.testing.sink import ListSink
-from littoral.testing.usage import usage_record
+from littoral.testing.usage import usage_record, usage_rows
 
 SMALL = Tuning(ballast=Bytes(64 * 1024), checkpoint_frames=12)
 
@@ -57,7 +57,7 @@ class Bench:
         )
 
     async def requests(self, outbox: SqliteOutbox) -> list[str]:
-        return [row.record.request for row in await outbox.read(0, 100_000)]
+        return [row.usage.request for row in await usage_rows(outbox) if row.usage is not None]
 
     async def fill(self, count: int) -> str:
         async with self.open(Tuning()) as outbox:

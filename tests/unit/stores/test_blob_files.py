@@ -8,11 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from littoral.domain.errors import InvalidInput, StorageFull
+from littoral.domain.errors import Damaged, InvalidInput, StorageFull
 from littoral.domain.ids import Digest
+from littoral.domain.outbox import Row
 from littoral.domain.units import Bytes
+from littoral.domain.usage import UsageRecord
 from littoral.stores.blobs import DiskBlobs
-from littoral.stores.body import pack, readable, unpack
+from littoral.stores.body import pack, row_of, unpack
 from littoral.stores.disk import LocalDisk
 from littoral.testing.clock import SettableClock
 from littoral.testing.failpoints import ArmedFailpoints, Crash
@@ -238,14 +240,18 @@ def test_when_the_sync_finds_no_room_the_old_file_stands(
 # Bodies of records
 
 
-def test_a_body_of_an_older_version_without_its_last_fields_is_damaged_or_whole():
-    assert not readable(b"")
-    assert not readable(None)
-    assert not readable(b"\x90")
+@pytest.mark.parametrize("body", [b"", None, b"\x90"])
+def test_a_body_without_its_fields_is_damaged(body: bytes | None):
+    with pytest.raises(Damaged):
+        unpack(body, UsageRecord)
 
 
-def test_fields_of_a_newer_version_are_left_out():
+def test_fields_of_a_newer_version_are_left_out_and_wrong_ones_and_unknown_kinds_refused():
     record = usage_record(1)
     values = msgspec.msgpack.decode(pack(record))
-    assert unpack(msgspec.msgpack.encode([*values, "a field of tomorrow"])) == record
-    assert not readable(msgspec.msgpack.encode(["r", "zero", *values[2:]]))
+    newer = msgspec.msgpack.encode([*values, "a field of tomorrow"])
+    assert row_of(4, 1, newer, mac=b"m") == Row(seq=4, mac=b"m", usage=record)
+    with pytest.raises(Damaged, match="cannot be read"):
+        unpack(msgspec.msgpack.encode(["r", "zero", *values[2:]]), UsageRecord)
+    with pytest.raises(Damaged, match="kind 77"):
+        row_of(1, 77, newer, mac=b"")

@@ -18,6 +18,7 @@ from littoral.stores.sqlite import run
 from littoral.stores.state import SqliteState
 from littoral.testing.failpoints import ArmedFailpoints, Crash
 from littoral.testing.faults import Faults, faulty_disk
+from littoral.testing.usage import usage_batch
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_applied_rows_stand_when_the_process_dies_before_the_answer(tmp_path: Pa
     failpoints.arm("records.applied")
     place = str(tmp_path / "ledger.db")
     with SqliteLedger.open(place, failpoints=failpoints) as ledger, pytest.raises(Crash):
-        ledger.apply(NodeId("nd"), "ob", [])
+        ledger.apply(NodeId("nd"), "ob", usage_batch([]))
 
 
 def test_two_of_one_file_are_refused(path: str):

@@ -16,7 +16,7 @@ from littoral.stores import sqlite
 from littoral.stores.outbox_file import Tuning
 from littoral.testing.failpoints import Crash
 from littoral.testing.faults import Faults
-from littoral.testing.usage import usage_record
+from littoral.testing.usage import is_stored, usage_record, usage_rows, usage_waiting
 
 pytestmark = pytest.mark.anyio
 SMALL = Tuning(ballast=Bytes(64 * 1024), checkpoint_frames=12)
@@ -52,10 +52,10 @@ async def test_a_crash_between_deletes_leaves_whole_chunks(bench):
         await outbox.append([usage_record(number) for number in range(1, 1301)])
         bench.failpoints.arm("rows.deleted", after=1)
         with pytest.raises(Crash):
-            await outbox.stored(1300)
+            await is_stored(outbox, 1300, safe=True)
     async with bench.open() as outbox:
-        assert (await outbox.read(0, 1))[0].seq == 1001
-        assert await outbox.depth() == 300
+        assert [row.seq for row in await usage_rows(outbox, after=1000)] == list(range(1001, 1301))
+        assert (await outbox.read("ledger", 0, 1)).rows[0].hole == 1
 
 
 async def test_those_who_wait_at_the_same_time_share_a_commit(bench, faults: Faults):
@@ -67,7 +67,7 @@ async def test_those_who_wait_at_the_same_time_share_a_commit(bench, faults: Fau
             for number in range(1, 201):
                 group.start_soon(outbox.append, [usage_record(number)])
         commits = bench.failpoints.passes["outbox.committed"] - before
-        assert await outbox.depth() == 201
+        assert await usage_waiting(outbox) == 201
     assert commits <= 20
     assert sum(name.endswith("-wal") for name in faults.syncs) >= commits
 
@@ -152,7 +152,7 @@ async def test_without_its_ballast_appends_wait_for_space(bench, monkeypatch):
         monkeypatch.setattr(os, "posix_fallocate", no_room)
         with pytest.raises(StorageFull):
             await outbox.append([usage_record(2)])
-        await outbox.stored(1)
+        await is_stored(outbox, 1, safe=True)
         monkeypatch.undo()
         assert await outbox.append([usage_record(3)]) == 2
         assert await bench.requests(outbox) == ["rq_3"]
@@ -168,7 +168,7 @@ async def test_a_delete_on_a_full_disk_is_tried_again_with_the_ballast_freed(ben
                 raise apsw.FullError("injected")
 
         faults.check = until_freed
-        await outbox.stored(1)
+        await is_stored(outbox, 1, safe=True)
         assert await bench.requests(outbox) == ["rq_2"]
 
 
@@ -202,7 +202,7 @@ async def test_a_really_full_disk_keeps_what_was_acknowledged_and_recovers(
         assert refused == 20
         assert len(acked) > 200
         assert await bench.requests(outbox) == names(acked)
-        await outbox.stored(len(acked) - 10)
+        await is_stored(outbox, len(acked) - 10, safe=True)
         assert await bench.requests(outbox) == names(acked[-10:])
         assert await outbox.append([usage_record(5000)]) == len(acked) + 1
     async with bench.open(Tuning()) as outbox:
@@ -264,7 +264,7 @@ async def test_a_device_that_errs_while_the_disk_is_full_ends_no_more_than_the_c
             with pytest.raises((StorageFull, Unavailable)):
                 await outbox.append([usage_record(2)])
             with pytest.raises(Unavailable):
-                await outbox.stored(1)
+                await is_stored(outbox, 1, safe=True)
         faults.fail.clear()
         monkeypatch.undo()
         await outbox.append([usage_record(3)])
@@ -276,7 +276,7 @@ async def test_acknowledged_rows_that_are_gone_are_told_and_a_new_name_begins(
 ):
     async with bench.open() as outbox:
         await outbox.append([usage_record(1), usage_record(2)])
-        await outbox.stored(0)
+        await is_stored(outbox, 0)
     old = bench.path.read_bytes()
     async with bench.open() as outbox:
         name = outbox.name

@@ -85,10 +85,11 @@ def live_and_die(writer: IO[str], reader: IO[str], life: int, acks: int) -> dict
 async def deliver(outbox: Outbox, ledger: MemoryLedger) -> dict[str, int]:
     """Send everything to the ledger; the number of each record it was sent under."""
     sent: dict[str, int] = {}
-    while rows := await outbox.read(ledger.cursor(NODE, outbox.name), 500):
-        sent |= {row.record.request: row.seq for row in rows}
-        ledger.apply(NODE, outbox.name, rows)
-    await outbox.stored(ledger.cursor(NODE, outbox.name))
+    while (batch := await outbox.read("ledger", ledger.cursor(NODE, outbox.name).seq, 500)).rows:
+        sent |= {row.usage.request: row.seq for row in batch.rows if row.usage is not None}
+        assert ledger.apply(NODE, outbox.name, batch).judgement == "applied"
+    mark = ledger.cursor(NODE, outbox.name)
+    await outbox.stored("ledger", mark, safe=mark.seq)
     return sent
 
 
@@ -132,7 +133,7 @@ def run_lives(path: str, lives: int, seed: int) -> None:
     assert lost == set()
     assert len(acked) > lives
     # Every number carried another record, and every record counts once.
-    assert ledger.cursor(NODE, names.pop()) == len(sent)
+    assert ledger.cursor(NODE, names.pop()).seq == len(sent)
     assert ledger.sums(by=[])[0].requests == ledger.sums(by=[])[0].tokens_out == len(sent)
 
 

@@ -22,14 +22,16 @@ import anyio
 import apsw
 import pytest
 
+from littoral.domain.outbox import Row
 from littoral.domain.units import Bytes
 from littoral.stores.outbox import SqliteOutbox
 from littoral.stores.outbox_file import OutboxFile, Tuning, World
+from littoral.stores.outbox_rows import OutboxRows
 from littoral.testing.clock import SettableClock
 from littoral.testing.entropy import SeededEntropy
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.sink import ListSink
-from littoral.testing.usage import usage_record
+from littoral.testing.usage import is_stored, usage_record
 
 SECTOR = 512
 FULL, NORMAL = 2, 1
@@ -117,10 +119,12 @@ async def workload(folder: str, log: list[Event], rng: random.Random, synchronou
             first = last - len(records) + 1
             numbers = {each.request: first + n for n, each in enumerate(records)}
             log.append(Event("acked", numbers=numbers))
-            if rng.random() < 0.2:
-                upto = rng.randrange(first)
+            upto = rng.randrange(first)
+            if rng.random() < 0.2 and upto > max(
+                (e.offset for e in log if e.action == "stored"), default=0
+            ):
                 log.append(Event("stored", offset=upto))
-                await outbox.stored(upto)
+                await is_stored(outbox, upto, safe=True)
 
     for start in range(2):
         async with (
@@ -136,6 +140,10 @@ async def workload(folder: str, log: list[Event], rng: random.Random, synchronou
         ):
             for task in range(4):
                 group.start_soon(caller, outbox, f"{start}/{task}")
+
+
+def stored_upto(log: list[Event]) -> int:
+    return max((event.offset for event in log if event.action == "stored"), default=0)
 
 
 def apply(files: dict[str, bytearray], event: Event) -> None:
@@ -180,18 +188,19 @@ def examine(log: list[Event], files: dict[str, bytearray]) -> tuple[int, str]:
     promised: dict[str, int] = {}
     for event in log:
         promised |= event.numbers
-    stored = max((event.offset for event in log if event.action == "stored"), default=0)
+    stored = stored_upto(log)
     parts = world()
     with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
         path = f"{folder}/{DATABASE}"
-        outbox = OutboxFile(path, world=parts, tuning=Tuning(ballast=Bytes(4096)))
-        outbox.open()
-        rows = outbox.read(0, 1 << 20)
-        last = outbox.last
-        outbox.close()
-    present = {row.record.request: row.seq for row in rows}
+        tuning = Tuning(ballast=Bytes(4096))
+        file = OutboxFile(path, world=parts, tuning=tuning)
+        file.open()
+        rows = every_row(OutboxRows(file, path, world=parts, tuning=tuning), stored)
+        last = file.lanes["ledger"].last
+        file.close()
+    present = {row.usage.request: row.seq for row in rows if row.usage is not None}
     wrong = [event.code for event in parts.sink.events]
     wrong += ["doubled"] if len(present) != len(rows) else []
     kept = {name: seq for name, seq in promised.items() if seq > stored}
@@ -200,6 +209,14 @@ def examine(log: list[Event], files: dict[str, bytearray]) -> tuple[int, str]:
         wrong += [f"moved {name}" for name, seq in kept.items() if present[name] != seq]
         wrong += ["numbers used again"] if last < max(promised.values(), default=0) else []
     return lost, ", ".join(wrong)
+
+
+def every_row(outbox: OutboxRows, after: int) -> list[Row]:
+    found: list[Row] = []
+    while rows := outbox.read("ledger", after, 500).rows:
+        found += rows
+        after = rows[-1].seq
+    return found
 
 
 def memory_folder() -> str | None:

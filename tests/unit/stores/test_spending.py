@@ -15,6 +15,7 @@ from littoral.testing.ledger import MemoryLedger
 from littoral.testing.usage import usage_record
 
 HOUR = 3_600_000_000
+NODE = NodeId("nd")
 pytestmark = pytest.mark.anyio
 
 
@@ -39,9 +40,9 @@ async def test_control_and_the_outbox_agree_on_what_each_key_spent(bench):
         for start in range(0, 200, 30):
             await outbox.append(given[start : start + 30])
             await outbox.append(given[start : start + 5])
-        rows = await outbox.read(0, 1000)
-        ledger.apply(NodeId("nd"), outbox.name, rows)
-        await outbox.stored(rows[-1].seq)
+        while (batch := await outbox.read("ledger", ledger.cursor(NODE, outbox.name).seq, 90)).rows:
+            ledger.apply(NODE, outbox.name, batch)
+        await outbox.stored("ledger", ledger.cursor(NODE, outbox.name), safe=200)
         spent = Counter({each.limit: each.amount for each in await outbox.spent()})
     booked = {f"key:{row.key}": row.cost for row in ledger.sums(by=("key",))}
     assert {name: nanos(cost) for name, cost in booked.items()} == {

@@ -1,0 +1,97 @@
+"""Books: the ports that usage and news pass on their way, from a node's outbox to control's ledger."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from littoral.domain.ids import KeyId, NodeId, ProjectId
+from littoral.domain.limits import Spent
+from littoral.domain.outbox import Batch, Lane, Mark, Note, OutboxLevel, Receipt
+from littoral.domain.units import Micros
+from littoral.domain.usage import UsageRecord, UsageSum
+
+
+class Outbox(Protocol):
+    """A node's durable queue: lanes of numbered, chained rows, synced, resent until stored.
+
+    A call may raise ``Unavailable`` after an I/O error: what was acknowledged is there.
+    """
+
+    @property
+    def name(self) -> str:
+        """Identity of this outbox: a new disk, or one whose rows were renumbered, has a new one."""
+        ...
+
+    async def append(self, records: Sequence[UsageRecord]) -> int:
+        """Write records into the ledger lane and sync; returns its last number.
+
+        A record whose (request, attempt) is already there is not written twice.
+
+        Raises:
+            LedgerFull: The lane holds as many bytes as it may, and control has none of them.
+            StorageFull: No room; nothing was written.
+        """
+        ...
+
+    async def put(self, notes: Sequence[Note]) -> None:
+        """Write notes into their lanes and sync; the oldest ones there make room for them.
+
+        Raises:
+            StorageFull: No room; nothing was written.
+        """
+        ...
+
+    async def read(self, lane: Lane, after: int, limit: int) -> Batch:
+        """Rows with numbers above ``after``, in order: at most ``limit``, about ``HEAVY`` bytes.
+
+        Where the first of them were dropped, a hole stands in their place; a row that is damaged
+        comes as such.
+        """
+        ...
+
+    async def stored(self, lane: Lane, mark: Mark, *, safe: int = 0) -> None:
+        """Control has applied a lane up to ``mark``, and has it on another box up to ``safe``.
+
+        Notes are dropped then; usage records when they are safe, or a day later, so that a control
+        that was restored gets them again. Where control knows other rows than these, the disk was
+        restored or copied: all rows that are here go on under a new name, numbered from 1.
+        """
+        ...
+
+    async def level(self) -> OutboxLevel:
+        """How full it is."""
+        ...
+
+    async def spent(self) -> Sequence[Spent]:
+        """What all records ever appended cost, by limit id and hour; it survives ``stored``."""
+        ...
+
+
+class Ledger(Protocol):
+    """Control's book of usage: each (node, outbox, seq) and each (request, attempt) once."""
+
+    def apply(self, node: NodeId, outbox: str, batch: Batch) -> Receipt:
+        """Apply a batch as ``judge`` says, in one synced transaction; returns what became of it.
+
+        Rows that are known are skipped; behind a gap, or from a fork, none is applied.
+        """
+        ...
+
+    def cursor(self, node: NodeId, outbox: str) -> Mark:
+        """How far an outbox is applied."""
+        ...
+
+    def sums(
+        self,
+        *,
+        by: Sequence[str],
+        since_us: Micros | None = None,
+        until_us: Micros | None = None,
+        project: ProjectId | None = None,
+        key: KeyId | None = None,
+    ) -> Sequence[UsageSum]:
+        """Sums grouped by any of project, key, model, day, node, ordered by these."""
+        ...
+
+    def record(self, request: str) -> Sequence[UsageRecord]:
+        """Every attempt of one request."""
+        ...

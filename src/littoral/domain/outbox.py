@@ -1,0 +1,185 @@
+"""What leaves a node by its outbox: lanes of numbered, chained rows, and how far they came.
+
+A row is named for ever by (node, outbox, lane, seq). Its mac chains it to the row before, so that
+two disks that went different ways after a copy are told apart where they do.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
+
+from littoral.domain.ids import ProjectId, RequestId
+from littoral.domain.node import Event
+from littoral.domain.units import Bytes, Micros
+from littoral.domain.usage import UsageRecord
+
+Lane: TypeAlias = Literal["ledger", "event", "sample", "metric"]
+LANES: tuple[Lane, ...] = get_args(Lane)
+"""In the order in which they are sent; the place is the lane's number on disk."""
+SHARES: Mapping[Lane, float] = {"ledger": 0.50, "event": 0.15, "sample": 0.25, "metric": 0.10}
+"""Of an outbox's quota."""
+MANY = 500
+"""Most rows of one batch."""
+HEAVY = Bytes(48 * 1024)
+"""Most bytes of one batch's bodies, unless its first alone has more."""
+LEDGER_HIGH, LEDGER_FULL = 0.80, 0.95
+"""Share of the ledger lane's quota that alarms, and at which budgets can be trusted no more."""
+Judgement: TypeAlias = Literal["applied", "known", "gap", "forked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Content that its owner gave for training and evaluation, sealed; never read on the way."""
+
+    at_us: Micros
+    request: RequestId
+    project: ProjectId
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollup:
+    """What a node measured in ``span_s`` seconds from ``at_us``: means, or sums that add up."""
+
+    at_us: Micros
+    span_s: int
+    figures: Mapping[str, float]
+
+
+Note: TypeAlias = Event | Sample | Rollup
+"""What goes into a lane that may lose its oldest rows."""
+
+
+def lane_of(note: Note) -> Lane:
+    """The lane of a note."""
+    match note:
+        case Event():
+            return "event"
+        case Sample():
+            return "sample"
+        case Rollup():
+            return "metric"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """How far a lane came: the last row's number, and its mac where that is known."""
+
+    seq: int = 0
+    mac: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row; exactly one of the fields after ``mac`` says what it holds.
+
+    ``hole`` is the first of the numbers, up to ``seq``, that were dropped unsent for want of room.
+    ``damaged`` is the length of a body that failed its mac, and is not to be had any more.
+    """
+
+    seq: int
+    mac: bytes = b""
+    usage: UsageRecord | None = None
+    event: Event | None = None
+    sample: Sample | None = None
+    rollup: Rollup | None = None
+    hole: int | None = None
+    damaged: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Rows of one lane in order of seq, without a gap; ``prev_mac`` is of the row before."""
+
+    lane: Lane
+    prev_mac: bytes = b""
+    rows: tuple[Row, ...] = ()
+
+    @property
+    def first(self) -> int:
+        """The first number that it covers; 1 where it is empty."""
+        if not self.rows:
+            return 1
+        head = self.rows[0]
+        return head.seq if head.hole is None else head.hole
+
+    @property
+    def end(self) -> Mark:
+        """Where it ends."""
+        return Mark(seq=self.rows[-1].seq, mac=self.rows[-1].mac) if self.rows else Mark()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of a batch, and how far its lane is applied and synced now.
+
+    ``damaged`` and ``missing`` count rows that were applied as such: known to have been, gone.
+    """
+
+    judgement: Judgement
+    mark: Mark
+    damaged: int = 0
+    missing: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneLevel:
+    """How full a lane is: rows that control lacks, all bytes that it holds, rows that it lost."""
+
+    waiting: int = 0
+    held: Bytes = Bytes(0)
+    quota: Bytes = Bytes(0)
+    lost: int = 0
+
+    @property
+    def share(self) -> float:
+        """Bytes held by its quota."""
+        return self.held / self.quota if self.quota else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxLevel:
+    """How full an outbox is, and what it has written to its device since it was opened."""
+
+    lanes: Mapping[Lane, LaneLevel] = field(default_factory=dict[Lane, LaneLevel])
+    device_bytes: Bytes = Bytes(0)
+
+
+def judge(cursor: Mark, batch: Batch) -> tuple[Judgement, Sequence[Row]]:
+    """What to do with a batch where so much of its lane is applied; returns the rows to apply.
+
+    Rows at or below the cursor are known. What follows must begin at the next number and chain to
+    the mac of the last; a hole chains to nothing, and the ledger takes none.
+    """
+    fresh = [row for row in batch.rows if row.seq > cursor.seq]
+    if not fresh:
+        same = {row.seq: row.mac for row in batch.rows}.get(cursor.seq, cursor.mac)
+        return ("known" if _chains(cursor.mac, same) else "forked"), ()
+    if batch.first > cursor.seq + 1:
+        return "gap", ()
+    if fresh[0].hole is not None:
+        return ("gap", ()) if batch.lane == "ledger" else ("applied", fresh)
+    before = [row.mac for row in batch.rows if row.seq == cursor.seq]
+    if not _chains(cursor.mac, before[0] if before else batch.prev_mac):
+        return "forked", ()
+    return "applied", fresh
+
+
+def receipt(judgement: Judgement, rows: Sequence[Row], cursor: Mark) -> Receipt:
+    """The receipt of rows that were applied behind ``cursor``."""
+    last = rows[-1] if rows else None
+    missing, at = 0, cursor.seq
+    for row in rows:
+        missing += row.seq - at if row.hole is not None else 0
+        at = row.seq
+    return Receipt(
+        judgement=judgement,
+        mark=cursor if last is None else Mark(seq=last.seq, mac=last.mac),
+        damaged=sum(row.damaged is not None for row in rows),
+        missing=missing,
+    )
+
+
+def _chains(known: bytes, said: bytes) -> bool:
+    """An empty mac is that of a row written before there were macs: it says nothing."""
+    return not known or not said or known == said
