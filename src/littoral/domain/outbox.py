@@ -22,8 +22,8 @@ MANY = 500
 """Most rows of one batch."""
 HEAVY = Bytes(48 * 1024)
 """Most bytes of one batch's bodies, unless its first alone has more."""
-LEDGER_HIGH, LEDGER_FULL = 0.80, 0.95
-"""Share of the ledger lane's quota that alarms, and at which budgets can be trusted no more."""
+LEDGER_HIGH = 0.80
+"""Share of the ledger lane's quota from which on an event says so."""
 Judgement: TypeAlias = Literal["applied", "known", "gap", "forked"]
 
 
