@@ -1,4 +1,4 @@
-"""Books: the ports that usage and news pass on their way, from a node's outbox to control's ledger."""
+"""Books: the ports that usage and news pass on their way from an outbox to control."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -51,7 +51,7 @@ class Edge(Host):
     async def control(self, channel: Channel) -> None:
         self.sessions += 1
         assert isinstance(await channel.receive(), Hello)
-        await channel.send(Welcome(protocol=1, server_us=Micros(0), beat_s=Seconds(5.0), stored=0))
+        await channel.send(Welcome(protocol=1, server_us=Micros(0), beat_s=Seconds(5.0)))
         if self.offer is not None:
             await channel.send(self.issuer.offer(self.offer))
         try:

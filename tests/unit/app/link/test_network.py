@@ -141,7 +141,6 @@ def test_a_welcome_says_how_long_silence_may_last():
             protocol=1,
             server_us=Micros(0),
             beat_s=Seconds(30.0),
-            stored=0,
             suspect_s=Seconds(75.0),
             lost_s=Seconds(120.0),
         )
@@ -316,7 +315,7 @@ def test_a_certificate_whose_dates_were_left_for_later_must_hold_at_controls_tim
         carrier.dialled[0].unchecked_us = (Micros(5), Micros(9))
         for told in (7, 10):
             await ends.channels[0].send(
-                Welcome(protocol=1, server_us=Micros(told), beat_s=Seconds(5.0), stored=0)
+                Welcome(protocol=1, server_us=Micros(told), beat_s=Seconds(5.0))
             )
         assert isinstance(await channel.receive(), Welcome)
         with pytest.raises(ChannelClosed, match="does not hold"):
