@@ -9,6 +9,7 @@ from littoral.app.link.header import Accept, Offer, opening, read_accept
 from littoral.domain.errors import TooLarge
 from littoral.domain.lane import MOST_CONTROL
 from littoral.domain.link import LIVELY, RESUME_S
+from littoral.domain.outbox import Mark
 from littoral.domain.ports import ChannelClosed, Shed
 from littoral.domain.session import Beat, Goodbye, Stored, Welcome
 from littoral.domain.units import Micros, Seconds
@@ -326,8 +327,8 @@ def test_a_certificate_whose_dates_were_left_for_later_must_hold_at_controls_tim
 
 def test_control_overtakes_what_waits_on_a_slow_reader():
     async def body(_carrier, ends, channel):
-        await channel.send(Stored(outbox="o", upto=1))
+        await channel.send(Stored(outbox="o", lane="event", mark=Mark()))
         await anyio.sleep(1)
-        assert ends.frames[0] == [Stored(outbox="o", upto=1)]
+        assert ends.frames[0] == [Stored(outbox="o", lane="event", mark=Mark())]
 
     dialled(body)
