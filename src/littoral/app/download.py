@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, final
 
@@ -23,27 +23,32 @@ class HttpsDownloads:
     """Adapter of ``Downloads``.
 
     Args:
-        trust: Whom to believe, and who we are; None: plain http, for loopback in tests.
-        small_buffer: The line is held back, so that little may wait in it.
+        trust: Whom to believe, now; None: plain http, for loopback in tests.
+        name: The name that the server's certificate must have, whatever its address.
     """
 
-    def __init__(self, trust: ssl.SSLContext | None, *, small_buffer: bool = False) -> None:
+    def __init__(self, trust: Callable[[], ssl.SSLContext] | None, *, name: str = "") -> None:
         self._trust = trust
-        options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)] if small_buffer else None
-        self._options = options
+        self._extensions = {"sni_hostname": name} if name else {}
 
     @asynccontextmanager
-    async def get(self, address: str, *, begin: int, end: int) -> AsyncGenerator[Answered]:
+    async def get(
+        self, address: str, *, begin: int, end: int, gently: bool = False
+    ) -> AsyncGenerator[Answered]:
         """Ask for a range of bytes."""
+        options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)] if gently else None
+        verify = self._trust() if self._trust is not None else True
         transport = httpx2.AsyncHTTPTransport(
-            verify=self._trust or True, trust_env=False, socket_options=self._options
+            verify=verify, trust_env=False, socket_options=options
         )
         headers = {"Range": f"bytes={begin}-{end - 1}", "Accept-Encoding": "identity"}
         timeout = httpx2.Timeout(IDLE_S, connect=CONNECT_S)
         try:
             async with (
                 httpx2.AsyncClient(transport=transport, timeout=timeout) as client,
-                client.stream("GET", address, headers=headers) as answer,
+                client.stream(
+                    "GET", address, headers=headers, extensions=self._extensions
+                ) as answer,
             ):
                 yield Answered(
                     status=answer.status_code, begin=_begin(answer), pieces=_pieces(answer)

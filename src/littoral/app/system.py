@@ -28,6 +28,12 @@ class SystemClock:
         return Micros(time.time_ns() // 1000)
 
 
+def minute_of_day(wall: Micros) -> int:
+    """The minute of the day of a UTC time, on this host's own clock and calendar."""
+    local = time.localtime(wall // 1_000_000)
+    return 60 * local.tm_hour + local.tm_min
+
+
 class SystemChance:
     """Randomness for jitter and exploration.
 

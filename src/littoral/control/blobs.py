@@ -25,6 +25,7 @@ from littoral.domain.errors import LittoralError
 from littoral.domain.ids import Digest, NodeId
 from littoral.domain.model import VersionStatus
 from littoral.domain.node import Event
+from littoral.domain.pace import PacePolicy
 from littoral.domain.ports import Blobs, Clock, State
 from littoral.domain.units import Micros, Seconds
 from littoral.trust.blob import measure, sign
@@ -42,7 +43,7 @@ class BlobParts:
 
     ``seed`` makes the key that signs now; ``url`` is where nodes reach the public listener, empty
     without one; ``url_key`` makes addresses good; ``statuses`` are all model versions; ``sites``
-    gives the site of every connected node.
+    gives the site of every connected node, ``pace`` what a site allows.
     """
 
     state: State
@@ -56,6 +57,7 @@ class BlobParts:
     url_key: bytes
     statuses: Callable[[], Iterable[VersionStatus]]
     sites: Callable[[], Mapping[NodeId, str]]
+    pace: Callable[[str], PacePolicy]
 
 
 class NodeBlobs:
@@ -103,7 +105,7 @@ class NodeBlobs:
         await parts.workers.state(partial(parts.state.put_value, name, value))
         self._known[manifest.digest] = manifest
 
-    def answer(self, node: NodeId, ask: BlobAsk) -> BlobOffer:
+    async def answer(self, node: NodeId, ask: BlobAsk) -> BlobOffer:
         """Say what a blob is and who has it, for a node that asks."""
         parts, digest = self._parts, ask.digest
         manifest = self._known.get(digest)
@@ -111,13 +113,15 @@ class NodeBlobs:
             known = digest in self._needed()
             error = f"{digest} is being measured" if known else f"control has no blob {digest:.80}"
             return BlobOffer(digest=digest, error=error, again_s=SOON if known else Seconds(0.0))
-        turn = self.pulls.turn(digest, node, sites=parts.sites(), now=parts.clock.now())
+        sites = parts.sites()
+        turn = self.pulls.turn(digest, node, sites=sites, now=parts.clock.now())
         sources = [
             BlobSource(name=peer, address=f"{address}/node/v1/blobs/{digest}", wan=False)
             for peer, address in turn.peers
         ]
         if turn.pulls and parts.url:
             sources.append(BlobSource(name="control", address=self.url_of(digest)))
+        pace = await parts.workers.state(partial(parts.pace, sites.get(node, "")))
         error = "" if sources else "control has no address for nodes: set nodes_listen"
         return BlobOffer(
             digest=digest,
@@ -125,6 +129,7 @@ class NodeBlobs:
             sources=tuple(sources),
             again_s=SOON if not turn.pulls else Seconds(LIFE_US / 2e6),
             error=error,
+            pace=pace,
         )
 
     def url_of(self, digest: Digest) -> str:

@@ -42,6 +42,7 @@ from littoral.control.worker import Bell, Workers
 from littoral.domain.enrolment import CLOSED, Doors
 from littoral.domain.ids import NodeId
 from littoral.domain.model import ModelSpec
+from littoral.domain.pace import ALWAYS, PacePolicy, pace_of
 from littoral.domain.ports import (
     Blobs,
     Clock,
@@ -54,6 +55,7 @@ from littoral.domain.ports import (
     State,
 )
 from littoral.domain.session import Frame
+from littoral.domain.site import SiteSpec
 from littoral.domain.units import Seconds
 from littoral.trust.envelope import KEY_BYTES, derive
 from littoral.trust.ticket import PURPOSE
@@ -189,6 +191,11 @@ def _node_blobs(
     def sites() -> dict[NodeId, str]:
         return {node.id: node.site for node in fleet.nodes() if node.state != "disconnected"}
 
+    def pace(site: str) -> PacePolicy:
+        found = parts.state.get("Site", site)
+        spec = found.spec if found is not None else None
+        return pace_of(spec.bandwidth) if isinstance(spec, SiteSpec) else ALWAYS
+
     return NodeBlobs(
         BlobParts(
             state=parts.state,
@@ -202,6 +209,7 @@ def _node_blobs(
             url_key=derive(parts.master_key, purpose=URL_KEY),
             statuses=parts.obtainer.statuses,
             sites=sites,
+            pace=pace,
         )
     )
 

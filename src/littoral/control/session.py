@@ -245,7 +245,7 @@ class Sessions:
         self._parts.fleet.beat(this.node, None)
         match frame:
             case BlobAsk():
-                await this.channel.send(self._parts.blobs.answer(this.node, frame))
+                await this.channel.send(await self._parts.blobs.answer(this.node, frame))
             case BlobProgress():
                 self._parts.blobs.progress(this.node, frame)
             case BlobsHeld():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from littoral.domain.ids import Digest
+from littoral.domain.pace import ALWAYS, PacePolicy
 from littoral.domain.units import Bytes, Seconds
 
 CHUNK: Final = Bytes(4 << 20)
@@ -77,13 +78,17 @@ class BlobAsk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobOffer:
-    """The manifest of a blob and its sources, or why there is none; ask again after ``again_s``."""
+    """The manifest of a blob and its sources, or why there is none; ask again after ``again_s``.
+
+    ``pace`` is what the site allows.
+    """
 
     digest: Digest
     signed: SignedBlob | None = None
     sources: tuple[BlobSource, ...] = ()
     again_s: Seconds = Seconds(0.0)
     error: str = ""
+    pace: PacePolicy = ALWAYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

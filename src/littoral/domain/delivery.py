@@ -26,8 +26,12 @@ class Cut(Exception):
 class Downloads(Protocol):
     """Where bytes of blobs come from."""
 
-    def get(self, address: str, *, begin: int, end: int) -> AbstractAsyncContextManager[Answered]:
+    def get(
+        self, address: str, *, begin: int, end: int, gently: bool = False
+    ) -> AbstractAsyncContextManager[Answered]:
         """Ask for bytes ``begin`` to ``end`` (exclusive) of what is at an address.
+
+        ``gently``: let little wait in buffers, where it would delay everything else.
 
         Raises:
             Cut: It cannot be reached, or broke off; also while the pieces are read.

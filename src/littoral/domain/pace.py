@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from littoral.domain.site import Bandwidth
 from littoral.domain.units import Bytes, Seconds
 
 SHARE: Final = 0.75
@@ -35,6 +36,17 @@ class PacePolicy:
 
     bytes_s: int | None = None
     windows: tuple[Window, ...] = ()
+
+
+def pace_of(bandwidth: Bandwidth) -> PacePolicy:
+    """What a site's declared bandwidth allows."""
+    begin, end = bandwidth.from_hour, bandwidth.to_hour
+    windows = (Window(begin=60 * begin, end=60 * end),) if begin != end else ()
+    return PacePolicy(bytes_s=bandwidth.kbit_s * 125 or None, windows=windows)
+
+
+ALWAYS = PacePolicy()
+"""No cap, at any time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

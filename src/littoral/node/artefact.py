@@ -21,9 +21,10 @@ from littoral.domain.blob import (
 from littoral.domain.delivery import BlobParts, Downloads
 from littoral.domain.errors import LittoralError, UpstreamFailed
 from littoral.domain.ids import Digest
+from littoral.domain.pace import ALWAYS
 from littoral.domain.ports import Chance, ChannelClosed, Clock, Failpoints
 from littoral.domain.session import Frame
-from littoral.domain.units import Bytes, Seconds
+from littoral.domain.units import Bytes, Micros, Seconds
 from littoral.node.board import Board
 from littoral.node.fetch import Fetch, FetchParts
 from littoral.node.pacer import Pacer
@@ -43,8 +44,8 @@ class ArtefactParts:
 
     ``post`` sends a frame to control and raises ``ChannelClosed`` without a session; ``keys`` are
     the public keys that may sign manifests; ``rebuild`` makes a blob from its parent and the delta
-    at a path, and says whether it is the one of the manifest; ``address`` is where peers ask, empty
-    where they cannot.
+    at a path, and says whether it is the one of the manifest; ``local`` is the minute of the day at
+    the site; ``address`` is where peers ask, empty where they cannot.
     """
 
     parts: BlobParts
@@ -52,7 +53,7 @@ class ArtefactParts:
     post: Callable[[Frame], Awaitable[None]]
     keys: Callable[[], Mapping[str, bytes]]
     rebuild: Rebuild
-    pacer: Pacer
+    local: Callable[[Micros], int]
     clock: Clock
     chance: Chance
     failpoints: Failpoints
@@ -87,6 +88,8 @@ class Artefacts:
         self._world = world
         self._jobs: dict[Digest, _Job] = {}
         self._wanted = Signal()
+        self._pace = ALWAYS
+        self._pacer = Pacer(lambda: self._pace, clock=world.clock, local=world.local)
         self._begun: set[Digest] = set()
         self._held: tuple[Digest, ...] | None = None
 
@@ -127,6 +130,7 @@ class Artefacts:
 
     def offered(self, offer: BlobOffer) -> None:
         """Take control's answer."""
+        self._pace = offer.pace
         job = self._jobs.get(offer.digest)
         if job is not None:
             job.offer = offer
@@ -217,7 +221,7 @@ class Artefacts:
                 downloads=world.downloads,
                 clock=world.clock,
                 chance=world.chance,
-                pacer=world.pacer,
+                pacer=self._pacer,
                 sources=sources,
                 told=told,
             ),

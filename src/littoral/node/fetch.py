@@ -162,7 +162,9 @@ class Fetch:
             last += 1
         begin = manifest.begin(index) + await part.filled(index)
         end = manifest.begin(last) + manifest.length(last)
-        async with self.world.downloads.get(source.address, begin=begin, end=end) as answer:
+        gently = source.wan and self.world.pacer.is_capped
+        get = self.world.downloads.get(source.address, begin=begin, end=end, gently=gently)
+        async with get as answer:
             self._judge(answer, source, begin=begin)
             async for piece in answer.pieces:
                 self._moved, self._streak = self.world.clock.now(), 0

@@ -44,6 +44,11 @@ class Pacer:
         self._bucket = Bucket(room=0.0, at=clock.now())
 
     @property
+    def is_capped(self) -> bool:
+        """Whether the site has a cap."""
+        return self._policy().bytes_s is not None
+
+    @property
     def is_open(self) -> bool:
         """Whether artefacts may come now."""
         return is_open(self._policy().windows, minute=self._local(self._clock.wall()))

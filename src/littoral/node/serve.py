@@ -9,7 +9,6 @@ from anyio import to_thread
 from littoral.domain.delivery import BlobParts, Downloads
 from littoral.domain.endpoint import Machine
 from littoral.domain.ids import Digest, EndpointId, NodeId
-from littoral.domain.pace import PacePolicy
 from littoral.domain.ports import (
     Blobs,
     Chance,
@@ -37,7 +36,6 @@ from littoral.node.gateway import GatewayKeeper, Launch
 from littoral.node.learning import Learning
 from littoral.node.limits import LimitRows
 from littoral.node.memory import Promises
-from littoral.node.pacer import Pacer
 from littoral.node.relay import Relay
 from littoral.node.session import SessionParts, Uplink
 from littoral.node.shelf import Shelf
@@ -105,7 +103,6 @@ class Fetching:
     parts: BlobParts
     downloads: Downloads
     rebuild: Rebuild
-    policy: Callable[[], PacePolicy]
     local: Callable[[Micros], int]
     address: str = ""
 
@@ -194,7 +191,7 @@ class _Wired:
                 post=self._post,
                 keys=self._signers,
                 rebuild=fetching.rebuild,
-                pacer=Pacer(fetching.policy, clock=parts.clock, local=fetching.local),
+                local=fetching.local,
                 clock=parts.clock,
                 chance=parts.chance,
                 failpoints=parts.failpoints,

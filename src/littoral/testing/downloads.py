@@ -29,13 +29,17 @@ class MemoryDownloads:
     def __init__(self, serve: Serve, *, bytes_s: float | None = None) -> None:
         self.serve = serve
         self.bytes_s = bytes_s
+        self.gentle = 0
         self.cuts: list[int] = []
         self.sent: Counter[str] = Counter()
         self.asked: list[tuple[str, int, int]] = []
 
     @asynccontextmanager
-    async def get(self, address: str, *, begin: int, end: int) -> AsyncGenerator[Answered]:
+    async def get(
+        self, address: str, *, begin: int, end: int, gently: bool = False
+    ) -> AsyncGenerator[Answered]:
         """Ask for a range of bytes."""
+        self.gentle += gently
         self.asked.append((address, begin, end))
         found = await self.serve(address, begin, end)
         cut = self.cuts.pop(0) if self.cuts else None

@@ -58,8 +58,8 @@ class Served:
     def blobs(self):
         return self.site.control.desk.node_blobs
 
-    def offer(self, digest: Digest, node: NodeId = NODE) -> BlobOffer:
-        return self.blobs.answer(node, BlobAsk(digest=digest))
+    async def offer(self, digest: Digest, node: NodeId = NODE) -> BlobOffer:
+        return await self.blobs.answer(node, BlobAsk(digest=digest))
 
     async def measured(self) -> None:
         """Let control measure what there is."""
@@ -83,21 +83,21 @@ def served(site, given, tmp_path) -> Served:
 
 
 async def test_what_is_ready_is_measured_once_and_remembered(served):
-    assert served.offer(served.weights).error.endswith("is being measured")
+    assert (await served.offer(served.weights)).error.endswith("is being measured")
     await served.measured()
     kept = served.site.state.values(PREFIX)
     assert len(kept) == 2
-    offer = served.offer(served.adapter)
+    offer = await served.offer(served.adapter)
     assert offer.signed.manifest.kind == "lora"
     served.disk.remove(served.weights)
     served.site.control = assemble(served.site.parts)
     await served.measured()
-    assert served.offer(served.weights).signed is not None
+    assert (await served.offer(served.weights)).signed is not None
 
 
 async def test_a_node_gets_a_manifest_that_control_signed_and_an_address(served):
     await served.measured()
-    offer = served.offer(served.weights)
+    offer = await served.offer(served.weights)
     seed = served.blobs.seed
     manifest = accept(
         offer.signed, digest=served.weights, keys={key_id(public_of(seed)): public_of(seed)}
@@ -112,7 +112,7 @@ async def test_a_node_gets_a_manifest_that_control_signed_and_an_address(served)
 
 async def test_a_range_is_served_byte_for_byte(served):
     await served.measured()
-    (source,) = served.offer(served.weights).sources
+    (source,) = (await served.offer(served.weights)).sources
     answer = await served.get(source.address, Range="bytes=1000-1999")
     assert answer.status_code == 206
     assert answer.headers["content-range"] == f"bytes 1000-1999/{len(DATA)}"
@@ -122,7 +122,7 @@ async def test_a_range_is_served_byte_for_byte(served):
 
 async def test_an_address_that_was_not_granted_or_has_ended_gives_nothing(served):
     await served.measured()
-    (source,) = served.offer(served.weights).sources
+    (source,) = (await served.offer(served.weights)).sources
     bare = source.address.partition("?")[0]
     assert (await served.get(bare)).status_code == 403
     other = source.address.replace(served.weights, served.adapter)
@@ -135,13 +135,13 @@ async def test_an_address_that_was_not_granted_or_has_ended_gives_nothing(served
 
 async def test_a_blob_that_is_gone_is_not_found(served):
     await served.measured()
-    (source,) = served.offer(served.weights).sources
+    (source,) = (await served.offer(served.weights)).sources
     served.disk.remove(served.weights)
     assert (await served.get(source.address)).status_code == 404
 
 
 async def test_what_control_does_not_have_is_not_promised(served):
-    offer = served.offer(UNKNOWN)
+    offer = await served.offer(UNKNOWN)
     assert "no blob" in offer.error
     assert not offer.again_s
 
@@ -151,13 +151,13 @@ async def test_the_second_node_of_a_site_is_sent_to_the_first(served):
     served.site.join(NODE)
     served.site.join(PEER)
     served.blobs.held(NODE, BlobsHeld(address="https://one", digests=()))
-    assert [each.wan for each in served.offer(served.weights).sources] == [True]
-    (source,) = served.offer(served.weights, PEER).sources
+    assert [each.wan for each in (await served.offer(served.weights)).sources] == [True]
+    (source,) = (await served.offer(served.weights, PEER)).sources
     assert source.name == NODE
     assert source.address == f"https://one/node/v1/blobs/{served.weights}"
     served.blobs.progress(NODE, BlobProgress(digest=served.weights, done=Bytes(0), ended=True))
     served.blobs.pulls.left(NODE)
-    assert served.offer(served.weights, PEER).sources[-1].name == "control"
+    assert (await served.offer(served.weights, PEER)).sources[-1].name == "control"
 
 
 async def test_without_an_address_for_nodes_nothing_is_measured(site, given):

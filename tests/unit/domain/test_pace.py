@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from littoral.domain.pace import (
+    ALWAYS,
     BURST_S,
     EVERY_S,
     SPELL_S,
@@ -15,9 +16,11 @@ from littoral.domain.pace import (
     is_looking,
     is_open,
     look,
+    pace_of,
     rate_of,
     take,
 )
+from littoral.domain.site import Bandwidth
 
 
 @pytest.mark.parametrize(
@@ -81,3 +84,9 @@ def test_a_look_that_time_has_overtaken_is_over():
     line = look(Line(), 1000, now=0.0)
     assert not is_looking(line, now=SPELL_S)
     assert look(line, 0, now=SPELL_S * 2).carries == 0.0
+
+
+def test_a_site_s_bandwidth_is_a_cap_in_bytes_and_a_window_in_minutes():
+    assert pace_of(Bandwidth()) == ALWAYS
+    night = pace_of(Bandwidth(kbit_s=256, from_hour=22, to_hour=6))
+    assert night == PacePolicy(bytes_s=32_000, windows=(Window(begin=1320, end=360),))

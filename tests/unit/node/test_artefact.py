@@ -22,13 +22,11 @@ from littoral.domain.blob import (
 from littoral.domain.delivery import BlobParts
 from littoral.domain.errors import Damaged, UpstreamFailed
 from littoral.domain.ids import Digest, NodeId
-from littoral.domain.pace import PacePolicy
 from littoral.domain.ports import ChannelClosed
 from littoral.domain.session import Frame
 from littoral.domain.units import Bytes, Seconds
 from littoral.node.artefact import ArtefactParts, Artefacts
 from littoral.node.board import Board
-from littoral.node.pacer import Pacer
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.chance import SeededChance
 from littoral.testing.downloads import MemoryDownloads
@@ -133,7 +131,7 @@ class Node:
                 post=self._post,
                 keys=lambda: KEYS,
                 rebuild=self._rebuild,
-                pacer=Pacer(PacePolicy, clock=clock, local=lambda _wall: 0),
+                local=lambda _wall: 0,
                 clock=clock,
                 chance=SeededChance(len(control.nodes)),
                 failpoints=ArmedFailpoints(),

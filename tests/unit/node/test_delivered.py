@@ -12,7 +12,6 @@ from littoral.domain.blob import (
     BlobSource,
     DeltaOffer,
 )
-from littoral.domain.pace import PacePolicy
 from littoral.domain.ports import Channel, ChannelClosed
 from littoral.domain.session import Hello, PartsWanted, Welcome
 from littoral.domain.units import Bytes, Micros, Seconds
@@ -76,7 +75,6 @@ class Edge(Host):
                 parts=MemoryParts(self.blobs, failpoints=ArmedFailpoints()),
                 downloads=self.downloads,
                 rebuild=no_delta,
-                policy=PacePolicy,
                 local=lambda _wall: 0,
             ),
         )

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import ssl
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,6 +14,7 @@ import anyio
 from littoral.app.anchors import read_anchors
 from littoral.app.channel import UnixNetwork
 from littoral.app.codec import unpack
+from littoral.app.download import HttpsDownloads
 from littoral.app.flight_file import flight_file, tables_of
 from littoral.app.gateway_child import launcher
 from littoral.app.handed import Handed
@@ -25,10 +27,12 @@ from littoral.app.system import (
     SystemClock,
     SystemEntropy,
     SystemFailpoints,
+    minute_of_day,
 )
 from littoral.app.version import VERSION
+from littoral.domain.enrolment import control_host
 from littoral.domain.ids import NodeId, new_id
-from littoral.domain.ports import Clock, Disk, Sink
+from littoral.domain.ports import Clock, Disk, Failpoints, Sink
 from littoral.domain.response import ResponseStore
 from littoral.domain.snapshot import Anchors
 from littoral.domain.units import Bytes, Micros, Seconds
@@ -36,10 +40,12 @@ from littoral.node.backoff import Patience
 from littoral.node.gateway import Launch
 from littoral.node.identity import Credentials, IdentityStore
 from littoral.node.machine import Host
-from littoral.node.serve import Identity, NodeParts, serve
+from littoral.node.serve import Fetching, Identity, NodeParts, serve
 from littoral.stores.blobs import DiskBlobs
 from littoral.stores.disk import LocalDisk
 from littoral.stores.outbox import SqliteOutbox
+from littoral.stores.parts import DiskParts
+from littoral.stores.rebuild import Rebuilder
 from littoral.stores.responses import SqliteResponses
 from littoral.telemetry.log import Log
 from littoral.trust.signature import key_id
@@ -73,6 +79,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
         failpoints=failpoints,
         sink=log,
     )
+    blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
     count = tables_of(settings)
     with contextlib.ExitStack() as stack:
         flights = [stack.enter_context(flight_file(settings, each)) for each in range(count)]
@@ -83,7 +90,8 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 network=UnixNetwork(),
                 session=_session(settings, credentials),
                 registry=drivers(settings, entropy),
-                blobs=DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints),
+                blobs=blobs,
+                fetching=_fetching(settings, credentials, blobs, failpoints=failpoints),
                 outbox=opened,
                 responses=responses,
                 disk=disk,
@@ -126,6 +134,30 @@ def _anchors(disk: Disk, credentials: Credentials | None) -> Callable[[], Anchor
     signers = {key_id(public): public for public in publics}
     anchors = Anchors(cluster=joined.cluster, site=joined.site, signers=signers)
     return lambda: anchors
+
+
+def _fetching(
+    settings: Settings,
+    credentials: Credentials | None,
+    blobs: DiskBlobs,
+    *,
+    failpoints: Failpoints,
+) -> Fetching | None:
+    """How artefacts come to this node; None where it shares control's disk."""
+    if credentials is None:
+        return None
+    store = IdentityStore(LocalDisk(settings.data_dir), failpoints)
+
+    def trust() -> ssl.SSLContext:
+        """The roots of now: they may have changed with the last renewal."""
+        return ssl.create_default_context(cadata=(store.read() or credentials).ca)
+
+    return Fetching(
+        parts=DiskParts(str(settings.path("blobs")), blobs, failpoints=failpoints),
+        downloads=HttpsDownloads(trust, name=control_host(credentials.identity.cluster)),
+        rebuild=Rebuilder(blobs).rebuild,
+        local=minute_of_day,
+    )
 
 
 def _session(settings: Settings, credentials: Credentials | None) -> str:
