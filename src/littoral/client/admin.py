@@ -23,6 +23,8 @@ from littoral.domain.usage import UsageRecord, UsageSum
 from littoral.domain.view import (
     CatalogueEntry,
     Changes,
+    DeltaRequest,
+    DeltaView,
     DeploymentView,
     Document,
     KeyRequest,
@@ -141,6 +143,10 @@ class Admin:
     def cancel_pull(self, name: str) -> ModelView:
         """Stop obtaining a model's versions."""
         return self._post(f"/models/{_part(name)}/cancel", None, ModelView)
+
+    def delta(self, parent: str, child: str) -> DeltaView:
+        """The delta between two versions, ``model@version``, made where it is not there."""
+        return self._post("/deltas", DeltaRequest(parent=parent, child=child), DeltaView)
 
     def catalogue(self) -> list[CatalogueEntry]:
         """The models that can be pulled by name alone."""

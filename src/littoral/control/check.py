@@ -144,6 +144,9 @@ def _check_model(spec: ModelSpec) -> None:
         _matches(f"{at}.name", version.name, pattern=NAME, allowed=allowed)
         if names.index(version.name) != index:
             raise refuse(f"{at}.name", f"{version.name!r} is there twice")
+        if version.parent is not None and version.parent not in set(names) - {version.name}:
+            known = ", ".join(name for name in names if name != version.name) or "none"
+            raise refuse(f"{at}.parent", f"{version.parent!r} is no other version; known: {known}")
         _check_file(at, version)
         _check_beside(at, version)
 

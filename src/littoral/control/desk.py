@@ -7,6 +7,7 @@ from littoral.control.apply import Resources
 from littoral.control.authority import Authority
 from littoral.control.blobs import NodeBlobs
 from littoral.control.delivery import Delivery
+from littoral.control.deltas import Deltas
 from littoral.control.enrolment import Enrolments
 from littoral.control.event import Events
 from littoral.control.fleet import Fleet
@@ -40,6 +41,7 @@ class Desk:
     signer: Signer
     delivery: Delivery
     node_blobs: NodeBlobs
+    deltas: Deltas
     events: Events
     workers: Workers
     bell: Bell

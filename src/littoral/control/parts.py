@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from littoral.control.api.delta import DeltaApi
 from littoral.control.api.deployment import DeploymentApi
 from littoral.control.api.fleet import FleetApi
 from littoral.control.api.key import KeyApi
@@ -22,6 +23,7 @@ from littoral.control.blobs import BlobParts, NodeBlobs
 from littoral.control.check import Statuses, statuses_by_version
 from littoral.control.credential import Credentials
 from littoral.control.delivery import Delivery
+from littoral.control.deltas import DeltaParts, Deltas
 from littoral.control.desk import Desk
 from littoral.control.driver import driver_check
 from littoral.control.enrolment import EnrolmentParts, Enrolments
@@ -175,6 +177,7 @@ def routes(desk: Desk) -> tuple[Route, ...]:
         ResourceApi(desk),
         KeyApi(desk),
         ModelApi(desk),
+        DeltaApi(desk),
         DeploymentApi(desk),
         FleetApi(desk),
         SnapshotApi(desk),
@@ -214,6 +217,24 @@ def _node_blobs(
     )
 
 
+def _deltas(
+    parts: ControlParts, blobs: NodeBlobs, resources: Resources, *, workers: Workers, bell: Bell
+) -> Deltas:
+    return Deltas(
+        DeltaParts(
+            state=parts.state,
+            blobs=parts.blobs,
+            clock=parts.clock,
+            workers=workers,
+            bell=bell,
+            sink=parts.events,
+            node_blobs=blobs,
+            specs=resources.specs,
+            statuses=lambda: statuses_by_version(parts.obtainer.statuses()),
+        )
+    )
+
+
 def _desk(parts: ControlParts, vault: Vault) -> Desk:
     def statuses() -> Statuses:
         return statuses_by_version(parts.obtainer.statuses())
@@ -236,6 +257,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
     )
     workers, bell = Workers(), Bell()
     authority = _authority(parts, vault, site)
+    node_blobs = _node_blobs(parts, fleet, signer, workers=workers, bell=bell)
     return Desk(
         state=parts.state,
         ledger=parts.ledger,
@@ -248,7 +270,8 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         authority=authority,
         enrolments=Enrolments(_enrolment(parts, authority, fleet, site=site, signer=signer)),
         links=Links(parts.clock),
-        node_blobs=_node_blobs(parts, fleet, signer, workers=workers, bell=bell),
+        node_blobs=node_blobs,
+        deltas=_deltas(parts, node_blobs, resources, workers=workers, bell=bell),
         publisher=publisher,
         signer=signer,
         delivery=Delivery(publisher, workers, bell),

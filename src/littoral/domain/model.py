@@ -39,9 +39,14 @@ class SideFileSpec(FileSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionSpec(FileSpec):
-    """One version of a model: where its weights are, and the files that go with them."""
+    """One version of a model: where its weights are, and the files that go with them.
+
+    ``parent`` names the version of the same model that it was made from: nodes that have that one
+    then get the difference.
+    """
 
     name: str
+    parent: str | None = None
     licence: str | None = None
     chat_template: str | None = None
     files: tuple[SideFileSpec, ...] = ()

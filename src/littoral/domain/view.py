@@ -181,3 +181,28 @@ class Overview:
     deployments: Mapping[str, int]
     models: Mapping[str, int]
     blobs_free: Bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaRequest:
+    """Two versions, each ``model@version``."""
+
+    parent: str
+    child: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaView:
+    """What a version costs on the way to a node that has its parent, in bytes.
+
+    ``delta`` is that of ``tensors`` that differ, kept for nodes where it saves enough. ``adapter``
+    is set where both have the same weights: then only the files beside them come.
+    """
+
+    parent: str
+    child: str
+    whole: Bytes
+    delta: Bytes | None = None
+    tensors: int = 0
+    kept: bool = False
+    adapter: Bytes | None = None

@@ -1,4 +1,4 @@
-"""``littoral models``: list, show, remove, cancel, catalogue."""
+"""``littoral models``: list, show, delta, remove, cancel, catalogue."""
 
 from littoral.app.command.confirm import confirm
 from littoral.app.command.encoding import plain
@@ -7,7 +7,7 @@ from littoral.app.command.reach import HERE, Reach
 from littoral.app.command.screen import screen
 from littoral.app.command.site import admin
 from littoral.domain.endpoint import Fit
-from littoral.domain.view import VersionView
+from littoral.domain.view import DeltaView, VersionView
 
 
 def list_models(*, reach: Reach = HERE) -> None:
@@ -169,3 +169,33 @@ def catalogue(*, reach: Reach = HERE) -> None:
         for entry in entries
     ]
     shown.rows(("NAME", "SIZE", "LICENCE", "PRESENT", "DESCRIPTION"), rows, right=(1,))
+
+
+def delta(parent: str, child: str, /, *, reach: Reach = HERE) -> None:
+    """Make the delta between two versions of a model, and show what each way costs.
+
+    Args:
+        parent: The version that nodes have, as model@version.
+        child: The one that they shall get, as model@version.
+        reach: Which instance.
+    """
+    shown = screen(as_json=reach.json)
+    with admin(reach) as control:
+        view = control.delta(parent, child)
+    shown.json(plain(view))
+    ways = (("whole", view.whole), ("delta", view.delta), ("adapter", view.adapter))
+    rows = [
+        (way, size(bytes_), f"{100 * bytes_ / max(1, view.whole):.1f} %", _use(way, view))
+        for way, bytes_ in ways
+        if bytes_ is not None
+    ]
+    shown.rows(("WAY", "SIZE", "SHARE", "USED"), rows, right=(1, 2))
+
+
+def _use(way: str, view: DeltaView) -> str:
+    """When nodes get it that way."""
+    if way == "delta":
+        return "where the parent is" if view.kept else "never: it saves too little"
+    if way == "adapter":
+        return "where the parent is"
+    return "otherwise"

@@ -60,6 +60,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("models show", "models:show", "serve", ("littoral models show smollm2-135m",)),
     Verb("models remove", "models:remove", "serve", ("littoral models remove mine --yes",)),
     Verb("models cancel", "models:cancel", "serve", ("littoral models cancel mine",)),
+    Verb("models delta", "models:delta", "serve", ("littoral models delta smol@1 smol@2",)),
     Verb("models catalogue", "models:catalogue", "serve", ("littoral models catalogue",)),
     Verb(
         "deploy",

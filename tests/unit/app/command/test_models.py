@@ -5,7 +5,7 @@ import pytest
 from littoral.domain.endpoint import Fit
 from littoral.domain.model import Artefact, Facts, ModelSpec, VersionSpec, VersionStatus
 from littoral.domain.resource import Change
-from littoral.domain.view import CatalogueEntry, Changes, ModelView, VersionView
+from littoral.domain.view import CatalogueEntry, Changes, DeltaView, ModelView, VersionView
 
 FACTS = Facts(
     architecture="llama",
@@ -196,3 +196,23 @@ def test_cancelling_says_that_what_arrived_is_kept(call, stand_in):
 @pytest.mark.usefixtures("catalogue")
 def test_the_catalogue_is_a_table(call):
     assert "small  93.0 MB  apache-2.0  no       Tiny." in call("models", "catalogue").out
+
+
+def test_a_delta_shows_what_each_way_costs(call, stand_in):
+    found = DeltaView(
+        parent="small@1", child="small@2", whole=1000, delta=100, tensors=7, kept=True
+    )
+    stand_in.on("POST /api/v1/deltas", found)
+    lines = call("models", "delta", "small@1", "small@2").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["WAY", "whole", "delta"]
+    assert "10.0 %" in lines[2]
+    assert lines[2].endswith("where the parent is")
+
+
+def test_an_adapter_is_shown_beside_the_whole(call, stand_in):
+    found = DeltaView(parent="small@1", child="small@2", whole=1000, adapter=20)
+    stand_in.on("POST /api/v1/deltas", found)
+    assert "adapter" in call("models", "delta", "small@1", "small@2").out
+    worthless = DeltaView(parent="small@1", child="small@2", whole=1000, delta=990)
+    stand_in.on("POST /api/v1/deltas", worthless)
+    assert "never" in call("models", "delta", "small@1", "small@2").out
