@@ -1,7 +1,7 @@
 """How large deltas and adapters of a really fine-tuned model are, and what making them takes.
 
-Makes the pair with ``tune.py`` unless FOLDER has one (that needs torch; ``--python`` is one that has
-it), then measures with the product's own code.
+Makes the pair with ``tune.py`` unless FOLDER has one (that needs torch; ``--python`` names one that
+has it), then measures with the product's own code.
 
     python bench/delta/run.py FOLDER --python /path/to/venv/bin/python --source SOURCE.gguf
 """
