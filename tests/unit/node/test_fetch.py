@@ -211,6 +211,7 @@ def test_a_cap_holds_and_a_closed_window_waits_without_failing():
         world = World(bytes_s=1e6)
         world.policy = PacePolicy(bytes_s=50_000)
         await world.fetch().run()
+        assert world.downloads.gentle == 1
         return world.clock.now()
 
     assert simulate(run) >= (len(DATA) - 50_000) / 50_000
