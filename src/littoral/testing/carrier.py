@@ -107,12 +107,13 @@ class Weather:
         """Whether all of them are swallowed and nobody is told."""
         self.cuts: frozenset[int] = frozenset()
         """Numbers of messages (from 0) that are lost together with their connection."""
-        self._number = -1
+        self.number = -1
+        """Of the last message."""
 
     def lets_pass(self) -> bool:
         """Whether the next message does not end its connection."""
-        self._number += 1
-        return self._number not in self.cuts
+        self.number += 1
+        return self.number not in self.cuts
 
 
 class MemoryCarrier:
