@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from littoral.app.link.tls import Shown
+from littoral.domain.link import Shown
 
 NAME = "control.test.internal"
 LONG = dt.timedelta(days=36_500)

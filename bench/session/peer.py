@@ -17,12 +17,12 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from cluster import NAME
 from littoral.app.link.carrier import CarrierParts, SocketCarrier
 from littoral.app.link.network import LinkNetwork, LinkParts
-from littoral.app.link.tls import Shown
+from littoral.domain.link import Shown
 from littoral.app.system import SystemChance, SystemClock, SystemEntropy
 from littoral.domain.ports import Channel
 from littoral.domain.session import Beat, Data, Stored
 
-ADDRESS = "wss://10.231.9.1:8445/node/v1/session"
+ADDRESS = "wss://10.231.9.1:8445"
 BULK_PORT = 8446
 PIECE = 16 * 1024
 EVERY_S = 0.25

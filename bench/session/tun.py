@@ -46,7 +46,6 @@ class Link:
     weather: Weather = field(default_factory=Weather)
     free_at: float = 0.0
     last: float = 0.0
-    packets: int = 0
     octets: int = 0
 
     def arrival(self, size: int, now: float) -> float | None:
@@ -59,7 +58,6 @@ class Link:
             if begin - now > weather.queue_s:
                 return None
             begin = self.free_at = begin + size / weather.rate
-        self.packets += 1
         self.octets += size
         self.last = max(self.last, begin + weather.delay_s)
         return self.last

@@ -12,9 +12,9 @@ from cluster import NAME, Cluster
 from littoral.app.channel import UnixNetwork
 from littoral.app.link.carrier import CarrierParts, SocketCarrier
 from littoral.app.link.network import LinkNetwork, LinkParts
-from littoral.app.link.tls import Shown
 from littoral.app.system import SystemClock, SystemEntropy
 from littoral.domain.ids import NodeId
+from littoral.domain.link import Shown
 from littoral.domain.outbox import Mark
 from littoral.domain.pipe import Carrier
 from littoral.domain.ports import Channel, ChannelClosed, Network
@@ -82,7 +82,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.node.callspec.params["network"] != "secured":
         return str(tmp_path / "s.sock")
     with socket.create_server(("127.0.0.1", 0)) as free:
-        return f"wss://127.0.0.1:{free.getsockname()[1]}/node/v1/session"
+        return f"wss://127.0.0.1:{free.getsockname()[1]}"
 
 
 class Peer:

@@ -107,6 +107,13 @@ def test_many_cuts_lose_nothing(cuts, seed):
     run(cuts, seed=seed)
 
 
+async def cut_off(carrier: MemoryCarrier) -> None:
+    """Talk, with nobody to dial once the connection is lost."""
+    async with network(carrier, 2).dial(ADDRESS) as channel:
+        carrier.down = True
+        await talk(channel)
+
+
 @settings(max_examples=30)
 @given(at=st.integers(2, 60))
 def test_a_session_that_cannot_be_resumed_is_over_at_both_ends(at):
@@ -116,9 +123,7 @@ def test_a_session_that_cannot_be_resumed_is_over_at_both_ends(at):
     async def main() -> None:
         async with listening(carrier, answering):
             with pytest.raises((ChannelClosed, ExceptionGroup)):
-                async with network(carrier, 2).dial(ADDRESS) as channel:
-                    carrier.down = True
-                    await talk(channel)
+                await cut_off(carrier)
             await anyio.sleep(2 * RESUME_S)
             assert answering.ended == answering.sessions == 1
 

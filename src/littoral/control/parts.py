@@ -45,6 +45,7 @@ from littoral.domain.enrolment import CLOSED, Doors
 from littoral.domain.ids import NodeId
 from littoral.domain.model import ModelSpec
 from littoral.domain.pace import ALWAYS, PacePolicy, pace_of
+from littoral.domain.pipe import Remote
 from littoral.domain.ports import (
     Blobs,
     Clock,
@@ -90,6 +91,7 @@ class ControlParts:
     pack: Callable[[Frame], bytes]
     build: str
     doors: Doors = CLOSED
+    remote: Remote | None = None
     coalesce_s: Seconds = COALESCE_S
     silence_s: Seconds = DISCONNECTED_S
 

@@ -10,7 +10,9 @@ from anyio.abc import SocketAttribute
 from littoral.control.desk import Desk
 from littoral.control.listener import Server, listen, until_cancelled
 from littoral.control.parts import Control, ControlParts, assemble
+from littoral.domain.enrolment import Place
 from littoral.domain.errors import LittoralError
+from littoral.domain.link import Peer, Shown
 from littoral.domain.ports import Network
 from littoral.trust.certificate import Issuer
 
@@ -36,6 +38,9 @@ async def serve(parts: ControlParts, *, api_socket: str, session_address: str) -
             group.start_soon(_listen, control, parts.network, session_address)
             group.start_soon(_watch, control.desk, parts.report)
             group.start_soon(until_cancelled, server)
+            if (place := parts.doors.session) is not None and parts.remote is not None:
+                network = parts.remote(_shown(parts, control.desk), partial(admit, control.desk))
+                group.start_soon(_listen, control, network, url_of(place))
             if (place := parts.doors.public) is not None:
                 group.start_soon(listen, control.public, place, _certificate(parts, control.desk))
             group.start_soon(control.desk.node_blobs.run)
@@ -52,6 +57,30 @@ def _certificate(parts: ControlParts, desk: Desk) -> Callable[[], Awaitable[Issu
         return await desk.workers.state(partial(desk.authority.server, parts.doors.names))
 
     return made
+
+
+def _shown(parts: ControlParts, desk: Desk) -> Callable[[], Awaitable[Shown]]:
+    """What control shows to nodes, and whom it trusts."""
+
+    def made() -> Shown:
+        own = desk.authority.server(parts.doors.names)
+        return Shown(chain=own.certificate, key=own.key, roots=desk.authority.bundle())
+
+    async def asked() -> Shown:
+        return await desk.workers.state(made)
+
+    return asked
+
+
+def admit(desk: Desk, peer: Peer) -> str:
+    """Why a node may not open a session; empty where it may."""
+    return desk.fleet.refusal(peer.node, peer.serial)
+
+
+def url_of(place: Place) -> str:
+    """Where sessions are served."""
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    return f"wss://{host}:{place.port}"
 
 
 def _config(control: Control) -> uvicorn.Config:

@@ -19,6 +19,7 @@ from littoral.control.worker import Bell, Workers
 from littoral.domain.blob import BlobAsk, BlobProgress, BlobsHeld
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
+from littoral.domain.link import RESUME_S
 from littoral.domain.node import Event
 from littoral.domain.outbox import Batch, Receipt
 from littoral.domain.ports import Channel, ChannelClosed, Clock, Failpoints, Ledger, Sink
@@ -193,7 +194,8 @@ class Sessions:
 
     async def _next(self, channel: Channel) -> Frame | None:
         """The next frame; None after too long a silence."""
-        with anyio.move_on_after(self._parts.silence_s):
+        kept_s = 0.0 if channel.link() is None else RESUME_S  # its node may take it up again
+        with anyio.move_on_after(self._parts.silence_s + kept_s):
             return await channel.receive()
         return None
 

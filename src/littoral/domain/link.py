@@ -37,6 +37,15 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What one end shows and trusts, PEM: its certificate and chain, its key, the roots."""
+
+    chain: str
+    key: str
+    roots: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFacts:
     """What one end measured of a link, in one clock: its own.
 

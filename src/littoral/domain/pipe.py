@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
-from littoral.domain.link import Peer
-from littoral.domain.ports import ChannelClosed
+from littoral.domain.link import Peer, Shown
+from littoral.domain.ports import ChannelClosed, Network
 from littoral.domain.units import Micros
 
+Remote: TypeAlias = Callable[[Callable[[], Awaitable[Shown]], Callable[[Peer], str]], Network]
+"""Makes the network of sessions from elsewhere: what control shows, and whom it turns away."""
 MOST_MESSAGE: Final = 65_536
 """Most bytes of one message."""
 

@@ -36,6 +36,7 @@ from littoral.node.gateway import GatewayKeeper, Launch
 from littoral.node.learning import Learning
 from littoral.node.limits import LimitRows
 from littoral.node.memory import Promises
+from littoral.node.redial import NEAR, Pace
 from littoral.node.relay import Relay
 from littoral.node.session import SessionParts, Uplink
 from littoral.node.shelf import Shelf
@@ -89,6 +90,7 @@ class NodeParts:
     machine: Callable[[], Machine]
     report: Callable[[dict[str, int]], None]
     patience: Patience
+    pace: Pace = NEAR
     fetching: "Fetching | None" = None
 
 
@@ -235,6 +237,7 @@ class _Wired:
             chance=parts.chance,
             failpoints=parts.failpoints,
             patience=parts.patience,
+            pace=parts.pace,
             relay=self.relay,
             artefacts=self.artefacts,
         )

@@ -12,8 +12,9 @@ from anyio.abc import SocketStream
 from websockets.uri import parse_uri
 
 from littoral.app.link.gate import Gate
-from littoral.app.link.socket import SocketPipe, accepted, dialled, reset
-from littoral.app.link.tls import Shown, client_context, server_context, show
+from littoral.app.link.socket import PATH, SocketPipe, accepted, dialled, reset
+from littoral.app.link.tls import client_context, server_context, show
+from littoral.domain.link import Shown
 from littoral.domain.pipe import Pipe, PipeClosed
 from littoral.domain.ports import ChannelClosed, Clock
 from littoral.domain.units import Seconds
@@ -76,7 +77,8 @@ class SocketCarrier:
         context = client_context(await parts.shown(), lenient=lenient)
         stream = await anyio.connect_tcp(place.host, place.port)
         try:
-            return await dialled(stream, context, url=address, name=parts.name, lenient=lenient)
+            url = f"{address.rstrip('/')}{PATH}"
+            return await dialled(stream, context, url=url, name=parts.name, lenient=lenient)
         except BaseException:
             await anyio.aclose_forcefully(stream)
             raise

@@ -30,7 +30,7 @@ MOST_SESSIONS: Final = 3
 
 Handler: TypeAlias = Callable[[Channel], Awaitable[None]]
 Admit: TypeAlias = Callable[[Peer], str]
-"""Why a node is turned away, as a reason of closes; empty where it may come in."""
+"""Why a node is turned away for good, for people; empty where it may come in."""
 
 
 def _anybody(_peer: Peer) -> str:
@@ -196,7 +196,7 @@ class LinkNetwork:
         refusal = "" if pipe.peer is None else self._parts.admit(pipe.peer)
         try:
             if refusal:
-                await pipe.close(refusal)
+                await pipe.close("revoked", refusal)
                 return None
             with anyio.fail_after(OPENING_S):
                 return read_offer(await pipe.receive())

@@ -4,26 +4,16 @@ import re
 import ssl
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
 from littoral.domain.ids import NodeId
-from littoral.domain.link import Peer
+from littoral.domain.link import Peer, Shown
 from littoral.domain.units import Micros
 
 NO_CHECK_TIME: Final = 0x200000
 """OpenSSL's flag: chains are verified, dates are not."""
 _NODE: Final = re.compile(r"spiffe://[^/]+/node/([a-z0-9_-]{1,63})")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """What one end shows and trusts, PEM: its certificate and chain, its key, the roots."""
-
-    chain: str
-    key: str
-    roots: str
 
 
 def server_context(own: Shown) -> ssl.SSLContext:

@@ -11,6 +11,7 @@ from littoral.app.channel import UnixNetwork
 from littoral.app.codec import pack
 from littoral.app.doors import doors_of
 from littoral.app.handed import Handed
+from littoral.app.link.remote import remote
 from littoral.app.play import play
 from littoral.app.role.world import drivers, to_stderr
 from littoral.app.settings import Settings
@@ -109,6 +110,7 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
             master_key=master_key,
             pack=pack,
             build=VERSION,
+            remote=remote(clock=clock, entropy=entropy),
             doors=doors_of(settings.nodes_listen, settings.nodes_url, settings.session_listen),
         )
         yield parts, obtaining

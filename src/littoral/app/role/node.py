@@ -18,6 +18,7 @@ from littoral.app.download import HttpsDownloads
 from littoral.app.flight_file import flight_file, tables_of
 from littoral.app.gateway_child import launcher
 from littoral.app.handed import Handed
+from littoral.app.link.remote import towards_control
 from littoral.app.play import play
 from littoral.app.quota_file import NODE, quota_file
 from littoral.app.role.world import drivers, to_stderr
@@ -32,7 +33,8 @@ from littoral.app.system import (
 from littoral.app.version import VERSION
 from littoral.domain.enrolment import control_host
 from littoral.domain.ids import NodeId, new_id
-from littoral.domain.ports import Clock, Disk, Failpoints, Sink
+from littoral.domain.link import Shown
+from littoral.domain.ports import Clock, Disk, Entropy, Failpoints, Network, Sink
 from littoral.domain.response import ResponseStore
 from littoral.domain.snapshot import Anchors
 from littoral.domain.units import Bytes, Micros, Seconds
@@ -40,6 +42,7 @@ from littoral.node.backoff import Patience
 from littoral.node.gateway import Launch
 from littoral.node.identity import Credentials, IdentityStore
 from littoral.node.machine import Host
+from littoral.node.redial import FAR, NEAR
 from littoral.node.serve import Fetching, Identity, NodeParts, serve
 from littoral.stores.blobs import DiskBlobs
 from littoral.stores.disk import LocalDisk
@@ -71,7 +74,8 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
     failpoints = SystemFailpoints(settings.failpoints)
     log = Log(to_stderr, clock=clock, role="node", level=settings.log_level)
     disk = LocalDisk(settings.data_dir)
-    credentials = IdentityStore(disk, failpoints).read()
+    store = IdentityStore(disk, failpoints)
+    credentials = store.read()
     outbox = SqliteOutbox.open(
         str(settings.path("outbox.db")),
         clock=clock,
@@ -87,7 +91,8 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
         async with outbox as opened, _responses(settings, clock, log) as responses:
             yield NodeParts(
                 identity=_identity(settings, disk, credentials),
-                network=UnixNetwork(),
+                network=_network(clock, entropy, store),
+                pace=NEAR if credentials is None else FAR,
                 session=_session(settings, credentials),
                 registry=drivers(settings, entropy),
                 blobs=blobs,
@@ -158,6 +163,23 @@ def _fetching(
         rebuild=Rebuilder(blobs).rebuild,
         local=minute_of_day,
     )
+
+
+def _network(clock: Clock, entropy: Entropy, store: IdentityStore) -> Network:
+    """How control is reached: on this host, or over TLS with the certificate of the moment."""
+    credentials = store.read()
+    if credentials is None:
+        return UnixNetwork()
+
+    async def shown() -> Shown:
+        now = store.read() or credentials
+        return Shown(chain=now.chain, key=now.key, roots=now.ca)
+
+    def is_early() -> bool:
+        return clock.wall() < credentials.life.begin_us
+
+    cluster = credentials.identity.cluster
+    return towards_control(shown, cluster=cluster, clock=clock, entropy=entropy, lenient=is_early)
 
 
 def _session(settings: Settings, credentials: Credentials | None) -> str:

@@ -1,0 +1,52 @@
+"""Remote: the network of sessions over TLS, as control serves it and as a node dials it."""
+
+from collections.abc import Awaitable, Callable
+
+from littoral.app.link.carrier import CarrierParts, SocketCarrier
+from littoral.app.link.network import Admit, LinkNetwork, LinkParts
+from littoral.app.system import SystemChance
+from littoral.domain.enrolment import control_host
+from littoral.domain.link import Shown
+from littoral.domain.pipe import Remote
+from littoral.domain.ports import Clock, Entropy, Network
+
+
+def remote(*, clock: Clock, entropy: Entropy) -> Remote:
+    """What control makes its network of sessions with, once it knows what it shows."""
+
+    def made(shown: Callable[[], Awaitable[Shown]], admit: Admit) -> Network:
+        carrier = SocketCarrier(CarrierParts(shown=shown, clock=clock, name=""))
+        return LinkNetwork(
+            LinkParts(
+                carrier=carrier,
+                clock=clock,
+                chance=SystemChance(),
+                entropy=entropy,
+                admit=admit,
+            )
+        )
+
+    return made
+
+
+def towards_control(
+    shown: Callable[[], Awaitable[Shown]],
+    *,
+    cluster: str,
+    clock: Clock,
+    entropy: Entropy,
+    lenient: Callable[[], bool],
+) -> Network:
+    """What a node reaches control with.
+
+    Args:
+        shown: The node's certificate of the moment.
+        cluster: Whose control; its certificate must say so, whatever address was dialled.
+        clock: Measures the way.
+        entropy: For ids of sessions.
+        lenient: Whether this host's clock is too wrong to compare dates of certificates.
+    """
+    parts = CarrierParts(shown=shown, clock=clock, name=control_host(cluster), lenient=lenient)
+    return LinkNetwork(
+        LinkParts(carrier=SocketCarrier(parts), clock=clock, chance=SystemChance(), entropy=entropy)
+    )
