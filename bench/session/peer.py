@@ -7,7 +7,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -17,15 +16,20 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from cluster import NAME
 from littoral.app.link.carrier import CarrierParts, SocketCarrier
 from littoral.app.link.network import LinkNetwork, LinkParts
-from littoral.domain.link import Shown
 from littoral.app.system import SystemChance, SystemClock, SystemEntropy
+from littoral.domain.link import Shown
 from littoral.domain.ports import Channel
 from littoral.domain.session import Beat, Data, Stored
 
 ADDRESS = "wss://10.231.9.1:8445"
 BULK_PORT = 8446
 PIECE = 16 * 1024
+FAR = "10.231.9.1"
+SEGMENT = 1400
 EVERY_S = 0.25
+WARM_S = 3.0
+LATE_S = 4.0
+"""Answers that are not here so long after the end count as that late."""
 
 
 def network(card: str) -> LinkNetwork:
@@ -52,12 +56,12 @@ async def pour(channel: Channel, stream: int) -> None:
         await channel.send(Data(stream=stream, body=os.urandom(PIECE)))
 
 
-async def far(card: str, down: bool, bulk: float) -> None:
+async def far(given: argparse.Namespace) -> None:
     """Answer each beat; pour data down where asked, and bytes beside the session."""
 
     async def serve(channel: Channel) -> None:
         async with anyio.create_task_group() as group:
-            if down:
+            if given.down:
                 group.start_soon(pour, channel, 2)
             while True:
                 frame = await channel.receive()
@@ -68,60 +72,72 @@ async def far(card: str, down: bool, bulk: float) -> None:
         """An artefact that comes over a connection of its own, held to a rate."""
         began, sent = time.monotonic(), 0
         while True:
-            await stream.send(os.urandom(1400))
-            sent += 1400
-            await anyio.sleep(max(0.0, began + sent / bulk - time.monotonic()))
+            await stream.send(os.urandom(SEGMENT))
+            sent += SEGMENT
+            await anyio.sleep(max(0.0, began + sent / given.bulk - time.monotonic()))
 
-    async with network(card).listen(ADDRESS, serve):
-        if not bulk:
+    async with network(given.card).listen(ADDRESS, serve):
+        if not given.bulk:
             await anyio.sleep_forever()
-        listener = await anyio.create_tcp_listener(local_host="10.231.9.1", local_port=BULK_PORT)
+        listener = await anyio.create_tcp_listener(local_host=FAR, local_port=BULK_PORT)
         await listener.serve(download)
 
 
-async def near(card: str, up: bool, seconds: float, bulk: bool) -> dict[str, object]:
-    """Beat and load for some time; how long answers took, and what else went through."""
-    sent: dict[int, float] = {}
-    waits: list[float] = []
-    came = {"session": 0, "beside": 0}
-    async with network(card).dial(ADDRESS) as channel, anyio.create_task_group() as group:
+class Near:
+    """The end that beats, loads and measures."""
 
-        async def hear() -> None:
-            while True:
-                frame = await channel.receive()
-                if isinstance(frame, Stored):
-                    waits.append(time.monotonic() - sent.pop(frame.upto))
-                elif isinstance(frame, Data):
-                    came["session"] += len(frame.body)
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.sent: dict[int, float] = {}
+        self.waits: list[float] = []
+        self.session = self.beside = 0
 
-        async def fetch() -> None:
-            stream = await anyio.connect_tcp("10.231.9.1", BULK_PORT)
-            while True:
-                came["beside"] += len(await stream.receive())
+    async def hear(self) -> None:
+        """Take answers and data."""
+        while True:
+            frame = await self.channel.receive()
+            if isinstance(frame, Stored):
+                self.waits.append(time.monotonic() - self.sent.pop(frame.upto))
+            elif isinstance(frame, Data):
+                self.session += len(frame.body)
 
-        group.start_soon(hear)
-        if up:
-            group.start_soon(pour, channel, 1)
-        if bulk:
-            group.start_soon(fetch)
-        await anyio.sleep(3)
-        waits.clear()
-        came.update(session=0, beside=0)
+    async def fetch(self) -> None:
+        """Download beside the session."""
+        stream = await anyio.connect_tcp(FAR, BULK_PORT)
+        while True:
+            self.beside += len(await stream.receive())
+
+    async def measure(self, seconds: float) -> None:
+        """Beat for some time, once the link is as busy as it gets."""
+        await anyio.sleep(WARM_S)
+        self.session = self.beside = 0
         until, number = time.monotonic() + seconds, 0
         while time.monotonic() < until:
             number += 1
-            sent[number] = time.monotonic()
-            await channel.send(Beat(number=number))
+            self.sent[number] = time.monotonic()
+            await self.channel.send(Beat(number=number))
             await anyio.sleep(EVERY_S)
+        self.waits += [time.monotonic() - at for at in self.sent.values() if at < until - LATE_S]
+
+
+async def near(given: argparse.Namespace) -> dict[str, object]:
+    """Beat and load for some time; how long answers took, and what else went through."""
+    async with network(given.card).dial(ADDRESS) as channel, anyio.create_task_group() as group:
+        this = Near(channel)
+        group.start_soon(this.hear)
+        if given.up:
+            group.start_soon(pour, channel, 1)
+        if given.bulk:
+            group.start_soon(this.fetch)
+        await this.measure(given.seconds)
         facts = channel.link()
         group.cancel_scope.cancel()
-    waits += [time.monotonic() - at for at in sent.values() if at < until - 4]
     return {
-        "waits": waits,
+        "waits": this.waits,
         "goodput": facts.goodput,
         "resumed": facts.resumed,
-        "down_session": came["session"] / seconds,
-        "down_beside": came["beside"] / seconds,
+        "down_session": this.session / given.seconds,
+        "down_beside": this.beside / given.seconds,
     }
 
 
@@ -135,11 +151,10 @@ def main() -> None:
     parser.add_argument("--bulk", type=float, default=0.0)
     parser.add_argument("--seconds", type=float, default=30.0)
     given = parser.parse_args()
-    tempfile.tempdir = "/tmp"
     if given.end == "far":
-        anyio.run(far, given.card, given.down, given.bulk)
+        anyio.run(far, given)
     else:
-        print(json.dumps(anyio.run(near, given.card, given.up, given.seconds, bool(given.bulk))))
+        print(json.dumps(anyio.run(near, given)))
 
 
 if __name__ == "__main__":

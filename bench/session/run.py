@@ -23,9 +23,9 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests")]
-from tun import Weather, wan
+from tun import IP, Weather, wan  # noqa: E402  as above
 
-from cluster import Cluster
+from cluster import Cluster  # noqa: E402  its folder is known only from here on
 
 OUT = HERE.parent / "out" / "session.json"
 RATE = 32_000.0
@@ -46,7 +46,7 @@ def missing() -> str:
     return ""
 
 
-def once(weather: Weather, words: list[str], seconds: float, seed: int) -> dict[str, object]:
+def once(weather: Weather, words: list[str], *, seconds: float, seed: int) -> dict[str, object]:
     """One load on one link."""
     cluster = Cluster()
     with tempfile.TemporaryDirectory() as folder, wan(seed) as (near, far, relay):
@@ -60,7 +60,7 @@ def once(weather: Weather, words: list[str], seconds: float, seed: int) -> dict[
         children = []
         try:
             for end, space in (("far", far), ("near", near)):
-                command = ["ip", "netns", "exec", space, sys.executable, str(HERE / "peer.py")]
+                command = [IP, "netns", "exec", space, sys.executable, str(HERE / "peer.py")]
                 command += [end, str(Path(folder, end)), *words, f"--seconds={seconds}"]
                 children.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
                 time.sleep(1.5)
@@ -107,7 +107,7 @@ def main() -> int:
     for loss in map(float, given.losses.split(",")):
         for load in chosen:
             weather = replace(base, loss=loss / 100)
-            found = once(weather, LOADS[load], given.seconds, given.seed)
+            found = once(weather, LOADS[load], seconds=given.seconds, seed=given.seed)
             rows.append(row(loss, load, found))
             print(json.dumps(rows[-1]), flush=True)
     OUT.parent.mkdir(exist_ok=True)
