@@ -19,7 +19,7 @@ from littoral.app.link.network import LinkNetwork, LinkParts
 from littoral.app.system import SystemChance, SystemClock, SystemEntropy
 from littoral.domain.link import Shown
 from littoral.domain.ports import Channel
-from littoral.domain.session import Beat, Data, Stored
+from littoral.domain.session import Beat, Data
 
 ADDRESS = "wss://10.231.9.1:8445"
 BULK_PORT = 8446
@@ -66,7 +66,7 @@ async def far(given: argparse.Namespace) -> None:
             while True:
                 frame = await channel.receive()
                 if isinstance(frame, Beat):
-                    await channel.send(Stored(outbox="", upto=frame.number))
+                    await channel.send(frame)
 
     async def download(stream: anyio.abc.SocketStream) -> None:
         """An artefact that comes over a connection of its own, held to a rate."""
@@ -96,8 +96,8 @@ class Near:
         """Take answers and data."""
         while True:
             frame = await self.channel.receive()
-            if isinstance(frame, Stored):
-                self.waits.append(time.monotonic() - self.sent.pop(frame.upto))
+            if isinstance(frame, Beat):
+                self.waits.append(time.monotonic() - self.sent.pop(frame.number))
             elif isinstance(frame, Data):
                 self.session += len(frame.body)
 
