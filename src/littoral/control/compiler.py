@@ -14,6 +14,7 @@ import msgspec
 from littoral.control.check import Specs, Statuses, needs_model, serves_of, version_of
 from littoral.domain.deployment import Assignment, DeploymentSpec, UpstreamGrant, UpstreamSpec
 from littoral.domain.ids import DeploymentName, NodeId, ProjectId
+from littoral.domain.life import EXTEND_US
 from littoral.domain.limits import NO_LIMITS, Limits, limit_ids
 from littoral.domain.model import Artefact, ModelSpec
 from littoral.domain.project import KEEPING, Keeping, KeyGrant, ProjectSpec
@@ -21,9 +22,6 @@ from littoral.domain.reach import Spot
 from littoral.domain.snapshot import HOME_SITE, Snapshot
 from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
-
-EXTEND_US = 3_600_000_000
-"""How old a snapshot may be before a new version extends its life."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,7 @@ class Keys:
             limits=request.limits,
             created_us=now,
             expires_us=None if days is None else Micros(now + int(days * _DAY_US)),
+            survives=request.survives,
         )
         self._state.put_key(key, self._vault.seal(minted.digest, "key", key.id))
         return MintedKey(key=key, secret=minted.text)
@@ -163,6 +164,7 @@ class Keys:
             models=key.models,
             expires_us=key.expires_us,
             revoked=key.revoked_us is not None,
+            survives=key.survives,
         )
 
     def _check_reach(self, request: KeyRequest, by: Principal) -> None:

@@ -19,6 +19,7 @@ from littoral.control.worker import Bell, Workers
 from littoral.domain.blob import BlobAsk, BlobProgress, BlobsHeld
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
+from littoral.domain.life import EXTEND_US
 from littoral.domain.link import RESUME_S
 from littoral.domain.node import Event
 from littoral.domain.outbox import Batch, Receipt
@@ -295,9 +296,11 @@ class Sessions:
                 issued = await parts.workers.state(partial(parts.publisher.issue, this.node))
                 if issued.number != sent:
                     this.parts = issued.parts
-                    await this.channel.send(SnapshotOffer(manifest=issued.token))
+                    now = parts.clock.wall()
+                    await this.channel.send(SnapshotOffer(manifest=issued.token, server_us=now))
                     sent = issued.number
-                await parts.bell.wait(heard)
+                with anyio.move_on_after(EXTEND_US / 1e6):
+                    await parts.bell.wait(heard)
                 await anyio.sleep(parts.coalesce_s)
 
     def _flush_s(self) -> Seconds:

@@ -6,7 +6,8 @@ LittoralError
 │   ├── TooLarge            413 too_large
 │   └── NoCandidate         422 no_candidate
 ├── Unauthenticated         401 invalid_api_key
-│   └── WrongToken          401 token_wrong
+│   ├── WrongToken          401 token_wrong
+│   └── PolicyExpired       401 policy_expired
 ├── Denied                  403 denied
 │   ├── WrongAuthority      403 join_wrong_ca
 │   └── NotOurs             403 node_refused
@@ -93,6 +94,12 @@ class WrongToken(Unauthenticated):
     """The join token is not known here, or has expired."""
 
     code = "token_wrong"
+
+
+class PolicyExpired(Unauthenticated):
+    """This node has not heard of control for so long that only keys that survive still hold."""
+
+    code = "policy_expired"
 
 
 class Denied(LittoralError):

@@ -34,6 +34,19 @@ class Endpoints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Node to gateway: how this node stands to control.
+
+    ``offline``: control cannot be reached, and responses say so. ``ended``: it has not been for so
+    long that the snapshot's life is over. ``skew_us`` added to the system's clock gives the node's.
+    """
+
+    offline: bool = False
+    ended: bool = False
+    skew_us: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Folds:
     """Node to gateway: learned coefficients."""
 

@@ -55,7 +55,10 @@ class ProjectSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """What control keeps of an API key: never its secret."""
+    """What control keeps of an API key: never its secret.
+
+    One that ``survives`` goes on calling engines of a node whose snapshot's life is over.
+    """
 
     id: KeyId
     project: ProjectId
@@ -66,6 +69,7 @@ class Key:
     created_us: Micros
     expires_us: Micros | None = None
     revoked_us: Micros | None = None
+    survives: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,7 @@ class KeyGrant:
     models: tuple[str, ...] = ("*",)
     expires_us: Micros | None = None
     revoked: bool = False
+    survives: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from littoral.domain.local import (
     Pulse,
     Quit,
     Ran,
+    Reach,
     Run,
     Said,
     Settled,
@@ -96,9 +97,10 @@ class Beat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotOffer:
-    """A newer desired state: the signed manifest of its parts (compact JWS)."""
+    """A newer desired state: the signed manifest of its parts (compact JWS), and control's time."""
 
     manifest: bytes
+    server_us: Micros | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +221,7 @@ Frame: TypeAlias = (
     | Tables
     | Endpoints
     | Folds
+    | Reach
     | Settled
     | Freed
     | Pulse
@@ -276,6 +279,7 @@ FRAMES: Mapping[int, type[Frame]] = {
     67: Settled,
     68: Freed,
     69: Pulse,
+    70: Reach,
     90: Said,
     100: Keep,
     101: Look,

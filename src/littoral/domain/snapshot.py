@@ -86,6 +86,11 @@ class Manifest:
         """(epoch, version)."""
         return self.epoch, self.version
 
+    @property
+    def content(self) -> str:
+        """The same for all manifests of the same parts, whatever their numbers and dates."""
+        return " ".join(f"{name}={ref.sha256}" for name, ref in sorted(self.parts.items()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysPart:

@@ -70,6 +70,7 @@ class KeyRequest:
     models: tuple[str, ...] = ("*",)
     limits: Limits = NO_LIMITS
     expires_in_days: float | None = None
+    survives: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ The order of errors is part of the API: 413 and 431, then 401, 400, 404, 403, 42
 
 from hashlib import sha256
 
-from littoral.domain.errors import Denied, Unauthenticated, UnknownModel
+from littoral.domain.errors import Denied, PolicyExpired, Unauthenticated, UnknownModel
 from littoral.gateway.head import Known, credential
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.table import KeyRow, ModelRow, Tables
@@ -19,7 +19,12 @@ _TYPO = refuse(
     Unauthenticated, "this is not an API key as issued here: its form or checksum is wrong"
 )
 _WRONG = refuse(Unauthenticated, "this API key is unknown or revoked")
-EXPIRED = refuse(Unauthenticated, "this API key has expired")
+_EXPIRED = refuse(Unauthenticated, "this API key has expired")
+_LAPSED = refuse(
+    PolicyExpired,
+    "this node has not reached its control plane for so long that this API key does not hold any "
+    "more; it holds again once the node has",
+)
 _SCOPE = refuse(Denied, "this API key lacks the scope 'infer'")
 
 
@@ -38,7 +43,12 @@ def present(tables: Tables, row: KeyRow, *, now_us: int) -> KeyRow | Refusal:
     found = tables.keys.get(row.grant.id)
     if found is None or found.grant.revoked:
         return _WRONG
-    return EXPIRED if now_us >= found.expires_us else found
+    return over(found) if now_us >= found.expires_us else found
+
+
+def over(row: KeyRow) -> Refusal:
+    """Why a key whose time is over is refused."""
+    return _LAPSED if row.lapsed else _EXPIRED
 
 
 class KeyMemo:
@@ -68,7 +78,7 @@ class KeyMemo:
             row = found
             self._row, self.number = row, tables.number
             self._digest = digest if value else b""
-        return EXPIRED if now_us >= row.expires_us else row
+        return over(row) if now_us >= row.expires_us else row
 
 
 def find(tables: Tables, row: KeyRow, name: str) -> ModelRow | Refusal:

@@ -1,13 +1,11 @@
 """Tables: what the gateway serves from, built beside the old ones and swapped by one assignment."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
 from littoral.domain.deployment import Assignment
 from littoral.domain.endpoint import Endpoint, Folded
 from littoral.domain.flight import cost_of
-from littoral.domain.guard import UNGUARDED
 from littoral.domain.ids import EndpointId, ProjectId
 from littoral.domain.limits import limit_ids
 from littoral.domain.loads import Loads
@@ -15,69 +13,16 @@ from littoral.domain.placement import Candidate
 from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.reach import HOME, Spot
 from littoral.domain.snapshot import Snapshot
-from littoral.domain.traffic import PRIORITIES, TrafficGrant
 from littoral.gateway.breaker import Breaker, Throttle
-from littoral.gateway.guard import mask_of
+from littoral.gateway.keyrow import KeyRow
 from littoral.gateway.operation import heads_of
 from littoral.gateway.quota import Gate, gates_of
 from littoral.gateway.traffic import Traffic
 from littoral.gateway.way import lies_within, route_of, same_door, unmeasured
 from littoral.placement.decide import Row, row_of
-from littoral.placement.filters import CAPABILITIES, residence_mask
+from littoral.placement.filters import CAPABILITIES
 
 _SERVING: Final = frozenset({"ready", "degraded"})
-
-
-class KeyRow:
-    """A key's grant as the warm path reads it; ``gates`` are its own limits and its project's."""
-
-    __slots__ = (
-        "adapts",
-        "any_model",
-        "brownout",
-        "cache",
-        "expires_us",
-        "gates",
-        "grant",
-        "guard",
-        "hedges",
-        "level",
-        "may_infer",
-        "models",
-        "names",
-        "prefixes",
-        "redacts",
-        "residence",
-        "weight",
-    )
-
-    def __init__(self, grant: KeyGrant, gates: tuple[Gate, ...]) -> None:
-        self.grant = grant
-        self.share(TrafficGrant(project=grant.project))
-        self.gates = gates
-        self.expires_us: float = math.inf if grant.expires_us is None else grant.expires_us
-        self.may_infer = "infer" in grant.scopes or "admin" in grant.scopes
-        self.any_model = "*" in grant.models
-        self.models = frozenset(grant.models)
-        self.prefixes = tuple(name[:-1] for name in grant.models if name.endswith("*"))
-        self.names = f"\n{grant.project}\n{grant.id}".encode()
-
-    def share(self, traffic: TrafficGrant) -> None:
-        """Take the settings of the project."""
-        self.weight = traffic.weight
-        self.level = PRIORITIES.index(traffic.priority)
-        self.cache, self.brownout, self.hedges = traffic.cache, traffic.brownout, traffic.hedge
-        self.adapts = self.hedges or self.cache is not None or self.brownout is not None
-        self.residence = 0 if traffic.residency == "any" else residence_mask((traffic.residency,))
-        """What it needs of the way to a place, as a bit; 0 where nothing."""
-        guard = traffic.guard
-        self.guard = None if guard == UNGUARDED else guard
-        self.redacts = mask_of(guard.redact)
-        """Kinds of personal data that may not leave, as bits."""
-
-    def may_use(self, model: str) -> bool:
-        """Whether the key's list of models, whose names may end in ``*``, covers ``model``."""
-        return self.any_model or model in self.models or model.startswith(self.prefixes)
 
 
 class Place:
@@ -230,6 +175,8 @@ class Source:
         self.node = node
         self._snapshot: Snapshot | None = None
         self._here = HOME
+        self._limit_rows: Mapping[str, int] = {}
+        self._ended = False
         self._gates: Mapping[str, Gate] = {}
         self._endpoints: Sequence[Endpoint] = ()
         self._folds: dict[EndpointId, Folded] = {}
@@ -260,7 +207,7 @@ class Source:
             snapshot: What to serve.
             rows: Where each limit of it is counted.
         """
-        self._snapshot = snapshot
+        self._snapshot, self._limit_rows = snapshot, rows
         self._here = snapshot.neighbours.get(snapshot.node, HOME)
         self._gates = gates_of(snapshot.limits, rows)
         old = self.tables
@@ -276,9 +223,18 @@ class Source:
             row = keys[grant.id] = KeyRow(grant, self._gates_of(grant))
             if grant.project in settings:
                 row.share(settings[grant.project])
+            if self._ended and not grant.survives:
+                row.lapse()
         new.keys = keys
         new.models = self._models()
         self.tables = new
+
+    def take_end(self, *, ended: bool) -> None:
+        """Begin or end to serve with keys that survive, and from this node's engines, only."""
+        if ended != self._ended:
+            self._ended = ended
+            if self._snapshot is not None:
+                self.take_snapshot(self._snapshot, self._limit_rows)
 
     def take_endpoints(
         self, endpoints: Sequence[Endpoint], lots: Mapping[EndpointId, int] | None = None
@@ -303,6 +259,8 @@ class Source:
         served: dict[str, list[Place]] = {each.serves: [] for each in assignments}
         places: dict[EndpointId, Place] = {}
         for endpoint in self._endpoints:
+            if self._ended and (endpoint.remote or endpoint.via is not None):
+                continue
             place = places[endpoint.id] = self._place(endpoint)
             served.setdefault(endpoint.serves, []).append(place)
         self._places = places

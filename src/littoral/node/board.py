@@ -10,7 +10,7 @@ from littoral.domain.ids import EndpointId
 from littoral.domain.loads import ENDPOINTS
 from littoral.domain.node import Event, Level, NodeStatus
 from littoral.domain.ports import Clock, Sink
-from littoral.domain.session import Endpoints, Folds, Frame, Tables
+from littoral.domain.session import Endpoints, Folds, Frame, Reach, Tables
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Bytes
 from littoral.node.signal import Signal
@@ -49,6 +49,8 @@ class Board:
         self._tables: Frame | None = None
         self._endpoints_frame: Frame = Endpoints(endpoints=())
         self._folds_frame: Frame = Folds(folds=())
+        self._reach = Reach()
+        self.on_death: Callable[[], None] = lambda: None
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -110,6 +112,12 @@ class Board:
         self._folds_frame = Folds(folds=tuple(self._folds.values()))
         self.changed.notify()
 
+    def put_reach(self, reach: Reach) -> None:
+        """Tell the gateways how this node stands to control."""
+        if reach != self._reach:
+            self._reach = reach
+            self.changed.notify()
+
     def put_pid(self, role: str, pid: int | None) -> None:
         """Note that a child process runs, or (None) does not."""
         if pid is None:
@@ -119,6 +127,10 @@ class Board:
         else:
             self._pids[role] = pid
         self._report(dict(self._pids))
+
+    def gateway_died(self) -> None:
+        """A gateway ended that should not have."""
+        self.on_death()
 
     def put_served(self, role: str, snapshot: tuple[int, int]) -> None:
         """Note which snapshot a gateway serves from."""
@@ -146,7 +158,7 @@ class Board:
 
     def frames(self) -> tuple[Frame, ...]:
         """What a gateway must know now; an unchanged frame is the same object."""
-        rest = (self._endpoints_frame, self._folds_frame)
+        rest = (self._endpoints_frame, self._folds_frame, self._reach)
         return rest if self._tables is None else (self._tables, *rest)
 
     def status(self) -> NodeStatus:

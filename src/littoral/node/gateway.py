@@ -116,6 +116,7 @@ class GatewayKeeper:
             if self._stopping.is_set():
                 break
             self._board.say(self._role, "gateway_ended", f"the gateway ended: {why}", level="error")
+            self._board.gateway_died()
             streak = 0 if self._clock.now() - began >= STEADY else streak + 1
             longest = min(RESTART_CAP, self._patience.longest_s)
             wait = delay(streak, first_s=0.1, cap_s=longest, chance=self._chance)

@@ -30,6 +30,7 @@ from littoral.node.artefact import ArtefactParts, Artefacts, Rebuild
 from littoral.node.backoff import Patience
 from littoral.node.board import Board
 from littoral.node.booking import Booking, FlightTable
+from littoral.node.clock import FloorClock
 from littoral.node.converge import Converger
 from littoral.node.engine import EngineParts
 from littoral.node.gateway import GatewayKeeper, Launch
@@ -42,6 +43,7 @@ from littoral.node.session import SessionParts, Uplink
 from littoral.node.shelf import Shelf
 from littoral.node.slot import Slots
 from littoral.node.snapshot import HeldSnapshot, SnapshotParts
+from littoral.node.standing import Standing
 
 MACHINE_EVERY = Seconds(10.0)
 FLUSH = Seconds(2.0)
@@ -67,7 +69,8 @@ class NodeParts:
     tables of all gateways, and of those that there were; ``quota`` the quota table, in which column
     0 is ours and that of gateway n is n + 1; ``report`` is told role and pid of all
     children; ``unpack`` turns bytes into frames; ``anchors`` says whose snapshots to take before
-    there is one, None where no control plane is known yet.
+    there is one, None where no control plane is known yet; ``joined`` is whether control is on
+    another machine.
     """
 
     identity: Identity
@@ -92,6 +95,7 @@ class NodeParts:
     patience: Patience
     pace: Pace = NEAR
     fetching: "Fetching | None" = None
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +118,13 @@ class _Wired:
 
     def __init__(self, parts: NodeParts) -> None:
         self.parts = parts
-        self.board = Board(clock=parts.clock, sink=parts.sink, report=parts.report)
+        self.clock = FloorClock(parts.clock, parts.disk)
+        self.board = Board(clock=self.clock, sink=parts.sink, report=parts.report)
         tables = [FlightTable(memory) for memory in parts.flights]
         self.learning = Learning(
             self.board, open_now=lambda: [each for table in tables for each in table.open()]
         )
-        self.limits = LimitRows(parts.quota, parts.clock)
+        self.limits = LimitRows(parts.quota, self.clock)
         self._wanted: Snapshot | None = None
         self._restored = False
         self.relay = Relay(parts.identity.node)
@@ -147,11 +152,15 @@ class _Wired:
                 slots=Slots(parts.disk),
                 unpack=parts.unpack,
                 failpoints=parts.failpoints,
+                clock=self.clock,
                 swapped=self._swapped,
             )
         )
+        self.standing = Standing(self.clock, self.held, self.board, joined=parts.joined)
+        self.board.on_death = self._died
         self.artefacts = self._artefacts()
         self.uplink = Uplink(self._session_parts())
+        self.standing.reachable = lambda: self.uplink.reachable
 
     def _booking(self, table: FlightTable, column: int) -> Booking:
         return Booking(
@@ -231,6 +240,7 @@ class _Wired:
             address=parts.session,
             hello=hello,
             held=self.held,
+            standing=self.standing,
             outbox=parts.outbox,
             board=self.board,
             clock=parts.clock,
@@ -252,6 +262,11 @@ class _Wired:
         self.converger.want(snapshot.assignments)
         if self._restored:
             self._publish(snapshot)
+
+    def _died(self) -> None:
+        said = self.held.died()
+        if said:
+            self.board.say("snapshot", "snapshot_rolled_back", said, level="error")
 
     def _publish(self, snapshot: Snapshot) -> None:
         rows = self.limits.allot(snapshot.limits)
@@ -322,6 +337,7 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
     node.load()
     async with anyio.create_task_group() as group:
         group.start_soon(node.watch_machine)
+        group.start_soon(node.standing.run)
         group.start_soon(node.learning.run)
         group.start_soon(node.converger.run)
         if node.artefacts is not None:

@@ -41,6 +41,7 @@ from littoral.node.flush import Flush
 from littoral.node.redial import NEAR, Pace, Redial, is_shed, watch, why
 from littoral.node.relay import CONTROL, Relay
 from littoral.node.snapshot import HeldSnapshot
+from littoral.node.standing import Standing
 from littoral.node.taking import Taking
 
 WELCOME_WITHIN = Seconds(10.0)
@@ -56,6 +57,7 @@ class SessionParts:
     address: str
     hello: Hello
     held: HeldSnapshot
+    standing: Standing
     outbox: Outbox
     board: Board
     clock: Clock
@@ -125,6 +127,7 @@ class Uplink:
         if self.connected:
             board.say("session", "session_ended", f"control is not connected: {reason}")
             board.cut_off("control is not connected")
+            self._parts.standing.lost()
         elif reason != self.trouble:
             board.say("session", "session_failed", reason, level="warning")
         self.connected, self._channel, self.trouble = False, None, reason
@@ -140,6 +143,7 @@ class Uplink:
         await self.flush.welcomed(welcome)
         self.connected, self.trouble = True, ""
         self._redial.spread_s = welcome.spread_s
+        parts.standing.met(welcome.server_us)
         parts.board.outbox_depth = await self.flush.depth()
         parts.board.say("session", "session_began", "control is connected")
         self._taking = Taking(parts.held, parts.board)
@@ -161,6 +165,8 @@ class Uplink:
                 continue
             match frame:
                 case SnapshotOffer() | PartPiece():
+                    if isinstance(frame, SnapshotOffer) and frame.server_us is not None:
+                        self._parts.standing.met(frame.server_us)
                     self._taking.take(frame)
                 case Remotes():
                     self._parts.board.put_remotes(frame.endpoints)

@@ -16,6 +16,7 @@ SlotName: TypeAlias = Literal["a", "b"]
 SLOTS: Final[tuple[SlotName, ...]] = ("a", "b")
 MAGIC: Final = b"LITSNAP2"
 SIGNERS: Final = "snapshot/signers.json"
+BAD: Final = "snapshot/bad"
 OLD: Final = "snapshot.bin"
 """Where builds before signed snapshots kept theirs."""
 _LENGTH: Final = 4
@@ -80,6 +81,14 @@ class Slots:
         """Remember who may sign from now on. Raises ``StorageFull``."""
         kept = {name: public.hex() for name, public in sorted(signers.items())}
         self._disk.write(SIGNERS, json.dumps(kept).encode())
+
+    def bad(self) -> str:
+        """The content of the snapshot that failed its trial last; empty without one."""
+        return (self._disk.read(BAD) or b"").decode("utf-8", "replace")
+
+    def put_bad(self, content: str) -> None:
+        """Remember a content that failed its trial. Raises ``StorageFull``."""
+        self._disk.write(BAD, content.encode())
 
     def forget_old(self) -> None:
         """Remove the unsigned snapshot of an earlier build."""

@@ -5,12 +5,17 @@ from dataclasses import dataclass
 
 from littoral.domain.errors import Damaged, LittoralError
 from littoral.domain.ids import NodeId
-from littoral.domain.ports import Failpoints
+from littoral.domain.ports import Clock, Failpoints
 from littoral.domain.session import Applied, Frame, PartPiece, PartsWanted
 from littoral.domain.snapshot import Anchors, Manifest, Snapshot
+from littoral.domain.units import Seconds
 from littoral.node.incoming import Incoming
 from littoral.node.slot import SLOTS, SlotName, Slots, other
 from littoral.trust import manifest as travelling
+
+TRIAL = Seconds(60.0)
+DEATHS = 3
+"""So many deaths of a gateway in the first minute of a snapshot bring the one before it back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +42,16 @@ class SnapshotParts:
     slots: Slots
     unpack: Callable[[bytes], Frame]
     failpoints: Failpoints
+    clock: Clock
     swapped: Callable[[Snapshot], None]
+
+
+@dataclass(slots=True)
+class _Trial:
+    """A snapshot that was applied a moment ago, and how often the gateway died since."""
+
+    began: Seconds
+    deaths: int = 0
 
 
 class HeldSnapshot:
@@ -51,6 +65,7 @@ class HeldSnapshot:
         self._parts = parts
         self._held: _Held | None = None
         self._incoming: Incoming | None = None
+        self._trial: _Trial | None = None
 
     @property
     def number(self) -> tuple[int, int]:
@@ -102,6 +117,32 @@ class HeldSnapshot:
         done = self._go_on(incoming)
         return done if isinstance(done, Applied) else None
 
+    def died(self) -> str:
+        """A gateway died; say why the other slot is served now, or nothing where it is not.
+
+        A snapshot under which gateways die again and again is on trial for its first minute.
+        """
+        trial = self._trial
+        if trial is None or self._held is None or self._parts.clock.now() - trial.began > TRIAL:
+            return ""
+        trial.deaths += 1
+        if trial.deaths < DEATHS:
+            return ""
+        bad, self._trial = self._held, None
+        try:
+            found = self._read(other(bad.slot))
+            self._parts.slots.put_bad(bad.manifest.content)
+        except LittoralError:
+            return ""
+        if found is None:
+            return ""
+        self._held, self._incoming = found, None
+        self._parts.swapped(found.snapshot)
+        return (
+            f"the gateway died {DEATHS} times under snapshot {bad.manifest.number}: "
+            f"{found.manifest.number} is served again"
+        )
+
     def _go_on(self, incoming: Incoming) -> Applied | PartsWanted:
         missing = incoming.missing()
         if missing:
@@ -122,6 +163,7 @@ class HeldSnapshot:
         parts.failpoints.hit("snapshot.renamed")
         self._trust(snapshot)
         self._held = _Held(slot=slot, manifest=manifest, snapshot=snapshot, parts=incoming.parts)
+        self._trial = _Trial(began=parts.clock.now())
         parts.swapped(snapshot)
         parts.failpoints.hit("snapshot.swapped")
 
@@ -140,6 +182,8 @@ class HeldSnapshot:
         anchors = self._parts.anchors()
         if anchors is None:
             return "this node belongs to no cluster yet"
+        if manifest.content == self._parts.slots.bad():
+            return "the gateway died again and again under it"
         return travelling.refusal(
             manifest,
             node=self._parts.node,

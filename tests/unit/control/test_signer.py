@@ -34,6 +34,7 @@ def held_by(site) -> HeldSnapshot:
             slots=Slots(MemoryDisk()),
             unpack=unpack,
             failpoints=ArmedFailpoints(),
+            clock=site.clock,
             swapped=lambda _: None,
         )
     )

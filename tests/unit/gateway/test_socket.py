@@ -9,6 +9,7 @@ from websockets.frames import Frame
 from websockets.http11 import Response
 from websockets.uri import parse_uri
 
+from littoral.domain.session import Reach
 from littoral.gateway.pace import Pace
 
 
@@ -113,3 +114,11 @@ def test_many_small_messages_count_as_more_than_their_bytes():
     pace.hear(1, 10.0)
     assert pace.wait_s(10.0) == pytest.approx(1.0, abs=0.001)
     assert pace.wait_s(10.001) == 0
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_a_session_says_as_it_begins_that_control_is_away(rig, offline):
+    rig.worker.take_reach(Reach(offline=offline))
+    opened = Peer(rig)
+    assert opened.transport.data.startswith(b"HTTP/1.1 101")
+    assert (b"x-littoral-offline: true\r\n" in opened.transport.data) is offline

@@ -116,7 +116,9 @@ class Host:
 
     async def control(self, channel: Channel) -> None:
         assert isinstance(await channel.receive(), Hello)
-        await channel.send(Welcome(protocol=1, server_us=Micros(0), beat_s=Seconds(5.0)))
+        await channel.send(
+            Welcome(protocol=1, server_us=Micros(1_800_000_000_000_000), beat_s=Seconds(5.0))
+        )
         if self.offer is not None:
             await channel.send(self.issuer.offer(self.offer))
         try:

@@ -27,10 +27,13 @@ from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.node.backoff import Patience
+from littoral.node.clock import FloorClock
 from littoral.node.relay import Relay
 from littoral.node.session import SessionParts, Uplink
 from littoral.node.slot import Slots
 from littoral.node.snapshot import HeldSnapshot, SnapshotParts
+from littoral.node.standing import Standing
+from littoral.testing.clock import SettableClock
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.failpoints import Crash
 from littoral.testing.loop import simulate
@@ -81,7 +84,7 @@ class Control:
         await channel.send(
             Welcome(
                 protocol=1,
-                server_us=Micros(0),
+                server_us=Micros(1_800_000_000_000_000),
                 beat_s=Seconds(5.0),
                 stored={"ledger": self.marks.get(hello.outbox, Mark())},
             )
@@ -141,9 +144,12 @@ class Node:
                 slots=Slots(MemoryDisk()),
                 unpack=unpack,
                 failpoints=around.failpoints,
+                clock=SettableClock(),
                 swapped=self.served.append,
             )
         )
+        clock = FloorClock(around.clock, MemoryDisk())
+        self.standing = Standing(clock, self.held, around.board, joined=True)
         hello = Hello(
             protocol=1,
             node=NodeId("nd_me"),
@@ -159,6 +165,7 @@ class Node:
                 address="control",
                 hello=hello,
                 held=self.held,
+                standing=self.standing,
                 outbox=self.outbox,
                 board=around.board,
                 clock=around.clock,

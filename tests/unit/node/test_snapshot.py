@@ -13,6 +13,7 @@ from littoral.domain.snapshot import Anchors, Snapshot
 from littoral.domain.units import Micros
 from littoral.node.slot import OLD, SIGNERS, Slots, path_of
 from littoral.node.snapshot import HeldSnapshot, SnapshotParts
+from littoral.testing.clock import SettableClock
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.failpoints import ArmedFailpoints, Crash
 from littoral.testing.snapshot import Issuer
@@ -37,6 +38,7 @@ class Holder:
     def __init__(self) -> None:
         self.disk = MemoryDisk()
         self.failpoints = ArmedFailpoints()
+        self.clock = SettableClock()
         self.swapped: list[Snapshot] = []
         self.issuer = Issuer(pack)
         self.anchors: Anchors | None = self.issuer.anchors()
@@ -50,6 +52,7 @@ class Holder:
                 slots=Slots(self.disk),
                 unpack=unpack,
                 failpoints=self.failpoints,
+                clock=self.clock,
                 swapped=self.swapped.append,
             )
         )
@@ -272,3 +275,40 @@ def test_a_part_that_is_not_what_its_name_says_is_refused(holder) -> None:
     answer = holder.offer(broken)
     assert not answer.ok
     assert holder.disk.files == {}
+
+
+def test_three_deaths_in_the_first_minute_bring_the_one_before_it_back(holder) -> None:
+    holder.offer(FIRST)
+    holder.offer(SECOND)
+    for _ in range(2):
+        holder.clock.advance(20.0)
+        assert holder.held.died() == ""
+    assert "(1, 5) is served again" in holder.held.died()
+    assert holder.held.number == (1, 5)
+    assert holder.swapped[-1] == holder.issuer.named(FIRST)
+    assert holder.held.died() == ""
+    for again in (SECOND, replace(SECOND, version=7)):
+        assert "again and again" in holder.offer(again).reason
+    (complaint,) = holder.begin().load()
+    assert "again and again" in complaint
+    assert holder.held.number == (1, 5)
+    assert holder.offer(replace(SECOND, version=8, pepper=b"another")).ok
+
+
+def test_later_deaths_are_not_the_snapshots_fault(holder) -> None:
+    holder.offer(FIRST)
+    holder.offer(SECOND)
+    holder.clock.advance(61.0)
+    assert [holder.held.died() for _ in range(4)] == [""] * 4
+    assert holder.held.number == (1, 6)
+
+
+def test_without_another_slot_the_one_there_is_is_kept(holder) -> None:
+    assert holder.held.died() == ""
+    holder.offer(FIRST)
+    assert [holder.held.died() for _ in range(4)] == [""] * 4
+    assert holder.held.number == (1, 5)
+    holder.offer(SECOND)
+    holder.disk.files[path_of("a")] = b"damaged"
+    assert [holder.held.died() for _ in range(4)] == [""] * 4
+    assert holder.held.number == (1, 6)

@@ -1,6 +1,9 @@
 """``littoral keys``: make, list and revoke API keys."""
 
-from typing import cast, get_args
+from dataclasses import dataclass
+from typing import Annotated, cast, get_args
+
+from cyclopts import Parameter
 
 from littoral.app.command import parsing
 from littoral.app.command.bounds import UNBOUNDED, Bounds, shown_limits
@@ -18,33 +21,51 @@ from littoral.domain.units import Micros
 from littoral.domain.view import KeyRequest
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """What a key may do.
+
+    Args:
+        models: Names of models it may use, with commas; * is all.
+        scope: What it may do, with commas: infer, read, write, keys, admin.
+        survives: Goes on calling a node's own engines when control was away from it for too long.
+    """
+
+    models: Annotated[str, Parameter(name="--models")] = "*"
+    scope: Annotated[str, Parameter(name="--scope")] = "infer"
+    survives: Annotated[bool, Parameter(name="--survives")] = False
+
+
+USUAL = Rights()
+
+
 def create(
     name: str,
     /,
     *,
-    models: str = "*",
+    rights: Rights = USUAL,
     bounds: Bounds = UNBOUNDED,
     expires: str | None = None,
-    scope: str = "infer",
     reach: Reach = HERE,
 ) -> None:
     """Make a key. Standard output holds the key alone, so that it can be captured.
 
     Args:
         name: Whose it is or what for.
-        models: Names of models it may use, with commas; * is all.
+        rights: What it may do.
         bounds: What it may use.
         expires: After how many days it ends, such as 30d.
-        scope: What it may do, with commas: infer, read, write, keys, admin.
         reach: Which instance.
     """
     shown = screen(as_json=reach.json)
     wanted = KeyRequest(
         name=name,
-        scopes=_scopes(scope),
-        models=parsing.words(models),
+        scopes=_scopes(rights.scope),
+        models=parsing.words(rights.models),
         limits=bounds.limits(),
         expires_in_days=None if expires is None else parsing.whole_days(expires, what="--expires"),
+        survives=rights.survives,
     )
     with admin(reach) as control:
         minted = control.create_key(wanted)

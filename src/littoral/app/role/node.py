@@ -106,6 +106,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 sink=log,
                 unpack=unpack,
                 anchors=_anchors(disk, credentials),
+                joined=credentials is not None,
                 flights=flights,
                 quota=quota,
                 gateways=_gateways(given),

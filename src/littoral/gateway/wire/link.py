@@ -15,6 +15,7 @@ from littoral.domain.session import (
     Open,
     Pulse,
     Quit,
+    Reach,
     Reset,
     Run,
     Settled,
@@ -104,6 +105,9 @@ class Link(asyncio.Protocol):
             source.take_folds(frame.folds)
         elif isinstance(frame, Endpoints):
             source.take_endpoints(frame.endpoints, frame.loads)
+        elif isinstance(frame, Reach):
+            self._worker.take_reach(frame)
+            self._changed()
         elif isinstance(frame, Tables):
             source.take_snapshot(frame.snapshot, frame.rows)
             self._changed()

@@ -14,6 +14,7 @@ from littoral.domain.node import Level
 from littoral.domain.ports import Clock, Entropy, Failpoints
 from littoral.domain.quota import QuotaTable
 from littoral.domain.session import Frame, Said
+from littoral.gateway.keyrow import is_over
 from littoral.gateway.quota import Quotas
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.settlement import Flights
@@ -33,7 +34,7 @@ STOPPED: Final = 0
 NODE_GONE: Final = 3
 _STOPPING: Final = refuse(Unavailable, "this gateway is stopping", retry_after_s=1.0, close=True)
 _ORPHANED: Final = refuse(Unavailable, "this gateway lost its node", retry_after_s=1.0, close=True)
-_REVOKED: Final = refuse(Unavailable, "the API key was revoked", close=True)
+_REVOKED: Final = refuse(Unavailable, "the API key was revoked, or ended", close=True)
 
 
 def run(  # noqa: PLR0913  the inheritance of one process
@@ -223,16 +224,14 @@ class Gateway:
 
     def keys_changed(self) -> None:
         """End what revoked keys have under way; keep the collector off what will live long."""
-        grants = self._worker.source.tables.grants
+        keys = self._worker.source.tables.keys
         for client in self._clients():
             exchange = client.answering
-            if isinstance(exchange, Exchange | Panel | Errand):
-                grant = grants.get(exchange.key.grant.id)
-                if grant is None or grant.revoked:
-                    client.cut(_REVOKED)
+            asks = isinstance(exchange, Exchange | Panel | Errand)
+            if asks and is_over(keys, exchange.key):
+                client.cut(_REVOKED)
         for each in (*self._worker.inners, *self._worker.sockets):
-            grant = grants.get(each.key.grant.id)
-            if grant is None or grant.revoked:
+            if is_over(keys, each.key):
                 each.cut(_REVOKED)
         gc.collect()
         gc.freeze()

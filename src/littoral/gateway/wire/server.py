@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from littoral.domain.errors import Overloaded
 from littoral.gateway import desk, head, reply
-from littoral.gateway.admission import EXPIRED, KeyMemo
+from littoral.gateway.admission import KeyMemo, over
 from littoral.gateway.dialect.openai import OPENAI
 from littoral.gateway.head import Headers, Known, Terms
 from littoral.gateway.refusal import Refusal, malformed, patience, refuse
@@ -251,7 +251,7 @@ class Client(Paced):
         exchange = kind(worker, self, worker.request_id(), key=key)
         terms = exchange.terms = ask.terms
         if worker.wall_us >= key.expires_us:
-            self.refuse(EXPIRED, exchange.rid)
+            self.refuse(over(key), exchange.rid)
             return
         if worker.strain.level and worker.strain.refuses(max(terms.level, key.level)):
             self.refuse(_BEHIND, exchange.rid)

@@ -70,7 +70,10 @@ class Socket(asyncio.Protocol):
         self._frames.receive_data(b"GET %b HTTP/1.1\r\n%b\r\n" % (url, lines))
         for event in self._frames.events_received():
             if isinstance(event, Request):
-                self._frames.send_response(self._frames.accept(event))
+                response = self._frames.accept(event)
+                if self._worker.offline:
+                    response.headers["x-littoral-offline"] = "true"
+                self._frames.send_response(response)
         self._transport.set_write_buffer_limits(HIGH, LOW)
         self._transport.set_protocol(self)
         worker = self._worker

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ports import Clock, Entropy, Failpoints
+from littoral.domain.session import Reach
 from littoral.gateway import health
 from littoral.gateway.quota import Quotas
 from littoral.gateway.refusal import Refusal
@@ -29,6 +30,8 @@ TICK_S: Final = 0.1
 REPORT_S: Final = 0.005
 """Settled slots wait at most this long for company on their way to the node."""
 
+OFFLINE: Final = b"x-littoral-offline: true\r\n"
+"""A line of every response while this node cannot reach control; it stands behind the date."""
 ROOM: Final = 256 * 1024 * 1024
 
 
@@ -80,6 +83,8 @@ class Worker:
         failpoints: Places where tests interfere; None costs nothing.
     """
 
+    _offline = b""
+    _skew_us = 0
     embed: Embed | None = None
     """Asks for the meaning of a text; None where nobody does."""
 
@@ -131,6 +136,11 @@ class Worker:
         """Whether requests are served: a snapshot is here, the node too, and no end is near."""
         return self.source.served and self.linked and not self.draining
 
+    @property
+    def offline(self) -> bool:
+        """Whether control is out of reach, and responses say so."""
+        return bool(self._offline)
+
     def request_id(self) -> bytes:
         """A new request id, unlike any other of any process."""
         self._count += 1
@@ -154,16 +164,27 @@ class Worker:
         self.lag_s = max(now - self.now - TICK_S, 0.0) if self.now else 0.0
         self.now = now
         self.strain.saw(self.lag_s, now)
-        self.wall_us = self.clock.wall()
+        self.wall_us = self.clock.wall() + self._skew_us
         self.offset_us = self.wall_us - int(now * 1e6)
         second = self.wall_us // 1_000_000
         if second != self._second:
             self._second = second
-            self.date = f"date: {formatdate(second, usegmt=True)}\r\n".encode()
+            self.date = b"date: %b\r\n%b" % (
+                formatdate(second, usegmt=True).encode(),
+                self._offline,
+            )
             self._sweep()
         self.wheel.turn(now)
         health.look(self.source.tables.models.values(), now)
         self.pump.tick(now)
+
+    def take_reach(self, reach: Reach) -> None:
+        """Say in every response whether control is away; serve less once it is for too long."""
+        self._offline = OFFLINE if reach.offline else b""
+        self._skew_us = reach.skew_us
+        self.source.take_end(ended=reach.ended)
+        self._second = -1
+        self.tick()
 
     def settled(self) -> None:
         """Tell the node soon, together with what else settles by then; once until it is told."""

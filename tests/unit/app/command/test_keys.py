@@ -34,6 +34,7 @@ def test_the_new_key_stands_alone_on_standard_output(call, stand_in):
             "30d",
             "--scope",
             "read,infer",
+            "--survives",
         ]
     )
     assert said.out == f"{TEXT}\n"
@@ -51,6 +52,7 @@ def test_the_new_key_stands_alone_on_standard_output(call, stand_in):
                 "budget": {"amount": 20.0, "period": "day"},
             },
             "expires_in_days": 30,
+            "survives": True,
         }
     ]
 

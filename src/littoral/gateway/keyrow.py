@@ -1,0 +1,77 @@
+"""Key row: a key's grant as the warm path reads it."""
+
+import math
+from collections.abc import Mapping
+
+from littoral.domain.guard import UNGUARDED
+from littoral.domain.project import KeyGrant
+from littoral.domain.traffic import PRIORITIES, TrafficGrant
+from littoral.gateway.guard import mask_of
+from littoral.gateway.quota import Gate
+from littoral.placement.filters import residence_mask
+
+
+class KeyRow:
+    """A key's grant as the warm path reads it; ``gates`` are its own limits and its project's."""
+
+    __slots__ = (
+        "adapts",
+        "any_model",
+        "brownout",
+        "cache",
+        "expires_us",
+        "gates",
+        "grant",
+        "guard",
+        "hedges",
+        "lapsed",
+        "level",
+        "may_infer",
+        "models",
+        "names",
+        "prefixes",
+        "redacts",
+        "residence",
+        "weight",
+    )
+
+    def __init__(self, grant: KeyGrant, gates: tuple[Gate, ...]) -> None:
+        self.grant = grant
+        self.share(TrafficGrant(project=grant.project))
+        self.gates = gates
+        self.expires_us: float = math.inf if grant.expires_us is None else grant.expires_us
+        self.lapsed = False
+        """Whether it ended because control was away for too long."""
+        self.may_infer = "infer" in grant.scopes or "admin" in grant.scopes
+        self.any_model = "*" in grant.models
+        self.models = frozenset(grant.models)
+        self.prefixes = tuple(name[:-1] for name in grant.models if name.endswith("*"))
+        self.names = f"\n{grant.project}\n{grant.id}".encode()
+
+    def share(self, traffic: TrafficGrant) -> None:
+        """Take the settings of the project."""
+        self.weight = traffic.weight
+        self.level = PRIORITIES.index(traffic.priority)
+        self.cache, self.brownout, self.hedges = traffic.cache, traffic.brownout, traffic.hedge
+        self.adapts = self.hedges or self.cache is not None or self.brownout is not None
+        self.residence = 0 if traffic.residency == "any" else residence_mask((traffic.residency,))
+        """What it needs of the way to a place, as a bit; 0 where nothing."""
+        guard = traffic.guard
+        self.guard = None if guard == UNGUARDED else guard
+        self.redacts = mask_of(guard.redact)
+        """Kinds of personal data that may not leave, as bits."""
+
+    def lapse(self) -> None:
+        """End: control was away for too long."""
+        self.lapsed = True
+        self.expires_us = -math.inf
+
+    def may_use(self, model: str) -> bool:
+        """Whether the key's list of models, whose names may end in ``*``, covers ``model``."""
+        return self.any_model or model in self.models or model.startswith(self.prefixes)
+
+
+def is_over(keys: Mapping[str, KeyRow], key: KeyRow) -> bool:
+    """Whether what a key has under way must end: it is gone, revoked, or lapsed."""
+    now = keys.get(key.grant.id)
+    return now is None or now.grant.revoked or now.lapsed
