@@ -16,7 +16,9 @@ from littoral.domain.model import (
 )
 from littoral.domain.project import ProjectSpec
 from littoral.domain.resource import Kind, Resource, Spec
+from littoral.domain.selector import Where
 from littoral.domain.site import SiteSpec
+from littoral.domain.snapshot import HOME_SITE
 
 MOST_SLOTS = 4096
 LEAST_CONTEXT = 128
@@ -95,6 +97,19 @@ def check_spec(spec: Spec, specs: Specs, statuses: Statuses) -> None:
             _check_upstream(spec)
         case DeploymentSpec():
             _check_deployment(spec, specs, statuses)
+            _check_where(spec.where, specs)
+
+
+def _check_where(where: Where | None, specs: Specs) -> None:
+    if where is None:
+        return
+    known = sorted({HOME_SITE, *(name for kind, name in specs if kind == "Site")})
+    if where.site is not None and where.site not in known:
+        raise refuse("spec.where.site", f"no site {where.site!r}; known: {', '.join(known)}")
+    within("spec.where.labels", len(where.labels), (0, 32))
+    for name, value in where.labels.items():
+        within(f"spec.where.labels.{name}", len(name), (1, 63))
+        within(f"spec.where.labels.{name}", len(value), (0, 256))
 
 
 def _check_guard(guard: Guard) -> None:

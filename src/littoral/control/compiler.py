@@ -19,17 +19,20 @@ from littoral.domain.limits import NO_LIMITS, Limits, limit_ids
 from littoral.domain.model import Artefact, ModelSpec
 from littoral.domain.project import KEEPING, Keeping, KeyGrant, ProjectSpec
 from littoral.domain.reach import Spot
-from littoral.domain.snapshot import HOME_SITE, Snapshot
+from littoral.domain.selector import Position, selects
+from littoral.domain.snapshot import Snapshot
 from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
+
+HOME = Position()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
     """Everything a snapshot is made from; upstream credentials opened.
 
-    ``signers`` are the public keys whose snapshots nodes take, by id; ``life_us`` is how long a
-    snapshot holds, None for ever.
+    ``position`` is the node's; ``signers`` are the public keys whose snapshots nodes take, by id;
+    ``life_us`` is how long a snapshot holds, None for ever.
     """
 
     epoch: int
@@ -39,7 +42,7 @@ class Desired:
     statuses: Statuses
     key_limits: Mapping[str, Limits] = field(default_factory=dict[str, Limits])
     cluster: str = ""
-    site: str = HOME_SITE
+    position: Position = HOME
     signers: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     life_us: int | None = None
     neighbours: Mapping[NodeId, Spot] = field(default_factory=dict[NodeId, Spot])
@@ -78,7 +81,8 @@ def compile_snapshot(
     limits, keeping = _limits(desired), _keeping(desired.specs)
     neighbours = dict(sorted(desired.neighbours.items()))
     content = [desired.pepper, keys, bare, traffic, limits, keeping, neighbours]
-    digest = _digest([*content, desired.signers, desired.life_us])
+    trust = [desired.signers, desired.life_us, desired.position.site]
+    digest = _digest([*content, *trust])
     aged = desired.life_us is not None and issued_us - memo.issued_us >= EXTEND_US
     if aged or (memo.epoch, memo.digest) != (desired.epoch, digest):
         version = memo.version + 1
@@ -105,7 +109,7 @@ def compile_snapshot(
         traffic=traffic,
         keeping=keeping,
         cluster=desired.cluster,
-        site=desired.site,
+        site=desired.position.site,
         not_after_us=None if life is None else Micros(memo.issued_us + life),
         signers=desired.signers,
         neighbours=neighbours,
@@ -178,6 +182,9 @@ def artefact_of(spec: DeploymentSpec, specs: Specs, statuses: Statuses) -> Artef
 
 def _assignments(desired: Desired) -> Iterator[Assignment]:
     for name in sorted(name for kind, name in desired.specs if kind == "Deployment"):
+        spec = desired.specs["Deployment", name]
+        if not isinstance(spec, DeploymentSpec) or not selects(spec.where, desired.position):
+            continue
         assignment = assignment_of(name, desired.specs, desired.statuses)
         if assignment is not None:
             yield assignment

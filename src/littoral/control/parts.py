@@ -32,6 +32,7 @@ from littoral.control.fleet import DISCONNECTED_S, Fleet
 from littoral.control.key import Keys
 from littoral.control.link import Links
 from littoral.control.openapi import document
+from littoral.control.place import Places
 from littoral.control.public import PublicApi
 from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
@@ -249,6 +250,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
     publisher = Publisher(
         parts.state,
         site,
+        places=Places(parts.state, vault, fleet=fleet, entropy=parts.entropy, home=site.pepper),
         signer=signer,
         pack=parts.pack,
         keys=keys,

@@ -1,6 +1,6 @@
 """Publisher: compiles each node's snapshot from the state, and remembers the versions given."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -9,10 +9,12 @@ from littoral.control.apply import Resources
 from littoral.control.check import Statuses
 from littoral.control.compiler import Desired, Memo, compile_snapshot
 from littoral.control.key import Keys
+from littoral.control.place import Place, Places
 from littoral.control.signer import Signer
 from littoral.control.site import Site, raise_epoch
 from littoral.domain.ids import NodeId, ProjectId
 from littoral.domain.ports import Clock, State
+from littoral.domain.project import Key, KeyGrant
 from littoral.domain.reach import Residency, Spot
 from littoral.domain.session import Frame
 from littoral.domain.snapshot import Snapshot
@@ -26,7 +28,8 @@ class Publisher:
 
     Args:
         state: Where memos are kept.
-        site: Epoch and pepper.
+        site: Epoch and cluster.
+        places: Where each node stands, and what its site has agreed.
         signer: Signs them.
         pack: Encodes their parts.
         keys: The keys to grant.
@@ -41,6 +44,7 @@ class Publisher:
         state: State,
         site: Site,
         *,
+        places: Places,
         signer: Signer,
         pack: Callable[[Frame], bytes],
         keys: Keys,
@@ -51,6 +55,7 @@ class Publisher:
     ) -> None:
         self._state = state
         self._site = site
+        self._places = places
         self._signer = signer
         self._pack = pack
         self._keys = keys
@@ -60,19 +65,24 @@ class Publisher:
         self._neighbours = neighbours
         self.residencies: Mapping[ProjectId, Residency] = {}
         """Where the requests of projects may be, as of the last snapshot."""
+        self._known: dict[str, tuple[Sequence[Key], Sequence[KeyGrant]]] = {}
 
     def compile(self, node: NodeId) -> Snapshot:
         """The snapshot that this node shall serve now."""
+        specs = self._resources.opened_specs()
+        place = self._places.of(node, specs)
         desired = Desired(
             epoch=self._site.epoch,
-            pepper=self._site.pepper,
-            keys=self._keys.grants(self._site.pepper),
-            specs=self._resources.opened_specs(),
+            pepper=place.pepper,
+            keys=self._grants(place),
+            specs=specs,
             statuses=self._statuses(),
             key_limits=self._keys.limits(),
             cluster=self._site.cluster,
             signers=self._signer.keys.publics,
             neighbours=self._neighbours(),
+            position=place.position,
+            life_us=place.life_us,
         )
         memo = self._memo(node)
         snapshot, kept = compile_snapshot(
@@ -86,6 +96,15 @@ class Publisher:
     def issue(self, node: NodeId) -> Issued:
         """The same, cut into parts and signed, ready to travel."""
         return issue(self.compile(node), seed=self._signer.keys.present, pack=self._pack)
+
+    def _grants(self, place: Place) -> Sequence[KeyGrant]:
+        """Every key under the pepper of a site: to open them all costs more than all the rest."""
+        keys = self._keys.list()
+        known = self._known.get(place.position.site)
+        if known is None or known[0] != keys:
+            known = keys, self._keys.grants(place.pepper)
+            self._known[place.position.site] = known
+        return known[1]
 
     def catch_up(self, node: NodeId, serves: tuple[int, int]) -> None:
         """Pass what a node already serves: control was restored from older data, or is new.

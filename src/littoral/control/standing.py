@@ -1,17 +1,19 @@
 """Standing: how what runs compares with what was declared, said in sentences."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from littoral.control.check import Specs, Statuses, needs_model, serves_of, users_of, version_of
 from littoral.control.compiler import artefact_of
+from littoral.control.place import position_of
 from littoral.cost.memory import fit
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.endpoint import Endpoint, Fit, Machine
 from littoral.domain.ids import DeploymentName, ModelName
 from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
-from littoral.domain.node import Node
+from littoral.domain.node import GONE, Node
 from littoral.domain.resource import Resource
+from littoral.domain.selector import selects, shown
 from littoral.domain.view import (
     DeploymentPhase,
     DeploymentView,
@@ -47,17 +49,33 @@ def deployment_view(resource: Resource, scene: Scene) -> DeploymentView | None:
     name = resource.metadata.name
     placed = tuple(item for item in scene.endpoints if item.endpoint.deployment == name)
     phase = _phase([item.endpoint.state for item in placed])
-    said = _fit(spec, scene) if phase != "ready" else None
+    meant = replace(scene, nodes=_meant(spec, scene))
+    said = _fit(spec, meant) if phase != "ready" else None
     return DeploymentView(
         name=DeploymentName(name),
         serves=serves_of(name, spec),
         spec=spec,
         version=resource.version,
         phase=phase,
-        why=_why(phase, placed) or _why_pending(spec, scene, said),
+        why=(_why(phase, placed) or _why_pending(spec, meant, said)) + _why_not_all(meant),
         endpoints=placed,
         fit=said,
     )
+
+
+def _meant(spec: DeploymentSpec, scene: Scene) -> Sequence[Node]:
+    """The nodes that a deployment is for."""
+    return [
+        node
+        for node in scene.nodes
+        if node.mark not in GONE and selects(spec.where, position_of(node))
+    ]
+
+
+def _why_not_all(meant: Scene) -> str:
+    """Which of the nodes that it is for are away, where others are not."""
+    away = [node.name for node in meant.nodes if not _here(node)]
+    return f"; not connected: {', '.join(away)}" if 0 < len(away) < len(meant.nodes) else ""
 
 
 def model_view(name: str, spec: ModelSpec, scene: Scene) -> ModelView:
@@ -124,6 +142,8 @@ def _why_pending(spec: DeploymentSpec, scene: Scene, said: Fit | None) -> str:
     waiting = _why_no_weights(spec, scene)
     if waiting:
         return waiting
+    if not scene.nodes and spec.where is not None:
+        return f"there is no node for it yet; it is for: {shown(spec.where)}"
     if not any(_here(node) for node in scene.nodes):
         return "no node is connected yet"
     if said is not None and not said.fits:

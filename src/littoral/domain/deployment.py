@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeAlias
 from littoral.domain.ids import DeploymentName, UpstreamName
 from littoral.domain.limits import Limits
 from littoral.domain.model import Artefact, Format
+from littoral.domain.selector import Where
 from littoral.domain.units import Tokens
 
 EngineKind: TypeAlias = Literal["llama_cpp", "openvino", "embed", "whisper", "openai", "fake"]
@@ -41,7 +42,8 @@ class DeploymentSpec:
     for engine ``openai``. ``first_token_ms`` is the objective for the first token: half of it is
     how long requests may wait before some are sent away. Prices are per million tokens, in the
     platform's one currency.
-    ``limits`` bound the name that is served, whichever deployment answers.
+    ``limits`` bound the name that is served, whichever deployment answers. ``where`` selects the
+    nodes that it is for; without it, those in the cloud.
     """
 
     engine: EngineKind = "llama_cpp"
@@ -56,6 +58,7 @@ class DeploymentSpec:
     price_out: float = 0.0
     options: Mapping[str, Option] = field(default_factory=dict[str, Option])
     limits: Limits | None = None
+    where: Where | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
