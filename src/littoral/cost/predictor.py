@@ -64,9 +64,8 @@ class Predictor:
     """Coefficients, quantiles of the residual, length of answers, and how far to trust it all.
 
     ``q50`` and ``q90`` are quantiles of log(actual / plain prediction) at the actual length,
-    ``out_p50`` and ``out_p90`` those of the length; ``crowd`` is how many others are in service of
-    late. ``hits`` has a bit an outcome, the last in bit 0, set where the issued bound held;
-    ``scored`` counts them since the state last changed.
+    ``out_p50`` and ``out_p90`` those of the length. ``hits`` has a bit an outcome, the last in
+    bit 0, set where the issued bound held; ``scored`` counts them since the state last changed.
     """
 
     endpoint: EndpointId
@@ -77,7 +76,6 @@ class Predictor:
     scale: float = 1.0
     out_p50: float = 128.0
     out_p90: float = 256.0
-    crowd: float = 0.0
     count: int = 0
     hits: int = 0
     scored: int = 0
@@ -117,7 +115,6 @@ def observe(predictor: Predictor, outcome: Outcome) -> Predictor:
         recursion = step(recursion, first, outcome.first_s)
     recursion = step(recursion, full, outcome.total_s)
     pace = 0.02 + 0.08 * math.exp(-predictor.count / 50)
-    others = min(outcome.active, outcome.slots - 1)
     learned = replace(
         predictor,
         recursion=recursion,
@@ -125,7 +122,6 @@ def observe(predictor: Predictor, outcome: Outcome) -> Predictor:
         q90=predictor.q90 + pace * _pull(error > predictor.q90, quantile=TARGET),
         out_p50=_length(predictor.out_p50, outcome.tokens_out, pace=2 * pace, quantile=0.5),
         out_p90=_length(predictor.out_p90, outcome.tokens_out, pace=2 * pace, quantile=TARGET),
-        crowd=predictor.crowd + 0.25 * (others - predictor.crowd),
         count=predictor.count + 1,
     )
     if predictor.count + 1 == COLD_OUTCOMES:
@@ -135,7 +131,7 @@ def observe(predictor: Predictor, outcome: Outcome) -> Predictor:
 
 
 def fold(predictor: Predictor, *, version: int) -> Folded:
-    """Return the coefficients that ``decide`` reads, at the load seen of late.
+    """Return the coefficients that ``decide`` reads.
 
     What the speed and what the length of answers leave open stand apart. A predictor that is
     cold promises three times its median; one that is off promises what is
@@ -153,9 +149,9 @@ def fold(predictor: Predictor, *, version: int) -> Folded:
     centre = math.exp(predictor.q50)
     speed = max(NARROWEST, predictor.q90 - predictor.q50)
     length = math.log(max(1.0, predictor.out_p90 / predictor.out_p50))
-    crowd, scale, width = predictor.crowd, predictor.scale, speed
+    scale, width = predictor.scale, speed
     if state == "off":
-        theta, centre, crowd = tuple(predictor.prior), 1.0, 0.0
+        theta, centre = tuple(predictor.prior), 1.0
     if state in {"cold", "off"}:
         scale, width, length = 1.0, COLD_SPREAD, 0.0
     return Folded(
@@ -163,7 +159,7 @@ def fold(predictor: Predictor, *, version: int) -> Folded:
         version=version,
         t0=Seconds(theta[0] * centre),
         t_in=Seconds(theta[1] * centre),
-        t_step=Seconds((theta[2] + theta[3] * crowd) * centre),
+        t_step=Seconds(theta[2] * centre),
         width=min(width, WIDEST),
         scale=scale,
         out_p50=Tokens(round(predictor.out_p50)),

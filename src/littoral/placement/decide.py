@@ -32,11 +32,12 @@ Rejected: TypeAlias = tuple[int, int, int, int, int]
 class Row(NamedTuple):
     """A candidate folded for ``rank``: made when it changes, never per request.
 
-    ``mask`` has a bit a capability and a bit a residency; ``t0``, ``t_in``, ``t_step`` are seconds;
+    ``mask`` has a bit a capability and a bit a residency; ``t0``, ``t_in``, ``t_step`` are seconds of
+    a request alone, ``t_crowd`` those that each other one in service adds to an output token;
     ``width`` is the log half-width from p50 to p90 of the speed, ``scale`` its conformal
     multiplier; prices are per million tokens. ``usable`` is the probability that it answers;
-    ``t_crowd`` the seconds that each output token adds to those of others; ``harm`` how many of
-    those under way there would miss their deadlines for each second that they are held up.
+    ``harm`` how many of those under way there would miss their deadlines for each second that they
+    are held up.
     """
 
     id: str
@@ -69,7 +70,7 @@ class Verdict(NamedTuple):
 
 
 _Stakes: TypeAlias = tuple[int, int, float, float, float]
-"""Tokens in and out, the deadline, ``words`` as for ``_width``, the cost of a miss."""
+"""Tokens in and out, the deadline, the width of the output's length, the cost of a miss."""
 _Option: TypeAlias = tuple[float, float, int, float]
 """total_p50, cost times 1e6, position, first_p50: the lesser of two is the faster."""
 _NOBODY: Final[_Option] = (math.inf, math.inf, -1, 0.0)
@@ -115,9 +116,8 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
     resident = lacking = short = unready = 0
     passed: list[_Option] = []
     late: list[_Option] = []
-    words = length * (tokens_out - 1)
     for position, row in enumerate(rows):
-        _, ready, has, context, slots, t0, t_in, t_step, _, _, price_in, price_out, _, _, _ = row
+        _, ready, has, context, slots, t0, t_in, step, _, _, price_in, price_out, _, crowd, _ = row
         if skip and skip >> position & 1:
             continue
         if mask & ~has:
@@ -128,30 +128,32 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
         elif not ready:
             unready += 1
         else:
+            load = loads[position]
+            others = load if load < slots else slots - 1
             first = t0 + t_in * tokens_in
-            total = first + t_step * (tokens_out - 1)
-            over = loads[position] - slots
-            if over >= 0:
-                wait = (over + 1) / slots * total
+            total = first + (step + crowd * others) * (tokens_out - 1)
+            if load >= slots:
+                wait = (load - slots + 1) / slots * total
                 first += wait
                 total += wait
             cost = tokens_in * price_in + tokens_out * price_out
-            if total * FAR > total_s and total * math.exp(_width(row, total, words)) > total_s:
+            far = total * FAR <= total_s
+            if not far and total * math.exp(_width(row, length * (1.0 - first / total))) > total_s:
                 late.append((total, cost, position, first))
             else:
                 passed.append((total, cost, position, first))
-    stakes = (tokens_in, tokens_out, total_s, words, miss_cost)
+    stakes = (tokens_in, tokens_out, total_s, length, miss_cost)
     rejected = (resident, lacking - resident, short, unready, len(late))
     return _settled(rows, passed, late, stakes=stakes, rejected=rejected, retry=skip > 0)
 
 
-def _width(row: Row, total: float, words: float) -> float:
-    """Return log(p90 / p50): the speed's, joined with the length's by the share of writing.
+def _width(row: Row, writing: float) -> float:
+    """Return log(p90 / p50): the speed's, joined with the length's.
 
-    ``words`` is the length's own log half-width times the tokens that are written step by step.
+    ``writing`` is the length's log half-width, times the share that writing has of the request.
     """
-    more, speed = words * row[7] / total, row[8]
-    width = row[9] * _root(speed * speed + more * more)
+    speed = row[8]
+    width = row[9] * _root(speed * speed + writing * writing)
     return NARROWEST if width < NARROWEST else min(width, WIDEST)
 
 
@@ -171,7 +173,7 @@ def _settled(
     total, cost, position, first = best
     if position < 0:
         return Verdict(-1, "none", 0.0, 0.0, 0.0, 0.0, rejected)
-    p90 = total * math.exp(_width(rows[position], total, stakes[3]))
+    p90 = total * math.exp(_width(rows[position], stakes[3] * (1.0 - first / total)))
     if why == "shed":
         position = -1
     elif retry:
@@ -204,17 +206,17 @@ def _safest(
     stakes: _Stakes,
 ) -> tuple[_Option, Why]:
     """Choose by cost, own miss and harm together, with refusal as one more candidate."""
-    tokens_in, tokens_out, total_s, words, miss_cost = stakes
+    tokens_in, tokens_out, total_s, length, miss_cost = stakes
     log, erfc, ends = math.log, math.erfc, math.log(max(total_s, 1e-9))
     score, best = math.inf, _NOBODY
     for option in passed or late:
-        total, cost, position, _ = option
+        total, cost, position, first = option
         money = cost / 1e6
         if money >= score:
             continue
-        _, _, _, _, _, _, t_in, t_step, speed, scale, _, _, usable, t_crowd, harm = rows[position]
-        more = words * t_step / total
-        width = scale * _root(speed * speed + more * more)
+        _, _, _, _, _, _, t_in, _, speed, scale, _, _, usable, t_crowd, harm = rows[position]
+        writing = length * (1.0 - first / total)
+        width = scale * _root(speed * speed + writing * writing)
         if width < NARROWEST:  # noqa: PLR1730  ADR 0008: max() is a call
             width = NARROWEST
         miss = 1.0 - usable * (1.0 - erfc((ends - log(total)) / width * TENTH_Z) / 2.0)

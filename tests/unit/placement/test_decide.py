@@ -58,7 +58,9 @@ FOLDS = st.dictionaries(st.sampled_from("abcdef"), st.floats(0.001, 0.2)).map(
 
 def seconds(request: Request, candidate: Candidate, folded: Folded) -> tuple[float, float]:
     """The prediction as its definition says it, p50 and p90."""
-    plain = folded.t0 + folded.t_in * request.tokens_in + folded.t_step * (request.tokens_out - 1)
+    others = min(candidate.in_flight, max(candidate.slots, 1) - 1)
+    step = folded.t_step + folded.t_crowd * others
+    plain = folded.t0 + folded.t_in * request.tokens_in + step * (request.tokens_out - 1)
     total = plain * (1 + stretch(candidate.in_flight, candidate.slots))
     return total, total * math.exp(folded.scale * folded.width)
 

@@ -26,6 +26,9 @@ ROWS = st.lists(
         st.floats(0.5, 2.0),
         PRICES,
         PRICES,
+        usable=st.floats(0.0, 1.0),
+        t_crowd=st.floats(0.0, 1.0),
+        harm=st.floats(0.0, 5.0),
     ),
     max_size=5,
 )
