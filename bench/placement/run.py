@@ -78,7 +78,7 @@ def verdict(
     met = kept and share <= MOST_COST[rate]
     print(
         f"  {'met' if met else 'MISSED'}: ours - {best} {100 * mean(gain):+.2f} "
-        f"+- {100 * error(gain):.2f} points, {share:.0%} of cloud-only, at most {MOST_COST[rate]:.0%}"
+        f"+- {100 * error(gain):.2f} points, {share:.0%} of cloud-only (<= {MOST_COST[rate]:.0%})"
     )
     return met
 
