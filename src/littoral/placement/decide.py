@@ -32,8 +32,8 @@ Rejected: TypeAlias = tuple[int, int, int, int, int]
 class Row(NamedTuple):
     """A candidate folded for ``rank``: made when it changes, never per request.
 
-    ``mask`` has a bit a capability and a bit a residency; ``t0``, ``t_in``, ``t_step`` are seconds of
-    a request alone, ``t_crowd`` those that each other one in service adds to an output token;
+    ``mask`` has a bit a capability and a bit a residency; ``t0``, ``t_in``, ``t_step`` are seconds
+    of a request alone, ``t_crowd`` those that each other one in service adds to an output token;
     ``width`` is the log half-width from p50 to p90 of the speed, ``scale`` its conformal
     multiplier; prices are per million tokens. ``usable`` is the probability that it answers;
     ``harm`` how many of those under way there would miss their deadlines for each second that they
@@ -137,14 +137,16 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
                 first += wait
                 total += wait
             cost = tokens_in * price_in + tokens_out * price_out
-            far = total * FAR <= total_s
-            if not far and total * math.exp(_width(row, length * (1.0 - first / total))) > total_s:
-                late.append((total, cost, position, first))
-            else:
-                passed.append((total, cost, position, first))
+            near = total * FAR > total_s
+            is_late = near and _p90(row, total, length * (1.0 - first / total)) > total_s
+            (late if is_late else passed).append((total, cost, position, first))
     stakes = (tokens_in, tokens_out, total_s, length, miss_cost)
     rejected = (resident, lacking - resident, short, unready, len(late))
     return _settled(rows, passed, late, stakes=stakes, rejected=rejected, retry=skip > 0)
+
+
+def _p90(row: Row, total: float, writing: float) -> float:
+    return total * math.exp(_width(row, writing))
 
 
 def _width(row: Row, writing: float) -> float:
@@ -173,7 +175,7 @@ def _settled(
     total, cost, position, first = best
     if position < 0:
         return Verdict(-1, "none", 0.0, 0.0, 0.0, 0.0, rejected)
-    p90 = total * math.exp(_width(rows[position], stakes[3] * (1.0 - first / total)))
+    p90 = _p90(rows[position], total, stakes[3] * (1.0 - first / total))
     if why == "shed":
         position = -1
     elif retry:
