@@ -17,6 +17,7 @@ from littoral.domain.model import VersionStatus
 from littoral.domain.node import Node
 from littoral.domain.project import Key
 from littoral.domain.resource import SPECS, Change, Kind, Metadata, Resource
+from littoral.domain.rollout import RolloutAct
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros
 from littoral.domain.usage import UsageRecord, UsageSum
@@ -34,6 +35,9 @@ from littoral.domain.view import (
     Overview,
     PullRequest,
     RequestRecords,
+    RolloutView,
+    RolloutWish,
+    Scores,
     UsageRows,
 )
 
@@ -151,6 +155,18 @@ class Admin:
     def catalogue(self) -> list[CatalogueEntry]:
         """The models that can be pulled by name alone."""
         return self._items("/catalogue", CatalogueEntry)
+
+    def rollouts(self) -> list[RolloutView]:
+        """Changed deployments on their way to everybody."""
+        return self._items("/rollouts", RolloutView)
+
+    def rollout(self, name: str, act: RolloutAct) -> RolloutView:
+        """Pause, resume, undo or promote a rollout."""
+        return self._post(f"/rollouts/{_part(name)}", RolloutWish(act=act), RolloutView)
+
+    def score(self, name: str, scores: Scores) -> RolloutView:
+        """Give scores of golden items for both versions of a deployment."""
+        return self._post(f"/rollouts/{_part(name)}/scores", scores, RolloutView)
 
     def deployments(self) -> list[DeploymentView]:
         """All deployments: what was declared and what runs."""

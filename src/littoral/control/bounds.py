@@ -4,6 +4,7 @@ import math
 
 from littoral.domain.errors import InvalidInput
 from littoral.domain.limits import Limits
+from littoral.domain.rollout import RolloutSpec
 from littoral.domain.site import SiteSpec
 
 MOST_A_MINUTE = 1_000_000
@@ -46,6 +47,27 @@ def check_limits(limits: Limits | None, *, at: str) -> None:
     within(f"{at}.concurrent", limits.concurrent, (1, MOST_CONCURRENT))
     if limits.budget is not None:
         within(f"{at}.budget.amount", limits.budget.amount, (LEAST_MONEY, MOST_MONEY))
+
+
+def check_rollout(spec: RolloutSpec | None) -> None:
+    """Check the steps and bounds of a rollout.
+
+    Raises:
+        InvalidInput: A value is outside its range, or the steps do not rise to 100.
+    """
+    if spec is None:
+        return
+    steps = spec.steps
+    if not steps or steps[-1] != 100 or list(steps) != sorted(set(steps)) or steps[0] < 1:
+        text = "steps are whole percents from 1 on, each above the last, and end with 100"
+        raise refuse("spec.rollout.steps", text)
+    within("spec.rollout.minutes", spec.minutes, (0, 100_000))
+    within("spec.rollout.requests", spec.requests, (2, 4000))
+    within("spec.rollout.nodes", spec.nodes, (0.0, 1.0))
+    within("spec.rollout.latency", spec.latency, (1.0, 100.0))
+    within("spec.rollout.errors", spec.errors, (0.0, 100.0))
+    within("spec.rollout.quality", spec.quality, (0.0, 100.0))
+    within("spec.rollout.golden", spec.golden, (0, 4000))
 
 
 def check_site(spec: SiteSpec) -> None:

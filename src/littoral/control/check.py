@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from littoral.control.bounds import check_limits, check_site, refuse, within
+from littoral.control.bounds import check_limits, check_rollout, check_site, refuse, within
 from littoral.domain.deployment import FORMATS, DeploymentSpec, UpstreamSpec
 from littoral.domain.guard import Guard
 from littoral.domain.ids import NAME
@@ -219,6 +219,7 @@ def _check_deployment(spec: DeploymentSpec, specs: Specs, statuses: Statuses) ->
             within(f"spec.options.{name}", value, (-1e18, 1e18))
     check_limits(spec.limits, at="spec.limits")
     _check_same_limits(spec, specs)
+    check_rollout(spec.rollout)
     allowed = "1 to 96 of letters, digits, . _ - / :"
     _matches("spec.serves", spec.serves, pattern=SERVES, allowed=allowed)
     _CHECKS[spec.engine](spec, specs, statuses)

@@ -12,7 +12,14 @@ from typing import cast
 import msgspec
 
 from littoral.control.check import Specs, Statuses, needs_model, serves_of, version_of
-from littoral.domain.deployment import Assignment, DeploymentSpec, UpstreamGrant, UpstreamSpec
+from littoral.control.staging import Rollout, staged
+from littoral.domain.deployment import (
+    FORMATS,
+    Assignment,
+    DeploymentSpec,
+    UpstreamGrant,
+    UpstreamSpec,
+)
 from littoral.domain.ids import DeploymentName, NodeId, ProjectId
 from littoral.domain.life import EXTEND_US
 from littoral.domain.limits import NO_LIMITS, Limits, limit_ids
@@ -40,6 +47,7 @@ class Desired:
     keys: Sequence[KeyGrant]
     specs: Specs
     statuses: Statuses
+    rollouts: Mapping[str, Rollout] = field(default_factory=dict[str, Rollout])
     key_limits: Mapping[str, Limits] = field(default_factory=dict[str, Limits])
     cluster: str = ""
     position: Position = HOME
@@ -75,7 +83,7 @@ def compile_snapshot(
         snapshot's life is to be extended: then it is a new version of the same content.
     """
     keys = tuple(sorted(desired.keys, key=lambda grant: grant.id))
-    bare = tuple(_assignments(desired))
+    bare = tuple(_assignments(desired, node))
     digests: dict[str, str] = {item.name: _digest(item) for item in bare}
     traffic = tuple(_traffic(desired.specs))
     limits, keeping = _limits(desired), _keeping(desired.specs)
@@ -180,14 +188,21 @@ def artefact_of(spec: DeploymentSpec, specs: Specs, statuses: Statuses) -> Artef
     return status.artefact if status and status.phase == "ready" else None
 
 
-def _assignments(desired: Desired) -> Iterator[Assignment]:
-    for name in sorted(name for kind, name in desired.specs if kind == "Deployment"):
-        spec = desired.specs["Deployment", name]
+def _assignments(desired: Desired, node: NodeId) -> Iterator[Assignment]:
+    """What a node runs; a new version begins once its weights are there."""
+    for (kind, name), spec in sorted(desired.specs.items(), key=lambda each: each[0]):
         if not isinstance(spec, DeploymentSpec) or not selects(spec.where, desired.position):
             continue
-        assignment = assignment_of(name, desired.specs, desired.statuses)
-        if assignment is not None:
-            yield assignment
+        for each in staged(name, spec, desired.rollouts.get(name), node=node):
+            specs: Specs = {**desired.specs, (kind, each.name): each.spec}
+            assignment = assignment_of(each.name, specs, desired.statuses)
+            if assignment is None or (each.name != name and _is_waiting(assignment)):
+                continue
+            yield replace(assignment, share=each.share)
+
+
+def _is_waiting(assignment: Assignment) -> bool:
+    return assignment.engine in FORMATS and assignment.artefact is None
 
 
 def _traffic(specs: Specs) -> Iterator[TrafficGrant]:

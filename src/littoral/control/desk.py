@@ -14,6 +14,7 @@ from littoral.control.fleet import Fleet
 from littoral.control.key import Keys
 from littoral.control.link import Links
 from littoral.control.publish import Publisher
+from littoral.control.rollouts import Rollouts
 from littoral.control.signer import Signer
 from littoral.control.site import Site
 from littoral.control.worker import Bell, Workers
@@ -42,6 +43,7 @@ class Desk:
     delivery: Delivery
     node_blobs: NodeBlobs
     deltas: Deltas
+    rollouts: Rollouts
     events: Events
     workers: Workers
     bell: Bell

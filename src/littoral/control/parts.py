@@ -14,6 +14,7 @@ from littoral.control.api.meta import MetaApi
 from littoral.control.api.model import ModelApi
 from littoral.control.api.node import NodeApi
 from littoral.control.api.resource import ResourceApi
+from littoral.control.api.rollout import RolloutApi
 from littoral.control.api.snapshot import SnapshotApi
 from littoral.control.api.usage import UsageApi
 from littoral.control.apply import Resources
@@ -36,6 +37,7 @@ from littoral.control.place import Places
 from littoral.control.public import PublicApi
 from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
+from littoral.control.rollouts import EntropyChance, RolloutParts, Rollouts
 from littoral.control.route import Gate, Route, build_app
 from littoral.control.session import COALESCE_S, SessionParts, Sessions
 from littoral.control.signer import Signer
@@ -123,6 +125,7 @@ def assemble(parts: ControlParts) -> Control:
             publisher=desk.publisher,
             delivery=desk.delivery,
             blobs=desk.node_blobs,
+            rollouts=desk.rollouts,
             ledger=parts.ledger,
             clock=parts.clock,
             failpoints=parts.failpoints,
@@ -181,6 +184,7 @@ def routes(desk: Desk) -> tuple[Route, ...]:
         KeyApi(desk),
         ModelApi(desk),
         DeltaApi(desk),
+        RolloutApi(desk),
         DeploymentApi(desk),
         FleetApi(desk),
         SnapshotApi(desk),
@@ -238,6 +242,24 @@ def _deltas(
     )
 
 
+def _rollouts(
+    parts: ControlParts, fleet: Fleet, resources: Resources, *, workers: Workers, bell: Bell
+) -> Rollouts:
+    return Rollouts(
+        RolloutParts(
+            state=parts.state,
+            clock=parts.clock,
+            chance=EntropyChance(parts.entropy),
+            workers=workers,
+            bell=bell,
+            sink=parts.events,
+            failpoints=parts.failpoints,
+            specs=resources.specs,
+            endpoints=fleet.endpoints,
+        )
+    )
+
+
 def _desk(parts: ControlParts, vault: Vault) -> Desk:
     def statuses() -> Statuses:
         return statuses_by_version(parts.obtainer.statuses())
@@ -275,6 +297,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         enrolments=Enrolments(_enrolment(parts, authority, fleet, site=site, signer=signer)),
         links=Links(parts.clock),
         node_blobs=node_blobs,
+        rollouts=_rollouts(parts, fleet, resources, workers=workers, bell=bell),
         deltas=_deltas(parts, node_blobs, resources, workers=workers, bell=bell),
         publisher=publisher,
         signer=signer,

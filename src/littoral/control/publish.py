@@ -10,6 +10,7 @@ from littoral.control.check import Statuses
 from littoral.control.compiler import Desired, Memo, compile_snapshot
 from littoral.control.key import Keys
 from littoral.control.place import Place, Places
+from littoral.control.rollouts import kept_rollouts
 from littoral.control.signer import Signer
 from littoral.control.site import Site, raise_epoch
 from littoral.domain.ids import NodeId, ProjectId
@@ -77,6 +78,7 @@ class Publisher:
             keys=self._grants(place),
             specs=specs,
             statuses=self._statuses(),
+            rollouts=kept_rollouts(self._state),
             key_limits=self._keys.limits(),
             cluster=self._site.cluster,
             signers=self._signer.keys.publics,

@@ -45,6 +45,7 @@ async def serve(parts: ControlParts, *, api_socket: str, session_address: str) -
                 group.start_soon(listen, control.public, place, _certificate(parts, control.desk))
             group.start_soon(control.desk.node_blobs.run)
             group.start_soon(control.desk.deltas.run)
+            group.start_soon(control.desk.rollouts.run)
             with anyio.CancelScope(shield=True):
                 await server.serve(sockets=[raw])
             group.cancel_scope.cancel()

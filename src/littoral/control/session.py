@@ -15,6 +15,7 @@ from littoral.control.link import Link, Links
 from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
 from littoral.control.remote import remotes_of
+from littoral.control.rollouts import Rollouts
 from littoral.control.worker import Bell, Workers
 from littoral.domain.blob import BlobAsk, BlobProgress, BlobsHeld
 from littoral.domain.errors import LittoralError
@@ -68,6 +69,7 @@ class SessionParts:
     publisher: Publisher
     delivery: Delivery
     blobs: NodeBlobs
+    rollouts: Rollouts
     ledger: Ledger
     clock: Clock
     failpoints: Failpoints
@@ -266,6 +268,7 @@ class Sessions:
             this.goodbye = Goodbye(code=error.code, after_s=TRY_AGAIN_S)
             return
         self._incident(this.node, batch, done)
+        parts.rollouts.take(row.usage for row in batch.rows if row.usage is not None)
         parts.failpoints.hit("records.applied")
         parts.failpoints.hit("stored.sent")
         await this.channel.send(Stored(outbox=records.outbox, lane=batch.lane, mark=done.mark))

@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeAlias
 from littoral.domain.ids import DeploymentName, UpstreamName
 from littoral.domain.limits import Limits
 from littoral.domain.model import Artefact, Format
+from littoral.domain.rollout import RolloutSpec
 from littoral.domain.selector import Where
 from littoral.domain.units import Tokens
 
@@ -43,7 +44,8 @@ class DeploymentSpec:
     how long requests may wait before some are sent away. Prices are per million tokens, in the
     platform's one currency.
     ``limits`` bound the name that is served, whichever deployment answers. ``where`` selects the
-    nodes that it is for; without it, those in the cloud.
+    nodes that it is for; without it, those in the cloud. With ``rollout``, a change of what runs
+    reaches requests step by step.
     """
 
     engine: EngineKind = "llama_cpp"
@@ -59,6 +61,7 @@ class DeploymentSpec:
     options: Mapping[str, Option] = field(default_factory=dict[str, Option])
     limits: Limits | None = None
     where: Where | None = None
+    rollout: RolloutSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,10 @@ class UpstreamGrant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """One deployment that a node shall serve. ``revision`` rises with each change of it."""
+    """One deployment that a node shall serve. ``revision`` rises with each change of it.
+
+    ``share`` marks a new version beside the present one: the part of the requests that it gets.
+    """
 
     name: DeploymentName
     revision: int
@@ -88,3 +94,4 @@ class Assignment:
     price_in: float = 0.0
     price_out: float = 0.0
     options: Mapping[str, Option] = field(default_factory=dict[str, Option])
+    share: float | None = None

@@ -23,6 +23,7 @@ FailpointName: TypeAlias = Literal[
     "renew.issued",
     "chunk.synced",
     "delta.verified",
+    "canary.verdict",
 ]
 
 NAMES: tuple[str, ...] = get_args(FailpointName)

@@ -12,6 +12,7 @@ from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
 from littoral.domain.node import Event
 from littoral.domain.project import Key, Scope
 from littoral.domain.resource import Change, Kind
+from littoral.domain.rollout import RolloutAct, RolloutState
 from littoral.domain.units import Bytes, Micros
 from littoral.domain.usage import UsageRecord, UsageSum
 
@@ -207,3 +208,38 @@ class DeltaView:
     tensors: int = 0
     kept: bool = False
     adapter: Bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutView:
+    """How far a changed deployment is: the share that gets the new model, and what was found.
+
+    ``requests`` and ``failed`` are those of the new version at this step; ``scored`` are golden
+    items.
+    """
+
+    deployment: str
+    state: RolloutState
+    old: str
+    new: str
+    percent: int
+    since_us: Micros
+    requests: int
+    failed: int
+    scored: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutWish:
+    """What an operator wants of a rollout."""
+
+    act: RolloutAct
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """Scores from 0 to 1 of the same golden items, in the same order, for both versions."""
+
+    old: tuple[float, ...]
+    new: tuple[float, ...]

@@ -27,6 +27,7 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
     total_s: float,
     skip: int,
     warm: int = -1,
+    aside: int = 0,
 ) -> Verdict | Refusal:
     """Rank the model's places with their present loads.
 
@@ -38,6 +39,7 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
         total_s: Deadline, seconds from now; ``inf`` for none.
         skip: Positions already tried, as bits.
         warm: The position that served the same beginning before; -1 for none.
+        aside: Positions that shall take it only where no other can, as bits.
     """
     rows = model.flat
     loads = [place.in_flight if place.loads is None else place.load() for place in model.places]
@@ -52,10 +54,13 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
             tokens_out=tokens_out,
             mask=needs,
             total_s=total_s,
-            skip=skip | full,
+            skip=skip | full | aside,
             length=model.length_of(tokens_out),
         )
         at = verdict[0]
+        if at < 0 and aside:
+            aside = 0
+            continue
         if at < 0:
             return FULL if full else _refusal(model, verdict, skip=skip, needs=needs)
         if loads[at] < rows[at][4] + room:

@@ -17,6 +17,7 @@ from littoral.gateway.breaker import Breaker, Throttle
 from littoral.gateway.keyrow import KeyRow
 from littoral.gateway.operation import heads_of
 from littoral.gateway.quota import Gate, gates_of
+from littoral.gateway.split import Split, split_of
 from littoral.gateway.traffic import Traffic
 from littoral.gateway.way import lies_within, route_of, same_door, unmeasured
 from littoral.placement.decide import Row, row_of
@@ -121,11 +122,13 @@ class ModelRow:
         "retries",
         "revision",
         "rows",
+        "split",
         "traffic",
     )
 
     def __init__(self, name: str, places: Sequence[Place], traffic: Traffic) -> None:
         self.name = name
+        self.split: Split | None = None
         self.gates: tuple[Gate, ...] = ()
         self.places = tuple(places)
         self.look()
@@ -276,6 +279,7 @@ class Source:
         self.traffic = gone | {name: row.traffic for name, row in rows.items()}
         for name, row in rows.items():
             row.revision = _revision(name, assignments)
+            row.split = split_of([place.endpoint.deployment for place in row.places], assignments)
             row.traffic.line.expect(_target_s(name, assignments))
             row.traffic.slots = sum(place[4] for place in row.rows if place.ready) or 1
         return rows

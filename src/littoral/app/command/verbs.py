@@ -60,6 +60,11 @@ VERBS: tuple[Verb, ...] = (
     Verb("models show", "models:show", "serve", ("littoral models show smollm2-135m",)),
     Verb("models remove", "models:remove", "serve", ("littoral models remove mine --yes",)),
     Verb("models cancel", "models:cancel", "serve", ("littoral models cancel mine",)),
+    Verb("rollout status", "rollout:status", "serve", ("littoral rollout status",)),
+    Verb("rollout pause", "rollout:pause", "serve", ("littoral rollout pause chat",)),
+    Verb("rollout resume", "rollout:resume", "serve", ("littoral rollout resume chat",)),
+    Verb("rollout undo", "rollout:undo", "serve", ("littoral rollout undo chat",)),
+    Verb("rollout promote", "rollout:promote", "serve", ("littoral rollout promote chat",)),
     Verb("models delta", "models:delta", "serve", ("littoral models delta smol@1 smol@2",)),
     Verb("models catalogue", "models:catalogue", "serve", ("littoral models catalogue",)),
     Verb(

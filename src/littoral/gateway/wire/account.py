@@ -11,6 +11,7 @@ from littoral.gateway.choice import able, choose
 from littoral.gateway.lane import Ticket
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.settlement import OK
+from littoral.gateway.split import aside_of
 from littoral.gateway.table import ModelRow
 from littoral.gateway.tally import Usage
 from littoral.gateway.traffic import Waiter
@@ -68,6 +69,7 @@ class Account(Charged):
             total_s=self.deadline - now,
             skip=skip,
             warm=self._warm() if self._beginning and not skip else -1,
+            aside=0 if model.split is None or skip else aside_of(model.split, self.rid),
         )
         if isinstance(verdict, Refusal):
             return self._advised(verdict)

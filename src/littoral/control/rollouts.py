@@ -1,0 +1,266 @@
+"""Rollouts: changed deployments on their way to everybody, judged at each step."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+import anyio
+import msgspec
+
+from littoral.control.check import Specs
+from littoral.control.staging import NEXT, Rollout, followed, share_of
+from littoral.control.worker import Bell, Workers
+from littoral.domain.deployment import DeploymentSpec
+from littoral.domain.errors import Conflict, InvalidInput, UnknownName
+from littoral.domain.node import Event, Level
+from littoral.domain.ports import Chance, Clock, Entropy, Failpoints, Sink, State
+from littoral.domain.rollout import Arm, RolloutAct, RolloutSpec
+from littoral.domain.units import Micros
+from littoral.domain.usage import UsageRecord
+from littoral.domain.view import PlacedEndpoint, RolloutView
+from littoral.placement.canary import judge
+
+PREFIX: Final = "rollout/"
+LOOK_S: Final = 5.0
+KEPT: Final = 4000
+"""Requests of one version that are remembered."""
+DEAD: Final = frozenset({"degraded", "failed"})
+FAILED: Final = frozenset({"failed", "interrupted"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutParts:
+    """What rollouts ask of control; ``specs`` touches the state."""
+
+    state: State
+    clock: Clock
+    chance: Chance
+    workers: Workers
+    bell: Bell
+    sink: Sink
+    failpoints: Failpoints
+    specs: Callable[[], Specs]
+    endpoints: Callable[[], Sequence[PlacedEndpoint]]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Requests to one version, the newest last."""
+
+    records: deque[UsageRecord] = field(default_factory=lambda: deque(maxlen=KEPT))
+
+    def arm(self) -> Arm:
+        """As it is judged."""
+        records = [each for each in self.records if each.status != "cancelled"]
+        good = [each for each in records if each.status == "ok"]
+        return Arm(
+            firsts=tuple(each.first_us / 1e6 for each in good),
+            steps=tuple(
+                (each.total_us - each.first_us) / 1e6 / (each.tokens_out - 1)
+                for each in good
+                if each.tokens_out > 1
+            ),
+            failed=sum(each.status in FAILED for each in records),
+            total=len(records),
+        )
+
+
+class Rollouts:
+    """Every deployment's way from one version to the next.
+
+    Args:
+        parts: See ``RolloutParts``.
+    """
+
+    def __init__(self, parts: RolloutParts) -> None:
+        self._parts = parts
+        self._seen: dict[str, _Seen] = {}
+
+    def take(self, records: Iterable[UsageRecord]) -> None:
+        """Take usage that came from nodes."""
+        for record in records:
+            self._seen.setdefault(record.deployment, _Seen()).records.append(record)
+
+    async def run(self) -> None:
+        """Follow what is declared and judge what runs, until cancelled."""
+        while True:
+            await self.look()
+            await anyio.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """Follow and judge once."""
+        for name, rollout in (await self._parts.workers.state(self._followed)).items():
+            if rollout.state == "running":
+                await self._judge(name, rollout)
+
+    async def act(self, name: str, act: RolloutAct) -> RolloutView:
+        """Do what an operator wants.
+
+        Raises:
+            UnknownName: No such deployment.
+            Conflict: It is not on its way anywhere.
+        """
+        rollout = await self._one(name)
+        if rollout.wanted is None or rollout.state not in {"running", "paused"}:
+            raise Conflict(f"{name!r} is {rollout.state}: no rollout is under way")
+        match act:
+            case "pause":
+                after = replace(rollout, state="paused", why="paused by an operator")
+            case "resume":
+                after = replace(rollout, state="running", since_us=self._now(), why="resumed")
+            case "undo":
+                after = _undone(rollout, "by an operator")
+            case "promote":
+                after = Rollout(stable=rollout.wanted, why="promoted by an operator")
+        await self._put(name, after, code=f"rollout_{act}")
+        return self._view(name, after)
+
+    async def score(self, name: str, old: Sequence[float], new: Sequence[float]) -> RolloutView:
+        """Take scores (0 to 1) of the same golden items, for both versions.
+
+        Raises:
+            InvalidInput: Not as many of one as of the other, or out of range.
+        """
+        if len(old) != len(new) or not all(0 <= each <= 1 for each in (*old, *new)):
+            raise InvalidInput("give one score from 0 to 1 an item, for both versions")
+        rollout = await self._one(name)
+        diffs = tuple(before - after for before, after in zip(old, new, strict=True))
+        after = replace(rollout, diffs=(*rollout.diffs, *diffs)[-KEPT:])
+        await self._put(name, after, code="")
+        return self._view(name, after)
+
+    async def views(self) -> Sequence[RolloutView]:
+        """Every deployment that has bounds, or a rollout."""
+        kept = await self._parts.workers.state(self._followed)
+        return [
+            self._view(name, each)
+            for name, each in sorted(kept.items())
+            if each.wanted is not None or each.stable.rollout is not None
+        ]
+
+    def _followed(self) -> Mapping[str, Rollout]:
+        state, found = self._parts.state, dict[str, Rollout]()
+        kept = kept_rollouts(state)
+        for (kind, name), spec in self._parts.specs().items():
+            if kind == "Deployment" and isinstance(spec, DeploymentSpec):
+                before = kept.get(name)
+                after = found[name] = followed(before, spec, now_us=self._now())
+                if after != before:
+                    state.put_value(PREFIX + name, msgspec.json.encode(after))
+                if after.state == "running" and (before is None or before.wanted != after.wanted):
+                    self._forget(name)
+        for name in set(kept) - set(found):
+            state.put_value(PREFIX + name, None)
+        return found
+
+    async def _judge(self, name: str, rollout: Rollout) -> None:
+        spec = _bounds(rollout)
+        dead = [
+            f"{each.node}: {each.endpoint.reason}"
+            for each in self._parts.endpoints()
+            if each.endpoint.deployment == name + NEXT and each.endpoint.state in DEAD
+        ]
+        if dead:
+            await self._put(name, _undone(rollout, dead[0]), code="rolled_back", level="error")
+            return
+        old, new = (self._arm(each) for each in (name, name + NEXT))
+        ruling = judge(spec, old, new, diffs=rollout.diffs, chance=self._parts.chance)
+        self._parts.failpoints.hit("canary.verdict")
+        if ruling.verdict == "reject":
+            after = _undone(rollout, ruling.why)
+            await self._put(name, after, code="rolled_back", level="error")
+        elif ruling.verdict == "accept" and self._waited(rollout, spec):
+            await self._advance(name, rollout, ruling.why)
+        elif ruling.why != rollout.why:
+            await self._put(name, replace(rollout, why=ruling.why), code="")
+
+    async def _advance(self, name: str, rollout: Rollout, why: str) -> None:
+        if rollout.step + 1 >= len(_bounds(rollout).steps) and rollout.wanted is not None:
+            await self._put(name, Rollout(stable=rollout.wanted, why=why), code="rollout_promoted")
+            return
+        after = replace(rollout, step=rollout.step + 1, since_us=self._now(), why=why)
+        self._seen.pop(name + NEXT, None)
+        await self._put(name, after, code="rollout_step")
+
+    def _waited(self, rollout: Rollout, spec: RolloutSpec) -> bool:
+        return self._now() - rollout.since_us >= spec.minutes * 60_000_000
+
+    async def _put(self, name: str, rollout: Rollout, *, code: str, level: Level = "info") -> None:
+        parts = self._parts
+        value = msgspec.json.encode(rollout)
+        await parts.workers.state(partial(parts.state.put_value, PREFIX + name, value))
+        parts.bell.ring()
+        if not code:
+            return
+        share = f"{100 * share_of(rollout):.0f} % of requests"
+        text = f"{name}: {rollout.state}, {share}: {rollout.why}"
+        subject = f"deployment/{name}"
+        parts.sink.emit(
+            Event(at_us=parts.clock.wall(), level=level, subject=subject, code=code, message=text)
+        )
+
+    async def _one(self, name: str) -> Rollout:
+        kept = await self._parts.workers.state(self._followed)
+        if name not in kept:
+            known = ", ".join(sorted(kept)) or "none"
+            raise UnknownName(f"no deployment is named {name!r}; known: {known}")
+        return kept[name]
+
+    def _view(self, name: str, rollout: Rollout) -> RolloutView:
+        new = self._arm(name + NEXT)
+        return RolloutView(
+            deployment=name,
+            state=rollout.state,
+            old=rollout.stable.model,
+            new=rollout.wanted.model if rollout.wanted else rollout.stable.model,
+            percent=round(100 * share_of(rollout)),
+            since_us=rollout.since_us,
+            requests=new.total,
+            failed=new.failed,
+            scored=len(rollout.diffs),
+            why=rollout.why,
+        )
+
+    def _arm(self, name: str) -> Arm:
+        return self._seen[name].arm() if name in self._seen else Arm()
+
+    def _forget(self, name: str) -> None:
+        for each in (name, name + NEXT):
+            self._seen.pop(each, None)
+
+    def _now(self) -> Micros:
+        return self._parts.clock.wall()
+
+
+def kept_rollouts(state: State) -> Mapping[str, Rollout]:
+    """What is known, by deployment."""
+    return {
+        name.removeprefix(PREFIX): msgspec.json.decode(value, type=Rollout)
+        for name, value in state.values(PREFIX).items()
+    }
+
+
+class EntropyChance:
+    """Chance from unpredictable bytes.
+
+    Args:
+        entropy: Where they come from.
+    """
+
+    def __init__(self, entropy: Entropy) -> None:
+        self._entropy = entropy
+
+    def random(self) -> float:
+        """A float in [0, 1)."""
+        return int.from_bytes(self._entropy.bytes(6), "big") / 2**48
+
+
+def _bounds(rollout: Rollout) -> RolloutSpec:
+    spec = rollout.wanted.rollout if rollout.wanted else None
+    return spec or RolloutSpec()
+
+
+def _undone(rollout: Rollout, why: str) -> Rollout:
+    return replace(rollout, state="undone", why=f"undone: {why}")

@@ -1,0 +1,92 @@
+"""Staging: which versions of a deployment run now, and who gets the new one. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from littoral.control.check import serves_of
+from littoral.domain.deployment import DeploymentSpec
+from littoral.domain.ids import NodeId
+from littoral.domain.rollout import RolloutState
+from littoral.domain.units import Micros
+from littoral.placement.canary import is_chosen
+
+NEXT: Final = ".next"
+"""What the name of a deployment's new version ends with, while both run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """How far a deployment is: ``stable`` is what serves, ``wanted`` what may follow it.
+
+    ``step`` counts the steps passed; ``since_us`` is when the present one began. ``diffs`` are
+    scores of golden items, old minus new. ``why`` is the last thing that was found.
+    """
+
+    stable: DeploymentSpec
+    state: RolloutState = "settled"
+    wanted: DeploymentSpec | None = None
+    step: int = 0
+    since_us: Micros = Micros(0)
+    diffs: tuple[float, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """One version to run: under which name, as what; ``share`` is that of a new one."""
+
+    name: str
+    spec: DeploymentSpec
+    share: float | None = None
+
+
+def same(one: DeploymentSpec, other: DeploymentSpec) -> bool:
+    """Whether two specs run the same thing: where, limits and bounds of rollouts do not count."""
+    return _bare(one) == _bare(other)
+
+
+def _bare(spec: DeploymentSpec) -> DeploymentSpec:
+    return replace(spec, rollout=None, limits=None, where=None)
+
+
+def followed(kept: Rollout | None, spec: DeploymentSpec, *, now_us: Micros) -> Rollout:
+    """What is known of a deployment, given what is declared now."""
+    if kept is None or spec.rollout is None or same(spec, kept.stable):
+        if kept is not None and kept.stable == spec and kept.state == "settled":
+            return kept
+        return Rollout(stable=spec)
+    if kept.wanted is not None and same(spec, kept.wanted):
+        return kept if kept.wanted == spec else replace(kept, wanted=spec)
+    return Rollout(stable=kept.stable, state="running", wanted=spec, since_us=now_us, why="began")
+
+
+def share_of(rollout: Rollout) -> float:
+    """The share of requests that the new version gets now."""
+    wanted = rollout.wanted
+    if wanted is None or wanted.rollout is None or rollout.state not in {"running", "paused"}:
+        return 0.0
+    steps = wanted.rollout.steps
+    return steps[min(rollout.step, len(steps) - 1)] / 100
+
+
+def staged(
+    name: str, spec: DeploymentSpec, kept: Rollout | None, *, node: NodeId
+) -> Iterator[Staged]:
+    """The versions of a deployment that a node shall run now.
+
+    Args:
+        name: Of the deployment.
+        spec: As it is declared.
+        kept: What is known of it; None where nothing is.
+        node: Whose.
+    """
+    rollout = followed(kept, spec, now_us=Micros(0)) if kept is not None else Rollout(stable=spec)
+    yield Staged(name=name, spec=rollout.stable)
+    share = share_of(rollout)
+    wanted = rollout.wanted
+    if not share or wanted is None or wanted.rollout is None:
+        return
+    if share >= 1.0 or is_chosen(f"{name} {node}", wanted.rollout.nodes):
+        shown = replace(wanted, serves=serves_of(name, rollout.stable))
+        yield Staged(name=name + NEXT, spec=shown, share=share)
