@@ -16,6 +16,7 @@ from littoral.domain.units import Micros
 from littoral.testing.carrier import MemoryCarrier
 from littoral.testing.chance import SeededChance
 from littoral.testing.entropy import SeededEntropy
+from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.loop import LoopClock, simulate
 
 ADDRESS = "wss://control.test"
@@ -26,12 +27,19 @@ def peer(node: str = "nd_1", *, until_us: Micros = FAR_OFF) -> Peer:
     return Peer(node=NodeId(node), serial="1", until_us=until_us)
 
 
-def network(carrier: MemoryCarrier, seed: int = 1, admit: Admit | None = None) -> LinkNetwork:
+def network(
+    carrier: MemoryCarrier,
+    seed: int = 1,
+    *,
+    admit: Admit | None = None,
+    failpoints: ArmedFailpoints | None = None,
+) -> LinkNetwork:
     parts = {
         "carrier": carrier,
         "clock": LoopClock(),
         "chance": SeededChance(seed),
         "entropy": SeededEntropy(seed),
+        "failpoints": ArmedFailpoints() if failpoints is None else failpoints,
     }
     return LinkNetwork(LinkParts(**parts, **({} if admit is None else {"admit": admit})))
 

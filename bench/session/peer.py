@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from cluster import NAME
 from littoral.app.link.carrier import CarrierParts, SocketCarrier
 from littoral.app.link.network import LinkNetwork, LinkParts
-from littoral.app.system import SystemChance, SystemClock, SystemEntropy
+from littoral.app.system import SystemChance, SystemClock, SystemEntropy, SystemFailpoints
 from littoral.domain.link import Shown
 from littoral.domain.ports import Channel
 from littoral.domain.session import Beat, Data
@@ -46,6 +46,7 @@ def network(card: str) -> LinkNetwork:
             clock=clock,
             chance=SystemChance(),
             entropy=SystemEntropy(),
+            failpoints=SystemFailpoints(),
         )
     )
 

@@ -12,7 +12,7 @@ from cluster import NAME, Cluster
 from littoral.app.channel import UnixNetwork
 from littoral.app.link.carrier import CarrierParts, SocketCarrier
 from littoral.app.link.network import LinkNetwork, LinkParts
-from littoral.app.system import SystemClock, SystemEntropy
+from littoral.app.system import SystemClock, SystemEntropy, SystemFailpoints
 from littoral.domain.ids import NodeId
 from littoral.domain.link import Shown
 from littoral.domain.outbox import Mark
@@ -28,7 +28,13 @@ from littoral.testing.network import MemoryNetwork
 def linked(carrier: Carrier) -> LinkNetwork:
     clock = SystemClock()
     return LinkNetwork(
-        LinkParts(carrier=carrier, clock=clock, chance=SeededChance(1), entropy=SystemEntropy())
+        LinkParts(
+            carrier=carrier,
+            clock=clock,
+            chance=SeededChance(1),
+            entropy=SystemEntropy(),
+            failpoints=SystemFailpoints(),
+        )
     )
 
 

@@ -8,16 +8,18 @@ import msgspec
 from littoral.control.worker import Bell
 from littoral.domain.errors import UnknownName
 from littoral.domain.ids import NodeId
+from littoral.domain.link import LIVELY, METERED, Rhythm
 from littoral.domain.node import GONE, Node, NodeState, NodeStatus
 from littoral.domain.ports import Clock, Sink, State
 from littoral.domain.reach import Spot
 from littoral.domain.session import Hello
+from littoral.domain.site import SiteSpec
 from littoral.domain.units import Seconds
 from littoral.domain.view import PlacedEndpoint
 
-BEAT_S = Seconds(4.0)
-SUSPECT_S = Seconds(12.0)
-DISCONNECTED_S = Seconds(20.0)
+DISCONNECTED_S = LIVELY.lost_s
+STEADY_SHARE = 0.8
+"""Of a beat: how long after its first sign of life a node that was doubted must give another."""
 _PREFIX = "node/"
 
 
@@ -27,6 +29,9 @@ class _Heard:
 
     node: Node
     at: Seconds | None
+    rhythm: Rhythm = LIVELY
+    back: Seconds | None = None
+    """When it was first heard again after it had been doubted; None: it is not doubted."""
 
 
 def spot_of(node: Node) -> Spot:
@@ -70,10 +75,16 @@ class Fleet:
         self._state.put_values(row_of(node))
         return node
 
-    def joined(self, node: Node) -> None:
+    def joined(self, node: Node, rhythm: Rhythm = LIVELY) -> None:
         """A session of this node is open."""
-        self._heard[node.id] = _Heard(node, self._clock.now())
+        self._heard[node.id] = _Heard(node, self._clock.now(), rhythm)
         self.bell.ring()
+
+    def rhythm(self, node: Node) -> Rhythm:
+        """How often this node says that it lives: seldom where its site's link is metered."""
+        found = self._state.get("Site", node.site)
+        spec = None if found is None else found.spec
+        return METERED if isinstance(spec, SiteSpec) and spec.metered else LIVELY
 
     def kept(self, node: NodeId) -> Node | None:
         """The row of a node; None where there is none."""
@@ -117,8 +128,12 @@ class Fleet:
 
         Credentials of endpoints end here: nobody reads them back from control.
         """
-        heard = self._heard[node]
-        heard.at = self._clock.now()
+        heard, now = self._heard[node], self._clock.now()
+        if heard.at is not None and now - heard.at >= heard.rhythm.suspect_s:
+            heard.back = now
+        elif heard.back is not None and now - heard.back >= STEADY_SHARE * heard.rhythm.beat_s:
+            heard.back = None
+        heard.at = now
         heard.node = replace(heard.node, seen_us=self._clock.wall())
         if status is None:
             return
@@ -174,9 +189,9 @@ class Fleet:
         if heard.at is None:
             return "joined" if heard.node.seen_us == 0 else "disconnected"
         silent = self._clock.now() - heard.at
-        if silent >= DISCONNECTED_S:
+        if silent >= heard.rhythm.lost_s:
             return "disconnected"
-        if silent >= SUSPECT_S:
+        if silent >= heard.rhythm.suspect_s or heard.back is not None:
             return "suspect"
         if mark:
             return mark

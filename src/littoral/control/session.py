@@ -10,7 +10,7 @@ import anyio
 from littoral.control.blobs import NodeBlobs
 from littoral.control.delivery import Delivery
 from littoral.control.enrolment import Enrolments
-from littoral.control.fleet import BEAT_S, DISCONNECTED_S, Fleet
+from littoral.control.fleet import DISCONNECTED_S, Fleet
 from littoral.control.link import Link, Links
 from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
@@ -21,7 +21,7 @@ from littoral.domain.blob import BlobAsk, BlobProgress, BlobsHeld
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
 from littoral.domain.life import EXTEND_US
-from littoral.domain.link import RESUME_S
+from littoral.domain.link import HANDSHAKES, RESUME_S, spread_s
 from littoral.domain.node import Event
 from littoral.domain.outbox import Batch, Receipt
 from littoral.domain.ports import Channel, ChannelClosed, Clock, Failpoints, Ledger, Sink
@@ -97,6 +97,9 @@ class Sessions:
                 hello = await self._hello(channel)
                 if hello is not None:
                     await self._session(channel, hello)
+        except anyio.get_cancelled_exc_class():
+            await _part(channel, Goodbye(code="drained"))  # control stops
+            raise
         except Exception as error:  # noqa: BLE001  one session's failure is not the listener's
             self._parts.report("session", error)
             await _part(channel, Goodbye(code="internal", after_s=TRY_AGAIN_S))
@@ -120,20 +123,25 @@ class Sessions:
 
     async def _session(self, channel: Channel, hello: Hello) -> None:
         parts = self._parts
+        parts.failpoints.hit("session.hello")
         node = await parts.workers.state(partial(parts.fleet.row, hello))
+        rhythm = await parts.workers.state(partial(parts.fleet.rhythm, node))
         await parts.workers.state(partial(parts.publisher.catch_up, hello.node, hello.snapshot))
         mark = await parts.workers.ledger(partial(parts.ledger.cursor, hello.node, hello.outbox))
         this = Link(hello.node, channel, anyio.CancelScope(), boot=hello.boot)
         with this.scope:
             self._supersede(this)
-            parts.fleet.joined(node)
+            parts.fleet.joined(node, rhythm)
             parts.delivery.joined(hello.node)
             try:
                 await channel.send(
                     Welcome(
                         protocol=agreed(hello) or PROTOCOL,
                         server_us=parts.clock.wall(),
-                        beat_s=BEAT_S,
+                        beat_s=rhythm.beat_s,
+                        suspect_s=rhythm.suspect_s,
+                        lost_s=rhythm.lost_s,
+                        spread_s=spread_s(len(parts.fleet.nodes()), HANDSHAKES),
                         stored={"ledger": mark},
                         flush_s=self._flush_s(),
                     )

@@ -21,6 +21,8 @@ FailpointName: TypeAlias = Literal[
     "join.signed",
     "identity.written",
     "renew.issued",
+    "session.hello",
+    "session.resumed",
     "chunk.synced",
     "delta.verified",
     "canary.verdict",

@@ -25,6 +25,12 @@ class Rhythm:
 LIVELY: Final = Rhythm(beat_s=Seconds(5.0), suspect_s=Seconds(12.0), lost_s=Seconds(20.0))
 
 
+METERED: Final = Rhythm(beat_s=Seconds(30.0), suspect_s=Seconds(75.0), lost_s=Seconds(120.0))
+"""For links where each byte is paid for."""
+HANDSHAKES: Final = 100.0
+"""Handshakes a second that any listener manages: what returning nodes are spread by."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
     """Who is at the other end, as its certificate says: verified by TLS."""

@@ -7,12 +7,13 @@ import anyio
 import pytest
 
 from littoral.app.codec import unpack
-from littoral.control.fleet import DISCONNECTED_S, SUSPECT_S
+from littoral.control.fleet import DISCONNECTED_S
 from littoral.control.parts import assemble
 from littoral.control.signer import Signer
 from littoral.control.vault import Vault
 from littoral.domain.errors import StorageFull
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
+from littoral.domain.link import LIVELY
 from littoral.domain.node import Event
 from littoral.domain.outbox import Batch, Mark
 from littoral.domain.ports import ChannelClosed
@@ -256,13 +257,15 @@ async def test_a_node_that_is_not_heard_becomes_suspect_then_disconnected(site, 
         await channel.send(NOTHING)
         await frame(channel, Stored)
         assert state() == "connected"
-        site.clock.advance(SUSPECT_S)
+        site.clock.advance(LIVELY.suspect_s)
         assert state() == "suspect"
-        site.clock.advance(DISCONNECTED_S - SUSPECT_S)
+        site.clock.advance(DISCONNECTED_S - LIVELY.suspect_s)
         assert state() == "disconnected"
-        await channel.send(NOTHING)
-        await frame(channel, Stored)
-        assert state() == "connected"
+        for doubted in ("suspect", "connected"):
+            await channel.send(NOTHING)
+            await frame(channel, Stored)
+            assert state() == doubted
+            site.clock.advance(LIVELY.beat_s)
     assert state() == "disconnected"
 
 

@@ -116,14 +116,24 @@ class SocketCarrier:
             await reset(stream)
             return
         try:
-            with anyio.fail_after(CONNECT_S):
-                pipe = await accepted(stream, context)
-        except (PipeClosed, TimeoutError):
-            await anyio.aclose_forcefully(stream)
-            return
+            pipe = await _shaken(stream, context)
         finally:
             self.gate.leave(self._parts.clock.now())
-        try:
-            await handler(pipe)
-        finally:
-            await pipe.close("closed")
+        if pipe is not None:
+            try:
+                await handler(pipe)
+            finally:
+                await pipe.close("closed")
+
+
+async def _shaken(stream: SocketStream, context: ssl.SSLContext) -> SocketPipe | None:
+    """A connection after its handshakes; None, and closed, where they failed."""
+    try:
+        with anyio.fail_after(CONNECT_S):
+            return await accepted(stream, context)
+    except BaseException as error:
+        with anyio.CancelScope(shield=True):
+            await anyio.aclose_forcefully(stream)
+        if isinstance(error, PipeClosed | TimeoutError):
+            return None  # it was told what could be told
+        raise

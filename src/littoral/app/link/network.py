@@ -11,11 +11,11 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from littoral.app.link.header import Accept, Offer, opening, read_accept, read_offer
 from littoral.app.link.mux import Mux
-from littoral.domain.errors import Damaged
+from littoral.domain.errors import Damaged, LittoralError
 from littoral.domain.ids import NodeId
 from littoral.domain.link import RESUME_S, Peer
 from littoral.domain.pipe import Carrier, Pipe, PipeClosed
-from littoral.domain.ports import Chance, Channel, ChannelClosed, Clock, Entropy, Shed
+from littoral.domain.ports import Chance, Channel, ChannelClosed, Clock, Entropy, Failpoints, Shed
 from littoral.domain.units import Seconds
 
 OPENING_S: Final = Seconds(10.0)
@@ -49,6 +49,7 @@ class LinkParts:
     clock: Clock
     chance: Chance
     entropy: Entropy
+    failpoints: Failpoints
     resume_s: Seconds = RESUME_S
     admit: Admit = _anybody
 
@@ -178,6 +179,8 @@ class LinkNetwork:
         session.pipes += 1
         mine = session.pipes
         try:
+            if resumed:
+                parts.failpoints.hit("session.resumed")
             answer = Accept(
                 session=session.id,
                 resumed=resumed,
@@ -186,7 +189,7 @@ class LinkNetwork:
             )
             await pipe.send(opening(answer))
             await self._carried(session, pipe, offer.seen if resumed else (0, 0, 0))
-        except PipeClosed as error:
+        except (PipeClosed, LittoralError) as error:
             session.mux.say_trouble(str(error))
         finally:
             listener.group.start_soon(self._lapse, session, mine)

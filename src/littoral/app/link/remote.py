@@ -8,10 +8,10 @@ from littoral.app.system import SystemChance
 from littoral.domain.enrolment import control_host
 from littoral.domain.link import Shown
 from littoral.domain.pipe import Remote
-from littoral.domain.ports import Clock, Entropy, Network
+from littoral.domain.ports import Clock, Entropy, Failpoints, Network
 
 
-def remote(*, clock: Clock, entropy: Entropy) -> Remote:
+def remote(*, clock: Clock, entropy: Entropy, failpoints: Failpoints) -> Remote:
     """What control makes its network of sessions with, once it knows what it shows."""
 
     def made(shown: Callable[[], Awaitable[Shown]], admit: Admit) -> Network:
@@ -22,6 +22,7 @@ def remote(*, clock: Clock, entropy: Entropy) -> Remote:
                 clock=clock,
                 chance=SystemChance(),
                 entropy=entropy,
+                failpoints=failpoints,
                 admit=admit,
             )
         )
@@ -35,6 +36,7 @@ def towards_control(
     cluster: str,
     clock: Clock,
     entropy: Entropy,
+    failpoints: Failpoints,
     lenient: Callable[[], bool],
 ) -> Network:
     """What a node reaches control with.
@@ -44,9 +46,16 @@ def towards_control(
         cluster: Whose control; its certificate must say so, whatever address was dialled.
         clock: Measures the way.
         entropy: For ids of sessions.
+        failpoints: Passed where a session goes on.
         lenient: Whether this host's clock is too wrong to compare dates of certificates.
     """
     parts = CarrierParts(shown=shown, clock=clock, name=control_host(cluster), lenient=lenient)
     return LinkNetwork(
-        LinkParts(carrier=SocketCarrier(parts), clock=clock, chance=SystemChance(), entropy=entropy)
+        LinkParts(
+            carrier=SocketCarrier(parts),
+            clock=clock,
+            chance=SystemChance(),
+            entropy=entropy,
+            failpoints=failpoints,
+        )
     )

@@ -110,7 +110,7 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
             master_key=master_key,
             pack=pack,
             build=VERSION,
-            remote=remote(clock=clock, entropy=entropy),
+            remote=remote(clock=clock, entropy=entropy, failpoints=failpoints),
             doors=doors_of(settings.nodes_listen, settings.nodes_url, settings.session_listen),
         )
         yield parts, obtaining

@@ -91,7 +91,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
         async with outbox as opened, _responses(settings, clock, log) as responses:
             yield NodeParts(
                 identity=_identity(settings, disk, credentials),
-                network=_network(clock, entropy, store),
+                network=_network(clock, entropy, failpoints, store=store),
                 pace=NEAR if credentials is None else FAR,
                 session=_session(settings, credentials),
                 registry=drivers(settings, entropy),
@@ -166,7 +166,9 @@ def _fetching(
     )
 
 
-def _network(clock: Clock, entropy: Entropy, store: IdentityStore) -> Network:
+def _network(
+    clock: Clock, entropy: Entropy, failpoints: Failpoints, *, store: IdentityStore
+) -> Network:
     """How control is reached: on this host, or over TLS with the certificate of the moment."""
     credentials = store.read()
     if credentials is None:
@@ -180,7 +182,14 @@ def _network(clock: Clock, entropy: Entropy, store: IdentityStore) -> Network:
         return clock.wall() < credentials.life.begin_us
 
     cluster = credentials.identity.cluster
-    return towards_control(shown, cluster=cluster, clock=clock, entropy=entropy, lenient=is_early)
+    return towards_control(
+        shown,
+        cluster=cluster,
+        clock=clock,
+        entropy=entropy,
+        failpoints=failpoints,
+        lenient=is_early,
+    )
 
 
 def _session(settings: Settings, credentials: Credentials | None) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from links import ADDRESS, Ends, dialled, listening, network, numbers, peer
 from littoral.app.link.header import Accept, Offer, opening, read_accept
-from littoral.domain.errors import TooLarge
+from littoral.domain.errors import Damaged, TooLarge
 from littoral.domain.lane import MOST_CONTROL
 from littoral.domain.link import LIVELY, RESUME_S
 from littoral.domain.outbox import Mark
@@ -15,6 +15,7 @@ from littoral.domain.session import Beat, Goodbye, Stored, Welcome
 from littoral.domain.units import Micros, Seconds
 from littoral.testing.carrier import MemoryCarrier
 from littoral.testing.entropy import SeededEntropy
+from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.loop import simulate
 
 
@@ -332,3 +333,24 @@ def test_control_overtakes_what_waits_on_a_slow_reader():
         assert ends.frames[0] == [Stored(outbox="o", lane="event", mark=Mark())]
 
     dialled(body)
+
+
+def test_a_failure_where_a_session_goes_on_costs_one_more_connection_and_nothing_else():
+    carrier, ends, failpoints = MemoryCarrier(peer=peer()), Ends(), ArmedFailpoints()
+    failpoints.arm("session.resumed", Damaged("armed"))
+
+    async def main():
+        async with (
+            listening(carrier, ends.serve, failpoints=failpoints),
+            network(carrier, 2).dial(ADDRESS) as channel,
+        ):
+            await channel.send(Beat(number=1))
+            await anyio.sleep(1)
+            carrier.cut()
+            await channel.send(Beat(number=2))
+            await anyio.sleep(20)
+            assert numbers(ends) == [1, 2]
+            assert failpoints.passes["session.resumed"] == 2
+            assert len(carrier.dialled) == 3
+
+    simulate(main)
