@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import anyio
@@ -21,7 +21,7 @@ from littoral.domain.blob import BlobAsk, BlobProgress, BlobsHeld
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
 from littoral.domain.life import EXTEND_US
-from littoral.domain.link import HANDSHAKES, RESUME_S, spread_s
+from littoral.domain.link import HANDSHAKES, RESUME_S, Rhythm, spread_s
 from littoral.domain.node import Event
 from littoral.domain.outbox import Batch, Receipt
 from littoral.domain.ports import Channel, ChannelClosed, Clock, Failpoints, Ledger, Sink
@@ -134,17 +134,9 @@ class Sessions:
             parts.fleet.joined(node, rhythm)
             parts.delivery.joined(hello.node)
             try:
+                welcome = _welcome(parts, hello, rhythm)
                 await channel.send(
-                    Welcome(
-                        protocol=agreed(hello) or PROTOCOL,
-                        server_us=parts.clock.wall(),
-                        beat_s=rhythm.beat_s,
-                        suspect_s=rhythm.suspect_s,
-                        lost_s=rhythm.lost_s,
-                        spread_s=spread_s(len(parts.fleet.nodes()), HANDSHAKES),
-                        stored={"ledger": mark},
-                        flush_s=self._flush_s(),
-                    )
+                    replace(welcome, stored={"ledger": mark}, flush_s=self._flush_s())
                 )
                 await self._converse(this)
             finally:
@@ -338,6 +330,18 @@ class Sessions:
                 message=message,
             )
         )
+
+
+def _welcome(parts: SessionParts, hello: Hello, rhythm: Rhythm) -> Welcome:
+    return Welcome(
+        protocol=agreed(hello) or PROTOCOL,
+        server_us=parts.clock.wall(),
+        beat_s=rhythm.beat_s,
+        suspect_s=rhythm.suspect_s,
+        lost_s=rhythm.lost_s,
+        spread_s=spread_s(len(parts.fleet.nodes()), HANDSHAKES),
+        stored={},
+    )
 
 
 def agreed(hello: Hello) -> int | None:
