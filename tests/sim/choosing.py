@@ -19,7 +19,7 @@ from sim.policies import Policy, View, cloud_only, ours
 from sim.stepper import B0, B1, B2, SLOTS, Ask, Stepper
 
 PRICE_IN, PRICE_OUT = 0.15, 0.60
-BEAT_S, LOST, BACK = 5.0, 3, 2
+BEAT_S, LOST = 5.0, 3
 OUTAGE_S = 60.0
 MEAN_DELAY_S = 0.35
 """What a mean newcomer holds the others up."""
