@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -68,6 +69,20 @@ class Edge:
             process.stdin.close()
             process.stdout.close()
         self.listener.close()
+
+    def cut_power(self) -> None:
+        """Kill every process of the node at once, as a power cut does."""
+        for pid in (*self.children.values(), self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(30)
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process = None
+
+    def cut_off(self) -> None:
+        """Take the way to control away."""
+        self.folder.joinpath("run/session.sock").unlink()
 
     @property
     def id(self) -> str:
@@ -137,3 +152,22 @@ def test_a_client_at_the_edge_uses_an_engine_in_the_cloud(make_site, make_edge):
         assert "; via=relay; " in reply.headers["x-littoral-route"]
         answer = json.loads(reply.read())
     assert answer["usage"]["completion_tokens"] > 0
+
+
+def test_a_node_that_starts_without_control_answers_from_its_own_disk(make_site, make_edge):
+    site = make_site()
+    edge = make_edge(site)
+    site.deploy("echo", engine="fake", model="echo")
+    site.wait_for(lambda: works(edge.port, site.key), "the edge to serve")
+    slots = [edge.folder / "snapshot" / name for name in ("a.snap", "b.snap")]
+    site.wait_for(lambda: any(slot.exists() for slot in slots), "a snapshot on disk")
+    edge.cut_power()
+    edge.cut_off()
+    edge.start()
+    site.wait_for(lambda: works(edge.port, site.key), "the edge to serve alone")
+    with edge.open(chat(stream=True)) as reply:
+        assert reply.status == 200
+        assert reply.headers["x-littoral-route"].startswith(f"{edge.id}/echo@")
+        assert reply.read().endswith(b"data: [DONE]\n\n")
+    with edge.open(chat(), key="lit-sk-wrong") as reply:
+        assert reply.status == 401

@@ -15,6 +15,8 @@ from littoral.domain.units import Seconds
 from littoral.domain.upkeep import Do, Done, Verb
 
 ANSWER_WITHIN = Seconds(30.0)
+TOLD_WITHIN = Seconds(1.0)
+"""Who does not take a frame for so long gets what it says later, by another way."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +73,18 @@ class Links:
             older.goodbye = Goodbye(code="superseded")
             older.scope.cancel()
         return older
+
+    async def tell_all(self, frame: Frame) -> None:
+        """Send a frame on every session now; one that does not take it in time is left out."""
+
+        async def tell(link: Link) -> None:
+            with suppress(ChannelClosed):
+                await link.channel.send(frame)
+
+        with anyio.move_on_after(TOLD_WITHIN):
+            async with anyio.create_task_group() as group:
+                for link in self._open.values():
+                    group.start_soon(tell, link)
 
     def ended(self, link: Link) -> bool:
         """A session ended; False where another had replaced it."""

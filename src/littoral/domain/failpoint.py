@@ -9,6 +9,7 @@ FailpointName: TypeAlias = Literal[
     "records.applied",
     "stored.sent",
     "rows.deleted",
+    "revoke.synced",
     "snapshot.part",
     "snapshot.renamed",
     "snapshot.swapped",

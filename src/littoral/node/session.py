@@ -34,6 +34,7 @@ from littoral.domain.session import (
     Welcome,
 )
 from littoral.domain.units import Seconds
+from littoral.domain.upkeep import Revoke
 from littoral.node.artefact import Artefacts
 from littoral.node.backoff import Patience
 from littoral.node.board import Board
@@ -164,10 +165,8 @@ class Uplink:
             if self._parts.relay.take(CONTROL, frame):
                 continue
             match frame:
-                case SnapshotOffer() | PartPiece():
-                    if isinstance(frame, SnapshotOffer) and frame.server_us is not None:
-                        self._parts.standing.met(frame.server_us)
-                    self._taking.take(frame)
+                case SnapshotOffer() | PartPiece() | Revoke():
+                    self._offered(frame)
                 case Remotes():
                     self._parts.board.put_remotes(frame.endpoints)
                 case BlobOffer() if self._parts.artefacts is not None:
@@ -180,6 +179,15 @@ class Uplink:
                     raise ChannelClosed(f"control said goodbye: {frame.code}")
                 case _:
                     continue
+
+    def _offered(self, frame: SnapshotOffer | PartPiece | Revoke) -> None:
+        """Take what is to be served from now on; what is not any more, at once."""
+        if isinstance(frame, Revoke):
+            self._parts.held.revoke(frame.keys)
+            return
+        if isinstance(frame, SnapshotOffer) and frame.server_us is not None:
+            self._parts.standing.met(frame.server_us)
+        self._taking.take(frame)
 
     async def _beat(self, channel: Channel, every: Seconds) -> None:
         """Beat on time, and at once when the status changed."""

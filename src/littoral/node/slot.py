@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, cast
 
 from littoral.domain.errors import Damaged
+from littoral.domain.ids import KeyId
 from littoral.domain.ports import Disk
 
 SlotName: TypeAlias = Literal["a", "b"]
 SLOTS: Final[tuple[SlotName, ...]] = ("a", "b")
 MAGIC: Final = b"LITSNAP2"
 SIGNERS: Final = "snapshot/signers.json"
+REVOKED: Final = "snapshot/revoked"
+MOST_REVOKED: Final = 10_000
+"""By the time that so many more were revoked, snapshots have long said the same."""
 BAD: Final = "snapshot/bad"
 OLD: Final = "snapshot.bin"
 """Where builds before signed snapshots kept theirs."""
@@ -81,6 +85,18 @@ class Slots:
         """Remember who may sign from now on. Raises ``StorageFull``."""
         kept = {name: public.hex() for name, public in sorted(signers.items())}
         self._disk.write(SIGNERS, json.dumps(kept).encode())
+
+    def revoked(self) -> tuple[KeyId, ...]:
+        """Keys that control revoked beside snapshots, oldest first; of a damaged file, none."""
+        try:
+            return tuple(KeyId(each) for each in (self._disk.read(REVOKED) or b"").decode().split())
+        except UnicodeDecodeError:
+            return ()
+
+    def put_revoked(self, keys: Iterable[KeyId]) -> None:
+        """Remember keys that are revoked, whichever slot is served. Raises ``StorageFull``."""
+        kept = list(dict.fromkeys((*self.revoked(), *keys)))[-MOST_REVOKED:]
+        self._disk.write(REVOKED, "\n".join(kept).encode())
 
     def bad(self) -> str:
         """The content of the snapshot that failed its trial last; empty without one."""

@@ -1,10 +1,11 @@
 """The snapshot a node holds: signed, on disk before it counts, and kept when control is gone."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
-from littoral.domain.errors import Damaged, LittoralError
-from littoral.domain.ids import NodeId
+from littoral.domain.errors import Damaged, LittoralError, StorageFull
+from littoral.domain.ids import KeyId, NodeId
 from littoral.domain.ports import Clock, Failpoints
 from littoral.domain.session import Applied, Frame, PartPiece, PartsWanted
 from littoral.domain.snapshot import Anchors, Manifest, Snapshot
@@ -66,6 +67,7 @@ class HeldSnapshot:
         self._held: _Held | None = None
         self._incoming: Incoming | None = None
         self._trial: _Trial | None = None
+        self._revoked: frozenset[KeyId] = frozenset()
 
     @property
     def number(self) -> tuple[int, int]:
@@ -80,6 +82,7 @@ class HeldSnapshot:
     def load(self) -> tuple[str, ...]:
         """Begin with the newer of the two that are on disk; say what is wrong with either."""
         self._parts.slots.forget_old()
+        self._revoked = frozenset(self._parts.slots.revoked())
         complaints: list[str] = []
         for name in SLOTS:
             try:
@@ -116,6 +119,29 @@ class HeldSnapshot:
         self._parts.failpoints.hit("snapshot.part")
         done = self._go_on(incoming)
         return done if isinstance(done, Applied) else None
+
+    def revoke(self, keys: Iterable[KeyId]) -> None:
+        """Know keys as revoked at once, and in whatever snapshot is served later.
+
+        They are in memory before they are on disk: a full disk must not keep a key alive.
+        """
+        self._revoked = frozenset({*self._revoked, *keys})
+        if self._held is not None:
+            self._held = replace(self._held, snapshot=self._marked(self._held.snapshot))
+            self._parts.swapped(self._held.snapshot)
+        with suppress(StorageFull):
+            self._parts.slots.put_revoked(keys)
+        self._parts.failpoints.hit("revoke.synced")
+
+    def _marked(self, snapshot: Snapshot) -> Snapshot:
+        """A snapshot in which revoked keys are."""
+        if self._revoked.isdisjoint(grant.id for grant in snapshot.keys):
+            return snapshot
+        keys = tuple(
+            replace(grant, revoked=True) if grant.id in self._revoked else grant
+            for grant in snapshot.keys
+        )
+        return replace(snapshot, keys=keys)
 
     def died(self) -> str:
         """A gateway died; say why the other slot is served now, or nothing where it is not.
@@ -157,7 +183,7 @@ class HeldSnapshot:
     def _take(self, incoming: Incoming) -> None:
         """First to disk, then to memory."""
         parts, manifest = self._parts, incoming.manifest
-        snapshot = travelling.join(manifest, incoming.parts, unpack=parts.unpack)
+        snapshot = self._marked(travelling.join(manifest, incoming.parts, unpack=parts.unpack))
         slot = other(self._held.slot if self._held else None)
         parts.slots.write(slot, incoming.token, _ordered(manifest, incoming.parts))
         parts.failpoints.hit("snapshot.renamed")
@@ -175,7 +201,7 @@ class HeldSnapshot:
         reason = self._refusal(manifest, current=(0, 0))
         if reason:
             raise Damaged(reason)
-        snapshot = travelling.join(manifest, slot.parts, unpack=self._parts.unpack)
+        snapshot = self._marked(travelling.join(manifest, slot.parts, unpack=self._parts.unpack))
         return _Held(slot=name, manifest=manifest, snapshot=snapshot, parts=slot.parts)
 
     def _refusal(self, manifest: Manifest, current: tuple[int, int] | None = None) -> str:

@@ -33,6 +33,7 @@ from littoral.domain.session import (
 )
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds, Tokens
+from littoral.domain.upkeep import Revoke
 from littoral.domain.usage import UsageRecord
 from littoral.node.incoming import Incoming
 from littoral.testing.channel import channel_pair
@@ -175,6 +176,7 @@ async def test_revoking_a_key_is_offered_at_once(site):
         key = answer.json()["key"]["id"]
         minted = await offered(site, channel)
         await site.ask("DELETE", f"/keys/{key}")
+        assert (await frame(channel, Revoke)).keys == (key,)
         revoked = await offered(site, channel)
         assert [grant.revoked for grant in minted.keys if grant.id == key] == [False]
         assert [grant.revoked for grant in revoked.keys if grant.id == key] == [True]

@@ -312,3 +312,36 @@ def test_without_another_slot_the_one_there_is_is_kept(holder) -> None:
     holder.disk.files[path_of("a")] = b"damaged"
     assert [holder.held.died() for _ in range(4)] == [""] * 4
     assert holder.held.number == (1, 6)
+
+
+def test_a_revoked_key_is_revoked_at_once_and_in_both_slots_after_a_restart(holder) -> None:
+    holder.offer(FIRST)
+    holder.offer(SECOND)
+    holder.held.revoke([KeyId("k"), KeyId("unknown")])
+    assert [grant.revoked for grant in holder.swapped[-1].keys] == [True]
+    holder.disk.files[path_of("b")] = b"damaged"
+    holder.begin().load()
+    assert holder.held.number == (1, 5)
+    assert [grant.revoked for grant in holder.held.snapshot.keys] == [True]
+    assert holder.offer(replace(SECOND, version=7)).ok
+    assert [grant.revoked for grant in holder.held.snapshot.keys] == [True]
+
+
+def test_a_key_revoked_on_a_full_disk_does_not_hold_either(holder) -> None:
+    holder.held.revoke([KeyId("early")])
+    holder.offer(FIRST)
+    holder.disk.full = True
+    holder.held.revoke([KeyId("k")])
+    assert [grant.revoked for grant in holder.swapped[-1].keys] == [True]
+
+
+def test_dying_after_a_revocation_keeps_it(holder) -> None:
+    holder.offer(FIRST)
+    holder.failpoints.arm("revoke.synced")
+    with pytest.raises(Crash):
+        holder.held.revoke([KeyId("k")])
+    holder.begin().load()
+    assert [grant.revoked for grant in holder.held.snapshot.keys] == [True]
+    holder.disk.files["snapshot/revoked"] = b"\xff\xfe"
+    holder.begin().load()
+    assert [grant.revoked for grant in holder.held.snapshot.keys] == [False]

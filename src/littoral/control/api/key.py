@@ -6,6 +6,7 @@ from functools import partial
 from littoral.control.desk import Desk
 from littoral.control.route import Call, Needs, Route
 from littoral.domain.project import Key
+from littoral.domain.upkeep import Revoke
 from littoral.domain.view import KeyRequest, MintedKey
 
 
@@ -64,5 +65,6 @@ class KeyApi:
         desk = self._desk
         revoke = partial(desk.keys.revoke, call.path["id"], by=call.principal)
         key = await desk.workers.state(revoke)
+        await desk.links.tell_all(Revoke(number=desk.state.revision(), keys=(key.id,)))
         await desk.delivery.everywhere()
         return key
