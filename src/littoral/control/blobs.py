@@ -43,7 +43,8 @@ class BlobParts:
 
     ``seed`` makes the key that signs now; ``url`` is where nodes reach the public listener, empty
     without one; ``url_key`` makes addresses good; ``statuses`` are all model versions; ``sites``
-    gives the site of every connected node, ``pace`` what a site allows.
+    gives the site of every connected node, ``pace`` what a site allows, ``awaits``
+    whether a delta of a blob is still to be made; both touch the state.
     """
 
     state: State
@@ -58,6 +59,7 @@ class BlobParts:
     statuses: Callable[[], Iterable[VersionStatus]]
     sites: Callable[[], Mapping[NodeId, str]]
     pace: Callable[[str], PacePolicy]
+    awaits: Callable[[Digest], bool]
 
 
 class NodeBlobs:
@@ -109,6 +111,8 @@ class NodeBlobs:
         """Say what a blob is and who has it, for a node that asks."""
         parts, digest = self._parts, ask.digest
         manifest = self._known.get(digest)
+        if manifest is not None and await parts.workers.state(partial(parts.awaits, digest)):
+            return BlobOffer(digest=digest, error=f"{digest} is being compared", again_s=SOON)
         if manifest is None:
             known = digest in self._needed()
             error = f"{digest} is being measured" if known else f"control has no blob {digest:.80}"

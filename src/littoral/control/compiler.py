@@ -12,7 +12,7 @@ from typing import cast
 import msgspec
 
 from littoral.control.check import Specs, Statuses, needs_model, serves_of, version_of
-from littoral.control.staging import Rollout, staged
+from littoral.control.staging import Rollout, pinned, staged
 from littoral.domain.deployment import (
     FORMATS,
     Assignment,
@@ -193,7 +193,9 @@ def _assignments(desired: Desired, node: NodeId) -> Iterator[Assignment]:
     for (kind, name), spec in sorted(desired.specs.items(), key=lambda each: each[0]):
         if not isinstance(spec, DeploymentSpec) or not selects(spec.where, desired.position):
             continue
-        for each in staged(name, spec, desired.rollouts.get(name), node=node):
+        kept = desired.rollouts.get(name) if spec.rollout is not None else None
+        now = spec if kept is None else pinned(spec, desired.specs)
+        for each in staged(name, now, kept, node=node):
             specs: Specs = {**desired.specs, (kind, each.name): each.spec}
             assignment = assignment_of(each.name, specs, desired.statuses)
             if assignment is None or (each.name != name and _is_waiting(assignment)):

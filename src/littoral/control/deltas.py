@@ -75,6 +75,10 @@ class Deltas:
                     await self.between(parent, child)
                 except (LittoralError, OSError) as error:
                     self._say(f"no delta from {parent.digest} to {child.digest}: {error}")
+                    none = DeltaOffer(
+                        parent=parent.digest, digest=child.digest, size=child.size, tensors=0
+                    )
+                    await self._keep(parent, child, Tried(offer=none, kept=False))
             await parts.bell.wait(heard)
 
     async def of(self, parent: str, child: str) -> DeltaView:
@@ -106,8 +110,7 @@ class Deltas:
 
     async def between(self, parent: Artefact, child: Artefact) -> Tried:
         """The delta between two artefacts; the second time only its figures are looked up."""
-        parts = self._parts
-        name = PREFIX + "/".join(each.digest.removeprefix("sha256:") for each in (child, parent))
+        parts, name = self._parts, place_of(parent, child)
         async with self._one:
             known = await parts.workers.state(lambda: parts.state.value(name))
             if known is not None:
@@ -117,11 +120,15 @@ class Deltas:
             )
             if tried.kept:
                 await self._publish(tried.offer, manifest, child=child)
-            value = msgspec.json.encode(tried)
-            await parts.workers.state(partial(parts.state.put_value, name, value))
+            await self._keep(parent, child, tried)
         share = tried.offer.size / max(1, child.size)
         self._say(f"the delta from {parent.digest} to {child.digest} has {share:.1%} of its bytes")
         return tried
+
+    async def _keep(self, parent: Artefact, child: Artefact, tried: Tried) -> None:
+        state, value = self._parts.state, msgspec.json.encode(tried)
+        put = partial(state.put_value, place_of(parent, child), value)
+        await self._parts.workers.state(put)
 
     async def _publish(self, offer: DeltaOffer, delta: BlobManifest, *, child: Artefact) -> None:
         """Let nodes know of a delta: first the delta's own manifest, then the child's."""
@@ -157,6 +164,17 @@ def pairs(specs: Specs, statuses: Statuses) -> Iterator[tuple[Artefact, Artefact
             new = _weights(name, version.name, statuses)
             if old and new and old.digest != new.digest:
                 yield old, new
+
+
+def awaits(state: State, digest: Digest, specs: Specs, *, statuses: Statuses) -> bool:
+    """Whether a delta that ends in this blob is still to be made; touches the state."""
+    wanted = [pair for pair in pairs(specs, statuses) if pair[1].digest == digest]
+    return any(state.value(place_of(*pair)) is None for pair in wanted)
+
+
+def place_of(parent: Artefact, child: Artefact) -> str:
+    """Where it is kept what came of making a delta."""
+    return PREFIX + "/".join(each.digest.removeprefix("sha256:") for each in (child, parent))
 
 
 def _weights(model: str, version: str, statuses: Statuses) -> Artefact | None:

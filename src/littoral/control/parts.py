@@ -24,7 +24,7 @@ from littoral.control.blobs import BlobParts, NodeBlobs
 from littoral.control.check import Statuses, statuses_by_version
 from littoral.control.credential import Credentials
 from littoral.control.delivery import Delivery
-from littoral.control.deltas import DeltaParts, Deltas
+from littoral.control.deltas import DeltaParts, Deltas, awaits
 from littoral.control.desk import Desk
 from littoral.control.driver import driver_check
 from littoral.control.enrolment import EnrolmentParts, Enrolments
@@ -45,7 +45,7 @@ from littoral.control.site import Site, load_site
 from littoral.control.vault import Vault
 from littoral.control.worker import Bell, Workers
 from littoral.domain.enrolment import CLOSED, Doors
-from littoral.domain.ids import NodeId
+from littoral.domain.ids import Digest, NodeId
 from littoral.domain.model import ModelSpec
 from littoral.domain.pace import ALWAYS, PacePolicy, pace_of
 from littoral.domain.pipe import Remote
@@ -196,7 +196,13 @@ def routes(desk: Desk) -> tuple[Route, ...]:
 
 
 def _node_blobs(
-    parts: ControlParts, fleet: Fleet, signer: Signer, *, workers: Workers, bell: Bell
+    parts: ControlParts,
+    fleet: Fleet,
+    signer: Signer,
+    *,
+    resources: Resources,
+    workers: Workers,
+    bell: Bell,
 ) -> NodeBlobs:
     def sites() -> dict[NodeId, str]:
         return {node.id: node.site for node in fleet.nodes() if node.state != "disconnected"}
@@ -205,6 +211,10 @@ def _node_blobs(
         found = parts.state.get("Site", site)
         spec = found.spec if found is not None else None
         return pace_of(spec.bandwidth) if isinstance(spec, SiteSpec) else ALWAYS
+
+    def waits(digest: Digest) -> bool:
+        statuses = statuses_by_version(parts.obtainer.statuses())
+        return awaits(parts.state, digest, resources.specs(), statuses=statuses)
 
     return NodeBlobs(
         BlobParts(
@@ -220,6 +230,7 @@ def _node_blobs(
             statuses=parts.obtainer.statuses,
             sites=sites,
             pace=pace,
+            awaits=waits,
         )
     )
 
@@ -283,7 +294,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
     )
     workers, bell = Workers(), Bell()
     authority = _authority(parts, vault, site)
-    node_blobs = _node_blobs(parts, fleet, signer, workers=workers, bell=bell)
+    node_blobs = _node_blobs(parts, fleet, signer, resources=resources, workers=workers, bell=bell)
     return Desk(
         state=parts.state,
         ledger=parts.ledger,

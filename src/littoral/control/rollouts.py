@@ -10,7 +10,7 @@ import anyio
 import msgspec
 
 from littoral.control.check import Specs
-from littoral.control.staging import NEXT, Rollout, followed, share_of
+from littoral.control.staging import NEXT, Rollout, followed, pinned, share_of
 from littoral.control.worker import Bell, Workers
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.errors import Conflict, InvalidInput, UnknownName
@@ -143,10 +143,11 @@ class Rollouts:
     def _followed(self) -> Mapping[str, Rollout]:
         state, found = self._parts.state, dict[str, Rollout]()
         kept = kept_rollouts(state)
-        for (kind, name), spec in self._parts.specs().items():
-            if kind == "Deployment" and isinstance(spec, DeploymentSpec):
-                before = kept.get(name)
-                after = found[name] = followed(before, spec, now_us=self._now())
+        specs = self._parts.specs()
+        for (_, name), spec in specs.items():
+            if isinstance(spec, DeploymentSpec):
+                before, now = kept.get(name), pinned(spec, specs)
+                after = found[name] = followed(before, now, now_us=self._now())
                 if after != before:
                     state.put_value(PREFIX + name, msgspec.json.encode(after))
                 if after.state == "running" and (before is None or before.wanted != after.wanted):

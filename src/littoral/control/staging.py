@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from littoral.control.check import serves_of
+from littoral.control.check import Specs, needs_model, serves_of, version_of
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.ids import NodeId
+from littoral.domain.model import ModelSpec
 from littoral.domain.rollout import RolloutState
 from littoral.domain.units import Micros
 from littoral.placement.canary import is_chosen
@@ -44,6 +45,16 @@ class Staged:
 def same(one: DeploymentSpec, other: DeploymentSpec) -> bool:
     """Whether two specs run the same thing: where, limits and bounds of rollouts do not count."""
     return _bare(one) == _bare(other)
+
+
+def pinned(spec: DeploymentSpec, specs: Specs) -> DeploymentSpec:
+    """The spec with the version of its model named: what runs must not change by itself."""
+    model = specs.get(("Model", spec.model.partition("@")[0]))
+    if not needs_model(spec) or not isinstance(model, ModelSpec):
+        return spec
+    version = version_of(spec, model)
+    name = spec.model.partition("@")[0]
+    return spec if version is None else replace(spec, model=f"{name}@{version.name}")
 
 
 def _bare(spec: DeploymentSpec) -> DeploymentSpec:

@@ -7,8 +7,10 @@ import pytest
 
 from littoral.control.deltas import PREFIX, pairs
 from littoral.control.parts import assemble
+from littoral.domain.blob import BlobAsk
 from littoral.domain.enrolment import Doors
 from littoral.domain.errors import UnknownName
+from littoral.domain.ids import NodeId
 from littoral.domain.model import Artefact, SideFile
 from littoral.domain.units import Bytes
 from littoral.stores.blobs import DiskBlobs
@@ -77,6 +79,28 @@ async def test_the_delta_is_made_by_itself_and_offered_with_the_child(models):
     assert offer.size < models.new.size // 10
     assert models.disk.path(offer.digest) is not None
     assert models.desk.node_blobs.manifest(offer.digest).kind == "delta"
+
+
+async def test_nodes_wait_for_a_delta_that_is_still_to_be_made(models):
+    async with anyio.create_task_group() as group:
+        group.start_soon(models.desk.node_blobs.run)
+        while models.desk.node_blobs.manifest(models.new.digest) is None:  # noqa: ASYNC110  has no event
+            await anyio.sleep(0.01)
+        group.cancel_scope.cancel()
+    ask = BlobAsk(digest=models.new.digest)
+    offer = await models.desk.node_blobs.answer(NodeId("nd_1"), ask)
+    assert "compared" in offer.error
+    assert offer.again_s
+    await models.made()
+    offer = await models.desk.node_blobs.answer(NodeId("nd_1"), ask)
+    assert offer.signed.manifest.deltas
+
+
+async def test_where_no_delta_can_be_made_nodes_do_not_wait(models):
+    models.disk.remove(models.old.digest)
+    await models.made()
+    ask = BlobAsk(digest=models.new.digest)
+    assert "measured" in (await models.desk.node_blobs.answer(NodeId("nd_1"), ask)).error
 
 
 async def test_the_second_time_only_its_figures_are_looked_up(models):

@@ -226,6 +226,21 @@ def test_scores_of_golden_items_come_in_pairs(fleet):
     assert far.status_code == 400
 
 
+def test_a_new_version_of_the_model_begins_a_rollout_and_the_old_one_stays(site, given):
+    source = {"source": "pypi:smol==1", "sha256": "a" * 64}
+    chat = given.document("Deployment", "chat", model="smol", rollout={"steps": [50, 100]})
+    site.obtainer.put("smol", "1", phase="ready", artefact=given.artefact("a"))
+    site.obtainer.put("smol", "2", phase="ready", artefact=given.artefact("b"))
+    one = given.document("Model", "smol", versions=[{"name": "1", **source}])
+    assert site.apply(one, chat).status_code == 200
+    anyio.run(site.control.desk.rollouts.look)
+    both = [{"name": "1", **source}, {"name": "2", **source, "parent": "1"}]
+    assert site.apply(given.document("Model", "smol", versions=both)).status_code == 200
+    anyio.run(site.control.desk.rollouts.look)
+    snapshot = site.control.desk.publisher.compile(NODE)
+    assert [each.model for each in snapshot.assignments] == ["smol@1", "smol@2"]
+
+
 def test_the_list_is_of_deployments_with_bounds(fleet):
     (item,) = fleet.site.call("GET", "/rollouts").json()["items"]
     assert (item["deployment"], item["state"]) == ("chat", "settled")
