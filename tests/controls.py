@@ -16,6 +16,7 @@ from littoral.testing.clock import SettableClock
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.entropy import SeededEntropy
 from littoral.testing.failpoints import ArmedFailpoints
+from littoral.testing.inbox import MemoryInbox
 from littoral.testing.ledger import MemoryLedger
 from littoral.testing.network import MemoryNetwork
 from littoral.testing.obtainer import MemoryObtainer
@@ -43,6 +44,7 @@ class Cloud:
     state: Any = field(default_factory=MemoryState)
     clock: Any = field(default_factory=SettableClock)
     failpoints: ArmedFailpoints = field(default_factory=ArmedFailpoints)
+    inbox: MemoryInbox = field(default_factory=MemoryInbox)
     reports: list[tuple[str, BaseException]] = field(default_factory=list)
     control: Control = None  # type: ignore[assignment]
     parts: ControlParts = None  # type: ignore[assignment]
@@ -68,7 +70,8 @@ class Cloud:
             clock=self.clock,
             entropy=entropy,
             failpoints=self.failpoints,
-            events=Events(self.state),
+            inbox=self.inbox,
+            events=Events(self.inbox),
             report=lambda what, error: self.reports.append((what, error)),
             catalogue={},
             master_key=master,

@@ -214,9 +214,16 @@ class Admin:
         """Every attempt of one request."""
         return list(self._get(f"/requests/{_part(request)}", RequestRecords).records)
 
-    def events(self, *, after: int = 0) -> list[NumberedEvent]:
-        """The events kept with a number above ``after``, oldest first."""
-        return self._items("/events", NumberedEvent, query={"after": after})
+    def events(
+        self, *, after: int = 0, only: Mapping[str, str | None] | None = None
+    ) -> list[NumberedEvent]:
+        """The events kept with a number above ``after``, oldest first.
+
+        Args:
+            after: Only those above.
+            only: Further bounds: node, site, code, level.
+        """
+        return self._items("/events", NumberedEvent, query={"after": after, **(only or {})})
 
     def snapshot(self, *, node: NodeId | None = None) -> Snapshot:
         """What a node shall serve, secrets left out; without an id, the only node."""

@@ -1,49 +1,49 @@
-"""Events: the last few hundred things people should know, kept over restarts."""
+"""Events: what control has to tell, and what nodes told it, in one order of arrival."""
 
 from collections import deque
 from collections.abc import Sequence
 
-import msgspec
-
 from littoral.domain.node import Event
-from littoral.domain.ports import State
-from littoral.domain.view import NumberedEvent
+from littoral.domain.ports import Inbox
+from littoral.domain.view import NumberedEvent, Wanted
 
-MOST_EVENTS = 500
-_PLACE = "control/events"
+MOST_WAITING = 10_000
+"""Events that wait to be written down; of more the oldest are lost."""
 
 
 class Events:
-    """A bounded ring of events; also a ``Sink``. Written down by ``flush``, not by ``emit``.
+    """The events of control and its nodes; also a ``Sink`` for control's own.
 
     Args:
-        state: Where the last ones are kept.
+        inbox: Where they are kept.
 
     Attributes:
-        number: Of the newest event.
+        number: Of the events of control's own that were taken since the start.
     """
 
-    def __init__(self, state: State) -> None:
-        self._state = state
-        kept = state.value(_PLACE)
-        events = msgspec.json.decode(kept, type=list[NumberedEvent]) if kept else []
-        self._ring: deque[NumberedEvent] = deque(events, maxlen=MOST_EVENTS)
-        self.number = events[-1].number if events else 0
-        self._flushed = self.number
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._waiting: deque[Event] = deque(maxlen=MOST_WAITING)
+        self.number = 0
 
     def emit(self, event: Event) -> None:
-        """Take one event."""
+        """Take one event; ``flush`` writes it down."""
         self.number += 1
-        self._ring.append(NumberedEvent(number=self.number, event=event))
+        self._waiting.append(event)
 
     def after(self, number: int) -> Sequence[NumberedEvent]:
-        """The events kept with a number above ``number``, oldest first."""
-        return [item for item in self._ring if item.number > number]
+        """The last events with a number above ``number``, oldest first."""
+        return self.wanted(Wanted(after=number))
+
+    def wanted(self, wanted: Wanted) -> Sequence[NumberedEvent]:
+        """The last events that were asked for, oldest first, with those just taken."""
+        self.flush()
+        return self._inbox.events(wanted)
 
     def flush(self) -> None:
         """Write down what came since the last time; nothing where nothing did."""
-        if self._flushed == self.number:
-            return
-        upto = self.number
-        self._state.put_value(_PLACE, msgspec.json.encode(list(self._ring)))
-        self._flushed = upto
+        taken = list(self._waiting)
+        if taken:
+            self._inbox.take(taken)
+            for _ in taken:
+                self._waiting.popleft()

@@ -10,7 +10,7 @@ from littoral.domain.errors import UnknownName
 from littoral.domain.ids import NodeId
 from littoral.domain.link import LIVELY, METERED, Rhythm
 from littoral.domain.node import GONE, Node, NodeState, NodeStatus
-from littoral.domain.ports import Clock, Sink, State
+from littoral.domain.ports import Clock, State
 from littoral.domain.reach import Spot
 from littoral.domain.session import Hello
 from littoral.domain.site import SiteSpec
@@ -45,13 +45,11 @@ class Fleet:
     Args:
         state: Where rows are kept.
         clock: Judges who is suspect.
-        sink: Takes the events that nodes report.
     """
 
-    def __init__(self, state: State, *, clock: Clock, sink: Sink) -> None:
+    def __init__(self, state: State, *, clock: Clock) -> None:
         self._state = state
         self._clock = clock
-        self._sink = sink
         self.bell = Bell()
         """Rings when a node came, went, or said something new of itself."""
         self._heard = {
@@ -137,10 +135,8 @@ class Fleet:
         heard.node = replace(heard.node, seen_us=self._clock.wall())
         if status is None:
             return
-        for event in status.events:
-            self._sink.emit(event)
         endpoints = tuple(replace(item, credential=None) for item in status.endpoints)
-        kept = replace(status, endpoints=endpoints, events=())
+        kept = replace(status, endpoints=endpoints)
         heard.node = replace(heard.node, status=kept)
         self.bell.ring()
 

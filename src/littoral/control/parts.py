@@ -54,6 +54,7 @@ from littoral.domain.ports import (
     Clock,
     Entropy,
     Failpoints,
+    Inbox,
     Ledger,
     Network,
     Obtainer,
@@ -80,6 +81,7 @@ class ControlParts:
 
     state: State
     ledger: Ledger
+    inbox: Inbox
     blobs: Blobs
     obtainer: Obtainer
     registry: Registry
@@ -127,6 +129,7 @@ def assemble(parts: ControlParts) -> Control:
             blobs=desk.node_blobs,
             rollouts=desk.rollouts,
             ledger=parts.ledger,
+            inbox=parts.inbox,
             clock=parts.clock,
             failpoints=parts.failpoints,
             sink=parts.events,
@@ -279,7 +282,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
     keys = Keys(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
     resources = _resources(parts, vault, statuses)
     signer = Signer(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
-    fleet = Fleet(parts.state, clock=parts.clock, sink=parts.events)
+    fleet = Fleet(parts.state, clock=parts.clock)
     publisher = Publisher(
         parts.state,
         site,

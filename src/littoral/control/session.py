@@ -1,6 +1,6 @@
 """Sessions: the control end of the channel to each node."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,8 +23,8 @@ from littoral.domain.ids import NodeId
 from littoral.domain.life import EXTEND_US
 from littoral.domain.link import HANDSHAKES, RESUME_S, Rhythm, spread_s
 from littoral.domain.node import Event
-from littoral.domain.outbox import Batch, Receipt
-from littoral.domain.ports import Channel, ChannelClosed, Clock, Failpoints, Ledger, Sink
+from littoral.domain.outbox import Batch, Lane, Mark, Receipt
+from littoral.domain.ports import Channel, ChannelClosed, Clock, Failpoints, Inbox, Ledger, Sink
 from littoral.domain.session import (
     LEAST_PROTOCOL,
     PROTOCOL,
@@ -71,6 +71,7 @@ class SessionParts:
     blobs: NodeBlobs
     rollouts: Rollouts
     ledger: Ledger
+    inbox: Inbox
     clock: Clock
     failpoints: Failpoints
     sink: Sink
@@ -127,7 +128,7 @@ class Sessions:
         node = await parts.workers.state(partial(parts.fleet.row, hello))
         rhythm = await parts.workers.state(partial(parts.fleet.rhythm, node))
         await parts.workers.state(partial(parts.publisher.catch_up, hello.node, hello.snapshot))
-        mark = await parts.workers.ledger(partial(parts.ledger.cursor, hello.node, hello.outbox))
+        stored = await parts.workers.ledger(partial(self._stored, hello))
         this = Link(hello.node, channel, anyio.CancelScope(), boot=hello.boot)
         with this.scope:
             self._supersede(this)
@@ -135,9 +136,7 @@ class Sessions:
             parts.delivery.joined(hello.node)
             try:
                 welcome = _welcome(parts, hello, rhythm)
-                await channel.send(
-                    replace(welcome, stored={"ledger": mark}, flush_s=self._flush_s())
-                )
+                await channel.send(replace(welcome, stored=stored, flush_s=self._flush_s()))
                 await self._converse(this)
             finally:
                 self._ended(this)
@@ -260,11 +259,10 @@ class Sessions:
         """Apply rows once, then, and only then, say so."""
         parts, batch = self._parts, records.batch
         try:
-            done = await parts.workers.ledger(
-                partial(parts.ledger.apply, this.node, records.outbox, batch)
-            )
+            book = parts.ledger if batch.lane == "ledger" else parts.inbox
+            done = await parts.workers.ledger(partial(book.apply, this.node, records.outbox, batch))
         except LittoralError as error:
-            self._event(f"ledger.{error.code}", error.message)
+            self._event(f"{batch.lane}.{error.code}", error.message)
             this.goodbye = Goodbye(code=error.code, after_s=TRY_AGAIN_S)
             return
         self._incident(this.node, batch, done)
@@ -305,6 +303,12 @@ class Sessions:
                 with anyio.move_on_after(EXTEND_US / 1e6):
                     await parts.bell.wait(heard)
                 await anyio.sleep(parts.coalesce_s)
+
+    def _stored(self, hello: Hello) -> Mapping[Lane, Mark]:
+        """How far each lane of the outbox is applied."""
+        parts = self._parts
+        mark = parts.ledger.cursor(hello.node, hello.outbox)
+        return {**parts.inbox.cursors(hello.node, hello.outbox), "ledger": mark}
 
     def _flush_s(self) -> Seconds:
         """Over how long nodes that all come back at once should begin to send."""

@@ -1,13 +1,15 @@
 """Books: the ports that usage and news pass on their way from an outbox to control."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from littoral.domain.ids import KeyId, NodeId, ProjectId
 from littoral.domain.limits import Spent
-from littoral.domain.outbox import Batch, Lane, Mark, Note, OutboxLevel, Receipt
+from littoral.domain.node import Event
+from littoral.domain.outbox import Batch, Lane, Mark, Note, OutboxLevel, Receipt, Rollup
 from littoral.domain.units import Micros
 from littoral.domain.usage import UsageRecord, UsageSum
+from littoral.domain.view import NumberedEvent, Wanted
 
 
 class Outbox(Protocol):
@@ -94,4 +96,32 @@ class Ledger(Protocol):
 
     def record(self, request: str) -> Sequence[UsageRecord]:
         """Every attempt of one request."""
+        ...
+
+
+class Inbox(Protocol):
+    """Control's store of news: what nodes send beside usage, and what control itself has to tell.
+
+    Each (node, outbox, lane, seq) and each event of a node at one time, code and subject counts
+    once. The oldest rows go when there are very many.
+    """
+
+    def apply(self, node: NodeId, outbox: str, batch: Batch) -> Receipt:
+        """Apply a batch as ``judge`` says, in one synced transaction; returns what became of it."""
+        ...
+
+    def cursors(self, node: NodeId, outbox: str) -> Mapping[Lane, Mark]:
+        """How far each lane of an outbox is applied; those of which nothing is are left out."""
+        ...
+
+    def take(self, events: Sequence[Event]) -> None:
+        """Keep events of control's own, synced."""
+        ...
+
+    def events(self, wanted: Wanted) -> Sequence[NumberedEvent]:
+        """The last events that were asked for, oldest first."""
+        ...
+
+    def rollups(self, node: NodeId, *, limit: int) -> Sequence[Rollup]:
+        """The last measurements of a node, oldest first."""
         ...

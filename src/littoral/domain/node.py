@@ -77,7 +77,6 @@ class NodeStatus:
     endpoints: tuple[Endpoint, ...]
     snapshot: tuple[int, int]
     outbox_depth: int
-    events: tuple[Event, ...] = ()
     inventory: Inventory | None = None
     speeds: tuple[Speed, ...] = ()
     link: Link | None = None

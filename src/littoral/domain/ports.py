@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
+from littoral.domain.books import Inbox as Inbox  # noqa: PLC0414  every port is known from here
 from littoral.domain.books import Ledger as Ledger  # noqa: PLC0414  every port is known from here
 from littoral.domain.books import Outbox as Outbox  # noqa: PLC0414  likewise
 from littoral.domain.endpoint import Endpoint, EngineSpec

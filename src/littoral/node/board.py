@@ -15,8 +15,8 @@ from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Bytes
 from littoral.node.signal import Signal
 
-MAX_EVENTS = 50
-"""Events kept to be told with the next status."""
+MAX_EVENTS = 1000
+"""Events that wait to be written down; of more the oldest are lost."""
 
 
 class Board:

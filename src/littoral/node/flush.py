@@ -58,6 +58,10 @@ class Flush:
             self._board.changed.notify()
         self._appended.notify()
 
+    def news(self) -> None:
+        """There are new rows in other lanes than the ledger."""
+        self._appended.notify()
+
     async def welcomed(self, welcome: Welcome) -> None:
         """Go on from where control is.
 

@@ -34,6 +34,7 @@ from littoral.node.clock import FloorClock
 from littoral.node.converge import Converger
 from littoral.node.engine import EngineParts
 from littoral.node.gateway import GatewayKeeper, Launch
+from littoral.node.journal import Journal
 from littoral.node.learning import Learning
 from littoral.node.limits import LimitRows
 from littoral.node.memory import Promises
@@ -161,6 +162,8 @@ class _Wired:
         self.artefacts = self._artefacts()
         self.uplink = Uplink(self._session_parts())
         self.standing.reachable = lambda: self.uplink.reachable
+        flush = self.uplink.flush
+        self.journal = Journal(self.board, parts.outbox, flush, clock=parts.clock)
 
     def _booking(self, table: FlightTable, column: int) -> Booking:
         return Booking(
@@ -343,6 +346,7 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
         if node.artefacts is not None:
             group.start_soon(node.artefacts.run)
         group.start_soon(node.uplink_later)
+        group.start_soon(node.journal.run)
         group.start_soon(node.shelf.run)
 
         async def stopper() -> None:

@@ -198,10 +198,9 @@ class Uplink:
             late = clock.now() >= due
             if board.outbox_depth:
                 board.outbox_depth = await self.flush.depth()
-            if late or board.has_events or board.status() != told:
-                status = board.status()
-                news = board.take_events()
-                changed = replace(status, events=news) if news or status != told else None
+            status = board.status()
+            if late or status != told:
+                changed = status if status != told else None
                 number += 1
                 await channel.send(Beat(number=number, status=changed))
                 told = status

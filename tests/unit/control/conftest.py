@@ -25,6 +25,7 @@ from littoral.testing.clock import SettableClock
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.entropy import SeededEntropy
 from littoral.testing.failpoints import ArmedFailpoints
+from littoral.testing.inbox import MemoryInbox
 from littoral.testing.ledger import MemoryLedger
 from littoral.testing.network import MemoryNetwork
 from littoral.testing.obtainer import MemoryObtainer
@@ -75,6 +76,7 @@ class Site:
 
     state: MemoryState = field(default_factory=MemoryState)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    inbox: MemoryInbox = field(default_factory=MemoryInbox)
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     obtainer: MemoryObtainer = field(default_factory=MemoryObtainer)
     clock: SettableClock = field(default_factory=SettableClock)
@@ -109,7 +111,8 @@ class Site:
             clock=self.clock,
             entropy=self.entropy,
             failpoints=self.failpoints,
-            events=Events(self.state),
+            inbox=self.inbox,
+            events=Events(self.inbox),
             report=lambda what, error: self.reports.append((what, error)),
             catalogue=CATALOGUE,
             master_key=MASTER,
@@ -199,7 +202,6 @@ def node_status(**given: Any) -> NodeStatus:
         endpoints=tuple(given.pop("endpoints", ())),
         snapshot=(1, 1),
         outbox_depth=0,
-        events=tuple(given.pop("events", ())),
     )
 
 

@@ -1,47 +1,77 @@
-"""Events: bounded, numbered, kept over restarts."""
+"""Events of control and of its nodes: numbered, kept over restarts, shown as asked."""
 
-from littoral.control.event import MOST_EVENTS, Events
+from littoral.control.event import MOST_WAITING, Events
+from littoral.domain.ids import NodeId
 from littoral.domain.node import Event
+from littoral.domain.outbox import Batch, Row
 from littoral.domain.units import Micros
-from littoral.testing.state import MemoryState
+from littoral.testing.inbox import MemoryInbox
 
 
-def event(code: str) -> Event:
-    return Event(at_us=Micros(1), level="info", subject="s", code=code, message="m")
+def event(code: str, at: int = 1, level: str = "info") -> Event:
+    return Event(at_us=Micros(at), level=level, subject="s", code=code, message="m")  # type: ignore[arg-type]
 
 
 def test_events_are_numbered_and_listed_after_a_number():
-    events = Events(MemoryState())
+    events = Events(MemoryInbox())
     for code in "abc":
         events.emit(event(code))
     assert [item.event.code for item in events.after(1)] == ["b", "c"]
     assert [item.number for item in events.after(0)] == [1, 2, 3]
 
 
-def test_only_the_last_ones_are_kept():
-    events = Events(MemoryState())
-    for _ in range(MOST_EVENTS + 10):
-        events.emit(event("x"))
-    assert [item.number for item in events.after(0)] == list(range(11, MOST_EVENTS + 11))
-
-
 def test_what_was_flushed_is_there_after_a_restart():
-    state = MemoryState()
-    events = Events(state)
+    inbox = MemoryInbox()
+    events = Events(inbox)
     events.emit(event("a"))
     events.flush()
-    revision = state.revision()
     events.flush()
-    assert state.revision() == revision
     events.emit(event("lost"))
-    again = Events(state)
+    again = Events(inbox)
     again.emit(event("b"))
     assert [(item.number, item.event.code) for item in again.after(0)] == [(1, "a"), (2, "b")]
 
 
-def test_events_are_served_after_a_number(site):
-    site.parts.events.emit(event("a"))
-    site.parts.events.emit(event("b"))
-    answer = site.call("GET", "/events", params={"after": "1"}).json()
-    assert [item["event"]["code"] for item in answer["items"]] == ["b"]
-    assert site.call("GET", "/events", params={"after": "-1"}).status_code == 400
+def test_of_very_many_that_could_not_be_written_the_oldest_are_lost():
+    inbox = MemoryInbox()
+    events = Events(inbox)
+    for number in range(MOST_WAITING + 5):
+        events.emit(event("x", number))
+    assert events.number == MOST_WAITING + 5
+    assert events.after(0)[-1].event.at_us == MOST_WAITING + 4
+
+
+def sent(site, node: str, *events: Event) -> None:
+    rows = tuple(Row(seq=number, event=each) for number, each in enumerate(events, 1))
+    site.inbox.apply(NodeId(node), "ob", Batch(lane="event", rows=rows))
+
+
+def shown(control, **params: str) -> list[str]:
+    answer = control.call("GET", "/events", params=params)
+    assert answer.status_code == 200, answer.text
+    return [item["event"]["code"] for item in answer.json()["items"]]
+
+
+def test_events_are_served_by_number_node_site_code_and_level(site):
+    site.parts.events.emit(event("control.a"))
+    site.parts.events.flush()
+    site.join("nd_1")
+    sent(site, "nd_1", event("disk_full", 5, "error"), event("disk_ok", 6))
+    assert shown(site) == ["control.a", "disk_full", "disk_ok"]
+    assert shown(site, after="1") == ["disk_full", "disk_ok"]
+    assert shown(site, node="nd_1") == shown(site, node="here") == ["disk_full", "disk_ok"]
+    assert shown(site, site="elsewhere") == []
+    assert shown(site, code="disk_ok") == ["disk_ok"]
+    assert shown(site, level="error", limit="1") == ["disk_full"]
+
+
+def test_what_cannot_be_asked_for_is_said(site):
+    for params, words in (
+        ({"after": "-1"}, "not a number"),
+        ({"limit": "many"}, "not a number"),
+        ({"level": "loud"}, "info, warning, error"),
+    ):
+        answer = site.call("GET", "/events", params=params)
+        assert answer.status_code == 400
+        assert words in answer.json()["error"]["message"]
+    assert site.call("GET", "/events", params={"node": "nobody"}).status_code == 404

@@ -25,10 +25,10 @@ from littoral.domain.session import (
     Stored,
 )
 from littoral.domain.stream import CallHead
-from littoral.domain.units import Bytes, Micros, Tokens
-from littoral.domain.usage import StoredRecord, UsageRecord
+from littoral.domain.units import Bytes
 from littoral.testing.channel import channel_pair
 from littoral.testing.ledger import MemoryLedger
+from littoral.testing.usage import usage_batch, usage_record
 
 pytestmark = pytest.mark.anyio
 
@@ -225,31 +225,6 @@ async def heard(channel, kind):
     return found
 
 
-def rows():
-    record = UsageRecord(
-        request=RequestId("r"),
-        attempt=0,
-        project=ProjectId("p"),
-        key=KeyId("k"),
-        model="m",
-        deployment=DeploymentName("d"),
-        endpoint=EndpointId("d@1"),
-        status="ok",
-        streamed=False,
-        estimated=False,
-        tokens_in=Tokens(3),
-        tokens_cached=Tokens(0),
-        tokens_out=Tokens(5),
-        at_us=Micros(1),
-        first_us=1,
-        total_us=2,
-        predicted_us=0,
-        predicted_p90_us=0,
-        cost=0.5,
-    )
-    return (StoredRecord(seq=1, record=record),)
-
-
 async def test_a_node_hears_of_the_engines_of_another_and_at_once_when_that_leaves(site):
     async with opened(site, A) as near:
         async with opened(site, B) as far:
@@ -281,10 +256,10 @@ async def test_calls_pass_while_the_records_of_both_nodes_are_being_stored(site)
         while not (await heard(near, Remotes)).endpoints:
             pass
         for channel, outbox in ((near, "ob_a"), (far, "ob_b")):
-            await channel.send(Records(outbox=outbox, rows=rows()))
+            await channel.send(Records(outbox=outbox, batch=usage_batch([usage_record(1)])))
         await near.send(Open(stream=1, head=CALL))
         stream = (await heard(far, Open)).stream
         await far.send(Data(stream=stream, body=b"x", fin=True))
         assert (await heard(near, Data)).body == b"x"
         ledger.let.set()
-        assert (await heard(near, Stored)).upto == 1
+        assert (await heard(near, Stored)).mark.seq == 1

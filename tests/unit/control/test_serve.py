@@ -14,6 +14,7 @@ from littoral.domain.node import Event
 from littoral.domain.ports import ChannelClosed
 from littoral.domain.session import Hello, Welcome
 from littoral.domain.units import Micros
+from littoral.domain.view import Wanted
 
 pytestmark = pytest.mark.anyio
 HELLO = Hello(
@@ -76,7 +77,7 @@ async def test_events_are_written_down_while_it_serves(site, tmp_path):
     site.parts.events.emit(Event(at_us=Micros(1), level="info", subject="s", code="c", message="m"))
     async with anyio.create_task_group() as group:
         group.start_soon(_serve, site, tmp_path / "control.sock")
-        await until(lambda: site.state.value("control/events") is not None)
+        await until(lambda: site.inbox.events(Wanted()))
         group.cancel_scope.cancel()
 
 

@@ -15,7 +15,7 @@ from littoral.domain.errors import StorageFull
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
 from littoral.domain.link import LIVELY
 from littoral.domain.node import Event
-from littoral.domain.outbox import Batch, Mark
+from littoral.domain.outbox import Batch, Mark, Row
 from littoral.domain.ports import ChannelClosed
 from littoral.domain.session import (
     PROTOCOL,
@@ -276,18 +276,23 @@ async def test_what_a_node_says_is_kept_without_credentials(site, given):
     event = Event(
         at_us=Micros(1), level="warning", subject="engine", code="engine.crashed", message="boom"
     )
-    status = given.node_status(endpoints=[endpoint], events=[event])
+    status = given.node_status(endpoints=[endpoint])
+    news = Batch(lane="event", rows=(Row(seq=1, mac=b"a", event=event),))
     async with opened(site) as (channel, _, _):
         await channel.send(Beat(number=1, status=status))
         await channel.send(Applied(epoch=1, version=1, ok=True))
         await channel.send(Applied(epoch=1, version=2, ok=False, reason="no room"))
-        await channel.send(NOTHING)
-        await frame(channel, Stored)
+        await channel.send(Records(outbox="ob_1", batch=news))
+        heard = await frame(channel, Stored)
+        assert heard == Stored(outbox="ob_1", lane="event", mark=Mark(seq=1, mac=b"a"))
         shown = await site.ask("GET", "/nodes/nd_1")
         events = (await site.ask("GET", "/events")).json()["items"]
     assert "canary" not in shown.text
     assert shown.json()["status"]["endpoints"][0]["id"] == "remote-0"
     assert [item["event"]["code"] for item in events] == ["engine.crashed", "snapshot.refused"]
+    assert [item["node"] for item in events] == ["nd_1", ""]
+    async with opened(site) as (_, welcome, _):
+        assert welcome.stored == {"event": heard.mark, "ledger": Mark()}
 
 
 async def test_a_node_that_serves_something_newer_is_caught_up_with(site):

@@ -1,5 +1,6 @@
 """``littoral events``: what happened lately."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -17,10 +18,36 @@ from littoral.domain.view import NumberedEvent
 FOLLOW_S = Seconds(1.0)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Which events are shown.
+
+    Args:
+        node: Only those of this node, by its name or id.
+        site: Only those of the nodes of this site.
+        code: Only this code, or those that begin with it where it ends with a dot.
+        level: Only this level: info, warning, error.
+    """
+
+    node: str | None = None
+    site: str | None = None
+    code: str | None = None
+    level: str | None = None
+
+    def query(self) -> dict[str, str | None]:
+        """As the admin API takes it."""
+        return {"node": self.node, "site": self.site, "code": self.code, "level": self.level}
+
+
+ALL = Only()
+
+
 def events(
     *,
     follow: Annotated[bool, Parameter(name=["--follow", "-f"])] = False,
     lines: Annotated[int, Parameter(name=["--lines", "-n"])] = 50,
+    only: Only = ALL,
     reach: Reach = HERE,
 ) -> None:
     """Show the last events.
@@ -28,11 +55,12 @@ def events(
     Args:
         follow: Go on showing new ones, until Ctrl-C.
         lines: How many.
+        only: Which of them.
         reach: Which instance.
     """
     shown = screen(as_json=reach.json)
     with admin(reach) as control:
-        found = control.events()
+        found = control.events(only=only.query())
         shown.json({"events": plain(found[-lines:])})
         if not found:
             shown.note("events.none")
@@ -41,7 +69,7 @@ def events(
         last = found[-1].number if found else 0
         while follow and not reach.json:
             pause(FOLLOW_S)
-            for each in control.events(after=last):
+            for each in control.events(after=last, only=only.query()):
                 shown.line(told(each))
                 last = each.number
 
@@ -49,5 +77,7 @@ def events(
 def told(numbered: NumberedEvent) -> str:
     """One event in a line."""
     event = numbered.event
-    text = f"{event.subject}: {event.message} ({event.code})"
+    times = f" x{event.count}" if event.count > 1 else ""
+    where = f"{numbered.node} " if numbered.node else ""
+    text = f"{where}{event.subject}: {event.message} ({event.code}{times})"
     return f"{moment(event.at_us)}  {event.level:<8}{clean(text)}"

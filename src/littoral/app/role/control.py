@@ -29,6 +29,7 @@ from littoral.jobs.catalogue import CATALOGUE
 from littoral.jobs.obtain import Obtaining, World
 from littoral.stores.blobs import DiskBlobs
 from littoral.stores.disk import LocalDisk
+from littoral.stores.inbox import SqliteInbox
 from littoral.stores.ledger import SqliteLedger
 from littoral.stores.state import SqliteState
 from littoral.telemetry.log import Log
@@ -81,7 +82,10 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
         first_start(state, vault, clock=clock, entropy=entropy, disk=disk, admin_file=ADMIN_FILE)
         signer = Signer(state, vault, clock=clock, entropy=entropy)
         write_anchors(disk, signers=signer.keys.publics, cluster=load_site(state, vault).cluster)
-        events = Events(state)
+        inbox = stack.enter_context(
+            SqliteInbox.open(str(settings.path("telemetry.db")), failpoints=failpoints)
+        )
+        events = Events(inbox)
         blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
         registry = drivers(settings, entropy)
         obtaining = Obtaining(
@@ -97,6 +101,7 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
         parts = ControlParts(
             state=state,
             ledger=ledger,
+            inbox=inbox,
             blobs=blobs,
             obtainer=obtaining,
             registry=registry,

@@ -2,13 +2,18 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
+from typing import get_args
 
 from littoral.control.api.deployment import deployment_views
 from littoral.control.desk import Desk
 from littoral.control.route import Call, Needs, Route
-from littoral.domain.errors import InvalidInput
-from littoral.domain.node import Node
-from littoral.domain.view import NumberedEvent, Overview
+from littoral.domain.errors import InvalidInput, UnknownName
+from littoral.domain.node import Level, Node
+from littoral.domain.view import NumberedEvent, Overview, Wanted
+
+MOST = 500
+"""Most events of one answer."""
 
 
 class FleetApi:
@@ -50,7 +55,14 @@ class FleetApi:
                 handler=self.events,
                 policy=Needs("event.read"),
                 summary="The last events, oldest first.",
-                query={"after": "Only events with a number above this."},
+                query={
+                    "after": "Only events with a number above this.",
+                    "limit": f"How many, 1 to {MOST}.",
+                    "node": "Only those of this node, by id or name.",
+                    "site": "Only those of the nodes of this site.",
+                    "code": "Only this code, or those that begin with it where it ends with a dot.",
+                    "level": "Only this level: info, warning, error.",
+                },
                 gives=tuple[NumberedEvent, ...],
             ),
         )
@@ -71,10 +83,26 @@ class FleetApi:
 
     async def events(self, call: Call) -> Sequence[NumberedEvent]:
         """The events kept."""
-        after = call.query.get("after", "0")
-        if not after.isdecimal():
-            raise InvalidInput(f"after: {after!r} is not a number from 0", param="after")
-        return self._desk.events.after(int(after))
+        wanted = Wanted(
+            after=_number(call, "after", 0),
+            limit=min(max(1, _number(call, "limit", MOST)), MOST),
+            nodes=self._nodes_of(call),
+            code=call.query.get("code", ""),
+            level=_level(call),
+        )
+        return await self._desk.workers.ledger(partial(self._desk.events.wanted, wanted))
+
+    def _nodes_of(self, call: Call) -> tuple[str, ...] | None:
+        """Ids of the nodes that were asked for; None where none was named."""
+        node, site = call.query.get("node"), call.query.get("site")
+        if node is None and site is None:
+            return None
+        nodes = self._desk.fleet.nodes()
+        named = [each for each in nodes if node in {None, each.id, each.name}]
+        if not named:
+            known = ", ".join(sorted(each.name for each in nodes)) or "none"
+            raise UnknownName(f"no node {node!r}; known: {known}")
+        return tuple(each.id for each in named if site in {None, each.site})
 
     def _overview(self) -> Overview:
         desk = self._desk
@@ -88,3 +116,19 @@ class FleetApi:
             models=Counter(status.phase for status in desk.obtainer.statuses()),
             blobs_free=desk.blobs.free(),
         )
+
+
+def _number(call: Call, name: str, default: int) -> int:
+    text = call.query.get(name, str(default))
+    if not text.isdecimal() or len(text) > len("123456789012345678"):
+        raise InvalidInput(f"{name}: {text!r:.40} is not a number from 0", param=name)
+    return int(text)
+
+
+def _level(call: Call) -> str:
+    level = call.query.get("level", "")
+    known = get_args(Level)
+    if level and level not in known:
+        allowed = ", ".join(known)
+        raise InvalidInput(f"level: no {level!r:.40}; known: {allowed}", param="level")
+    return level
