@@ -24,7 +24,7 @@ from littoral.control.signer import Signer
 from littoral.control.site import first_start, load_site
 from littoral.control.vault import Vault
 from littoral.domain.errors import InvalidInput
-from littoral.domain.ports import Disk, Entropy
+from littoral.domain.ports import Disk, Entropy, Failpoints
 from littoral.jobs.catalogue import CATALOGUE
 from littoral.jobs.obtain import Obtaining, World
 from littoral.stores.blobs import DiskBlobs
@@ -34,7 +34,7 @@ from littoral.stores.ledger import SqliteLedger
 from littoral.stores.state import SqliteState
 from littoral.telemetry.log import Log
 
-STATE_FILE = "control.db"
+STATE_FILE, LEDGER_FILE, NEWS_FILE = "control.db", "ledger.db", "telemetry.db"
 KEY_FILE = "master.key"
 KEY_BYTES = 32
 ADMIN_FILE = "admin.key"
@@ -72,19 +72,11 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
     disk = LocalDisk(settings.data_dir)
     master_key = _master_key(disk, entropy, first=not settings.path(STATE_FILE).exists())
     with ExitStack() as stack:
-        state = stack.enter_context(
-            SqliteState.open(str(settings.path(STATE_FILE)), failpoints=failpoints)
-        )
-        ledger = stack.enter_context(
-            SqliteLedger.open(str(settings.path("ledger.db")), failpoints=failpoints)
-        )
+        state, ledger, inbox = _stores(settings, failpoints, stack)
         vault = Vault(master_key, entropy)
         first_start(state, vault, clock=clock, entropy=entropy, disk=disk, admin_file=ADMIN_FILE)
         signer = Signer(state, vault, clock=clock, entropy=entropy)
         write_anchors(disk, signers=signer.keys.publics, cluster=load_site(state, vault).cluster)
-        inbox = stack.enter_context(
-            SqliteInbox.open(str(settings.path("telemetry.db")), failpoints=failpoints)
-        )
         events = Events(inbox)
         blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
         registry = drivers(settings, entropy)
@@ -119,6 +111,17 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
             doors=doors_of(settings.nodes_listen, settings.nodes_url, settings.session_listen),
         )
         yield parts, obtaining
+
+
+def _stores(
+    settings: Settings, failpoints: Failpoints, stack: ExitStack
+) -> tuple[SqliteState, SqliteLedger, SqliteInbox]:
+    at = {name: str(settings.path(name)) for name in (STATE_FILE, LEDGER_FILE, NEWS_FILE)}
+    return (
+        stack.enter_context(SqliteState.open(at[STATE_FILE], failpoints=failpoints)),
+        stack.enter_context(SqliteLedger.open(at[LEDGER_FILE], failpoints=failpoints)),
+        stack.enter_context(SqliteInbox.open(at[NEWS_FILE], failpoints=failpoints)),
+    )
 
 
 def _master_key(disk: Disk, entropy: Entropy, *, first: bool) -> bytes:
