@@ -7,7 +7,6 @@ from littoral.domain.units import Micros
 DAY_US: Final = 86_400_000_000
 USUAL_US: Final = 3 * DAY_US
 """How long a snapshot holds where its site says nothing else."""
-LONGEST_US: Final = 30 * DAY_US
 EXTEND_US: Final = 3_600_000_000
 """How old a snapshot may be before a new version extends its life."""
 
