@@ -105,10 +105,9 @@ async def fleet(given: argparse.Namespace, address: str, ask: Ask) -> dict[str, 
         for _ in cards:
             await opened.acquire()
         took = time.monotonic() - began
-        await anyio.sleep(2)
+        await anyio.sleep(given.beat)
         there = ask()
         beating.set()
-        await anyio.sleep(given.beat + 1)
         spent = -ask()["cpu_s"]
         await anyio.sleep(given.seconds)
         spent += ask()["cpu_s"]
