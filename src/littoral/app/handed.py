@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypedDict, cast
 
 from littoral.app.settings import Settings, from_json
-from littoral.domain.errors import InvalidInput, LittoralError, NewerData
+from littoral.domain.errors import InvalidInput, LittoralError, NewerData, Revoked
 
 REFUSED = 2
 """Exit status: starting again would be refused again."""
@@ -60,4 +60,4 @@ def line_for(settings: Settings, descriptors: Mapping[str, int], worker: int = 0
 def failed(error: LittoralError) -> int:
     """Say why this process ends, and return its exit status."""
     sys.stderr.write(f"{error.message}\n")
-    return REFUSED if isinstance(error, InvalidInput | NewerData) else FAILED
+    return REFUSED if isinstance(error, InvalidInput | NewerData | Revoked) else FAILED

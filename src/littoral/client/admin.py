@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from ssl import SSLContext
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -20,6 +20,7 @@ from littoral.domain.resource import SPECS, Change, Kind, Metadata, Resource
 from littoral.domain.rollout import RolloutAct
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros
+from littoral.domain.upkeep import Done, ErrandRequest, LabelRequest, MarkRequest, Verb
 from littoral.domain.usage import UsageRecord, UsageSum
 from littoral.domain.view import (
     CatalogueEntry,
@@ -183,6 +184,26 @@ class Admin:
     def invite(self, wanted: Invitation) -> Invited:
         """Make a join token; its text is in the answer, this once."""
         return self._post("/invitations", wanted, Invited)
+
+    def mark(self, node: str, mark: Literal["", "cordoned", "draining"]) -> Node:
+        """Cordon or drain a node, or neither."""
+        return self._post(f"/nodes/{_part(node)}/mark", MarkRequest(mark=mark), Node)
+
+    def label(self, node: str, labels: Mapping[str, str]) -> Node:
+        """Give a node labels; an empty value takes one away."""
+        return self._post(f"/nodes/{_part(node)}/labels", LabelRequest(labels=labels), Node)
+
+    def errand(self, node: str, verb: Verb, **args: str) -> Done:
+        """Have a connected node do something, and return what came of it."""
+        return self._post(f"/nodes/{_part(node)}/do", ErrandRequest(verb=verb, args=args), Done)
+
+    def revoke_node(self, node: str) -> Node:
+        """Let a node speak to control never again."""
+        return self._post(f"/nodes/{_part(node)}/revoke", None, Node)
+
+    def remove_node(self, node: str) -> Node:
+        """Forget a node that is not connected."""
+        return self._call("DELETE", f"/nodes/{_part(node)}", Node)
 
     def roots(self) -> list[RootView]:
         """The root certificates that nodes trust."""

@@ -8,6 +8,7 @@ import msgspec
 
 from littoral.control.check import Specs, Statuses, check_labels, check_spec, users_of
 from littoral.control.credential import Credentials
+from littoral.control.fleet import nodes_at
 from littoral.control.record import convert
 from littoral.domain.deployment import DeploymentSpec, UpstreamSpec
 from littoral.domain.errors import Conflict, InvalidInput, UnknownName
@@ -120,6 +121,8 @@ class Resources:
         if kind == "Project":
             keys = self._state.keys()
             users = [f"key {key.id}" for key in keys if key.project == name and not key.revoked_us]
+        if kind == "Site":
+            users = [f"node {node}" for node in nodes_at(self._state, name)]
         if users:
             raise Conflict(f"{kind} {name!r} is in use by {', '.join(users)}: delete these first")
         self._state.delete(kind, name)

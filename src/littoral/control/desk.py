@@ -15,6 +15,7 @@ from littoral.control.key import Keys
 from littoral.control.link import Links
 from littoral.control.publish import Publisher
 from littoral.control.rollouts import Rollouts
+from littoral.control.roster import Roster
 from littoral.control.signer import Signer
 from littoral.control.site import Site
 from littoral.control.worker import Bell, Workers
@@ -38,6 +39,7 @@ class Desk:
     authority: Authority
     enrolments: Enrolments
     links: Links
+    roster: Roster
     publisher: Publisher
     signer: Signer
     delivery: Delivery

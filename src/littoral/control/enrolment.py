@@ -21,6 +21,7 @@ from littoral.domain.errors import (
     Denied,
     InvalidInput,
     NotOurs,
+    Revoked,
     TokenUsed,
     Unavailable,
 )
@@ -272,7 +273,9 @@ class Enrolments:
         if node is None or node.enrolled is None:
             raise NotOurs("this is not a node of this cluster (any more)")
         if node.mark in GONE:
-            raise NotOurs(f"this node was {node.mark}")
+            raise Revoked(
+                f"this node was {node.mark}: to be one again it must join anew, with a new token"
+            )
         if serial is not None and serial not in node.enrolled.serials:
             raise NotOurs("this certificate is not one of the node's last two")
         return node

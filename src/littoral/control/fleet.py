@@ -13,13 +13,15 @@ from littoral.domain.node import GONE, Node, NodeState, NodeStatus
 from littoral.domain.ports import Clock, State
 from littoral.domain.reach import Spot
 from littoral.domain.session import Hello
-from littoral.domain.site import SiteSpec
+from littoral.domain.site import DISCONNECT, Disconnect, SiteSpec
 from littoral.domain.units import Seconds
 from littoral.domain.view import PlacedEndpoint
 
 DISCONNECTED_S = LIVELY.lost_s
 STEADY_SHARE = 0.8
 """Of a beat: how long after its first sign of life a node that was doubted must give another."""
+AWAY = frozenset({"disconnected", "lost", "revoked", "replaced"})
+"""States of nodes that are not spoken with."""
 _PREFIX = "node/"
 
 
@@ -52,6 +54,7 @@ class Fleet:
         self._clock = clock
         self.bell = Bell()
         """Rings when a node came, went, or said something new of itself."""
+        self._sites: Mapping[str, Disconnect] = {}
         self._heard = {
             node.id: _Heard(node, None)
             for node in (
@@ -102,6 +105,28 @@ class Fleet:
         """A row was removed."""
         self._heard.pop(node, None)
 
+    def hears(self, node: NodeId) -> bool:
+        """Whether a session of this node is open."""
+        heard = self._heard.get(node)
+        return heard is not None and heard.at is not None
+
+    def agree(self, sites: Mapping[str, Disconnect]) -> None:
+        """Judge nodes by what is agreed for their sites."""
+        self._sites = sites
+
+    def barred(self, node: NodeId, *, verified: bool) -> str:
+        """Why a node may have no session; empty where it may.
+
+        Args:
+            node: Who it says it is.
+            verified: Whether its certificate says so, too, and was let in by its serial.
+        """
+        if not verified:
+            return self.refusal(node, None)
+        kept = self.kept(node)
+        enrolled = None if kept is None else kept.enrolled
+        return self.refusal(node, enrolled.serials[0] if enrolled is not None else "")
+
     def refusal(self, node: NodeId, serial: str | None) -> str:
         """Why a node may not speak to control; empty where it may.
 
@@ -126,7 +151,9 @@ class Fleet:
 
         Credentials of endpoints end here: nobody reads them back from control.
         """
-        heard, now = self._heard[node], self._clock.now()
+        heard, now = self._heard.get(node), self._clock.now()
+        if heard is None:
+            return  # it was removed meanwhile
         if heard.at is not None and now - heard.at >= heard.rhythm.suspect_s:
             heard.back = now
         elif heard.back is not None and now - heard.back >= STEADY_SHARE * heard.rhythm.beat_s:
@@ -142,7 +169,9 @@ class Fleet:
 
     def left(self, node: NodeId) -> None:
         """The node's session has ended."""
-        self._heard[node].at = None
+        heard = self._heard.get(node)
+        if heard is not None:
+            heard.at = None
         self.bell.ring()
 
     def nodes(self) -> Sequence[Node]:
@@ -171,7 +200,7 @@ class Fleet:
         return [
             PlacedEndpoint(node=node.id, endpoint=endpoint)
             for node in self.nodes()
-            if node.status is not None and node.state != "disconnected"
+            if node.status is not None and node.state not in AWAY
             for endpoint in node.status.endpoints
         ]
 
@@ -183,7 +212,7 @@ class Fleet:
         if mark == "revoked" or mark == "replaced":  # noqa: PLR1714  the type checker narrows these
             return mark
         if heard.at is None:
-            return "joined" if heard.node.seen_us == 0 else "disconnected"
+            return self._away(heard.node)
         silent = self._clock.now() - heard.at
         if silent >= heard.rhythm.lost_s:
             return "disconnected"
@@ -193,7 +222,26 @@ class Fleet:
             return mark
         return "connected" if heard.node.status is not None else "joined"
 
+    def _away(self, node: Node) -> NodeState:
+        """The state of a node that has no session: by its site's policy it may count as lost."""
+        if node.seen_us == 0:
+            return "joined"
+        after = self._sites.get(node.site, DISCONNECT).lost_after_s
+        silent_us = self._clock.wall() - node.seen_us
+        return "lost" if after and silent_us > after * 1_000_000 else "disconnected"
+
 
 def row_of(node: Node) -> Mapping[str, bytes | None]:
     """What is written of a node: not what it says of itself, which it says anew."""
     return {_PREFIX + node.id: msgspec.json.encode(replace(node, state="joined", status=None))}
+
+
+def no_row(node: NodeId) -> Mapping[str, bytes | None]:
+    """What removes a node's row."""
+    return {_PREFIX + node: None}
+
+
+def nodes_at(state: State, site: str) -> Sequence[str]:
+    """The names of all nodes that stand at a site, gone ones left out."""
+    rows = (msgspec.json.decode(row, type=Node) for row in state.values(_PREFIX).values())
+    return sorted(node.name for node in rows if node.site == site and node.mark not in GONE)

@@ -1,5 +1,6 @@
 """Links: the sessions that are open, and what is asked of nodes over them."""
 
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from littoral.domain.session import Frame, Goodbye
 from littoral.domain.units import Seconds
 from littoral.domain.upkeep import Do, Done, Verb
 
+BOOTS = 8
+"""Starts of a node that are remembered."""
 ANSWER_WITHIN = Seconds(30.0)
 TOLD_WITHIN = Seconds(1.0)
 """Who does not take a frame for so long gets what it says later, by another way."""
@@ -58,6 +61,8 @@ class Links:
         self._clock = clock
         self._open: dict[NodeId, Link] = {}
         self._number = 0
+        self._boots: dict[NodeId, deque[str]] = {}
+        self._turns: dict[NodeId, bool] = {}
 
     @property
     def count(self) -> int:
@@ -69,6 +74,10 @@ class Links:
         older = self._open.get(link.node)
         link.began = self._clock.now()
         self._open[link.node] = link
+        boots = self._boots.setdefault(link.node, deque(maxlen=BOOTS))
+        self._turns[link.node] = link.boot in boots and boots[-1] != link.boot
+        if not boots or boots[-1] != link.boot:
+            boots.append(link.boot)
         if older is not None:
             older.goodbye = Goodbye(code="superseded")
             older.scope.cancel()
@@ -85,6 +94,13 @@ class Links:
             async with anyio.create_task_group() as group:
                 for link in self._open.values():
                     group.start_soon(tell, link)
+
+    def cloned(self, node: NodeId) -> bool:
+        """Whether the last session of this node is of a start that another start came after.
+
+        A machine that starts anew never goes back to an earlier start: two do, by turns.
+        """
+        return self._turns.get(node, False)
 
     def ended(self, link: Link) -> bool:
         """A session ended; False where another had replaced it."""

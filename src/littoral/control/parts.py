@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from littoral.control.api.authority import AuthorityApi
 from littoral.control.api.delta import DeltaApi
 from littoral.control.api.deployment import DeploymentApi
 from littoral.control.api.fleet import FleetApi
@@ -38,6 +39,7 @@ from littoral.control.public import PublicApi
 from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
 from littoral.control.rollouts import EntropyChance, RolloutParts, Rollouts
+from littoral.control.roster import Roster
 from littoral.control.route import Gate, Route, build_app
 from littoral.control.session import COALESCE_S, SessionParts, Sessions
 from littoral.control.signer import Signer
@@ -193,6 +195,7 @@ def routes(desk: Desk) -> tuple[Route, ...]:
         SnapshotApi(desk),
         UsageApi(desk),
         NodeApi(desk),
+        AuthorityApi(desk),
     )
     found.extend(route for api in apis for route in api.routes())
     return tuple(found)
@@ -296,7 +299,6 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         neighbours=fleet.spots,
     )
     workers, bell = Workers(), Bell()
-    authority = _authority(parts, vault, site)
     node_blobs = _node_blobs(parts, fleet, signer, resources=resources, workers=workers, bell=bell)
     return Desk(
         state=parts.state,
@@ -307,12 +309,13 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         resources=resources,
         keys=keys,
         fleet=fleet,
-        authority=authority,
+        authority=(authority := _authority(parts, vault, site)),
         enrolments=Enrolments(_enrolment(parts, authority, fleet, site=site, signer=signer)),
         links=Links(parts.clock),
         node_blobs=node_blobs,
         rollouts=_rollouts(parts, fleet, resources, workers=workers, bell=bell),
         deltas=_deltas(parts, node_blobs, resources, workers=workers, bell=bell),
+        roster=_roster(parts, fleet),
         publisher=publisher,
         signer=signer,
         delivery=Delivery(publisher, workers, bell),
@@ -334,6 +337,10 @@ def _resources(parts: ControlParts, vault: Vault, statuses: Callable[[], Statuse
         statuses=statuses,
         check=driver_check(parts.registry, statuses),
     )
+
+
+def _roster(parts: ControlParts, fleet: Fleet) -> Roster:
+    return Roster(parts.state, fleet, clock=parts.clock, sink=parts.events)
 
 
 def _authority(parts: ControlParts, vault: Vault, site: Site) -> Authority:

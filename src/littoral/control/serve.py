@@ -1,6 +1,6 @@
 """Serve: the admin API on a unix socket and the session listener, until cancelled."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import anyio
@@ -13,7 +13,8 @@ from littoral.control.parts import Control, ControlParts, assemble
 from littoral.domain.enrolment import Place
 from littoral.domain.errors import LittoralError
 from littoral.domain.link import Peer, Shown
-from littoral.domain.ports import Network
+from littoral.domain.ports import Network, State
+from littoral.domain.site import Disconnect, SiteSpec
 from littoral.trust.certificate import Issuer
 
 DRAIN_S = 5
@@ -112,11 +113,21 @@ async def _watch(desk: Desk, report: Callable[[str, BaseException], None]) -> No
             mark = await _mark(desk)
             if mark != seen:
                 seen = mark
+                desk.fleet.agree(await desk.workers.state(partial(disconnects, desk.state)))
                 desk.bell.ring()
                 await desk.workers.state(desk.events.flush)
         except LittoralError as error:
             report("watch", error)
         await anyio.sleep(WATCH_S)
+
+
+def disconnects(state: State) -> Mapping[str, Disconnect]:
+    """What is agreed for each site about nodes that are not heard of."""
+    return {
+        item.metadata.name: item.spec.disconnect
+        for item in state.list("Site")
+        if isinstance(item.spec, SiteSpec)
+    }
 
 
 async def _mark(desk: Desk) -> object:

@@ -120,6 +120,11 @@ class Sessions:
             self._event("session.refused", f"{channel.peer} says that it is {first.node}")
             await _part(channel, Goodbye(code="revoked"))
             return None
+        refusal = self._parts.fleet.barred(first.node, verified=channel.peer is not None)
+        if refusal:
+            self._event("session.refused", f"{first.node} may not speak to control: {refusal}")
+            await _part(channel, Goodbye(code="revoked"))
+            return None
         return first
 
     async def _session(self, channel: Channel, hello: Hello) -> None:
@@ -221,7 +226,7 @@ class Sessions:
                 )
             case Renew():
                 self._parts.fleet.beat(this.node, None)
-                await this.channel.send(await self._renewed(this.node, frame))
+                await this.channel.send(await _renewed(self._parts, this.node, frame))
             case Done():
                 self._parts.fleet.beat(this.node, None)
                 self._parts.links.answered(this, frame)
@@ -230,19 +235,6 @@ class Sessions:
                 self._parts.delivery.applied(this.node, (frame.epoch, frame.version))
             case _:
                 self._parts.fleet.beat(this.node, None)
-
-    async def _renewed(self, node: NodeId, frame: Renew) -> Issued:
-        """A new certificate, or why there is none."""
-        parts = self._parts
-        try:
-            issued, rows = await parts.workers.state(
-                partial(parts.enrolments.renew, node, frame.csr)
-            )
-        except LittoralError as error:
-            return Issued(chain="", ca="", server_us=parts.clock.wall(), reason=error.message)
-        for row in rows:
-            parts.fleet.learn(row)
-        return issued
 
     async def _blob(self, this: Link, frame: BlobAsk | BlobProgress | BlobsHeld) -> None:
         """Take what a node says of blobs, and answer what it asks."""
@@ -317,6 +309,12 @@ class Sessions:
     def _supersede(self, this: Link) -> None:
         if self._parts.links.opened(this) is not None:
             self._event("node.superseded", f"{this.node} opened a second session: the newer wins")
+        if self._parts.links.cloned(this.node):
+            self._event(
+                "node.cloned",
+                f"{this.node} comes from two machines by turns: its disk was copied. Revoke it, "
+                "and let both join anew",
+            )
 
     def _ended(self, this: Link) -> None:
         if self._parts.links.ended(this):
@@ -372,3 +370,14 @@ async def _part(channel: Channel, goodbye: Goodbye) -> None:
     """Say goodbye, without waiting long for a peer that does not listen."""
     with anyio.move_on_after(FAREWELL_S, shield=True), suppress(ChannelClosed):
         await channel.send(goodbye)
+
+
+async def _renewed(parts: SessionParts, node: NodeId, frame: Renew) -> Issued:
+    """A new certificate, or why there is none."""
+    try:
+        issued, rows = await parts.workers.state(partial(parts.enrolments.renew, node, frame.csr))
+    except LittoralError as error:
+        return Issued(chain="", ca="", server_us=parts.clock.wall(), reason=error.message)
+    for row in rows:
+        parts.fleet.learn(row)
+    return issued

@@ -15,6 +15,10 @@ KEY, CHAIN, AUTHORITIES = f"{FOLDER}/key.pem", f"{FOLDER}/chain.pem", f"{FOLDER}
 CARD = f"{FOLDER}/identity.json"
 NEXT_KEY, PENDING = f"{FOLDER}/key.next.pem", f"{FOLDER}/pending.json"
 """Where a joined node keeps who it is, inside its data folder."""
+REVOKED = f"{FOLDER}/revoked"
+"""Written when control said that this node is one no longer: why."""
+STANDING = "run/standing.json"
+"""How a node stands with control, for people on its machine."""
 
 
 def node_host(node: NodeId, cluster: str) -> str:
@@ -216,3 +220,13 @@ class Rotation:
     """A new root is wished, known to all nodes for so many days before it signs."""
 
     overlap_days: int = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a node stands with control: ``trouble`` are sentences, ``until_us`` its certificate's."""
+
+    connected: bool
+    trouble: tuple[str, ...]
+    since_us: Micros
+    until_us: Micros | None = None

@@ -11,6 +11,7 @@ LittoralError
 ├── Denied                  403 denied
 │   ├── WrongAuthority      403 join_wrong_ca
 │   └── NotOurs             403 node_refused
+│       └── Revoked         403 node_revoked
 ├── UnknownName             404 not_found
 │   └── UnknownModel        404 model_not_found
 ├── Conflict                409 conflict
@@ -119,6 +120,12 @@ class NotOurs(Denied):
     """This node or its certificate is revoked, replaced, unknown, or too long out of date."""
 
     code = "node_refused"
+
+
+class Revoked(NotOurs):
+    """This node was revoked, or another took its place: it is one no longer."""
+
+    code = "node_revoked"
 
 
 class UnknownName(LittoralError):

@@ -1,4 +1,4 @@
-"""Frames of a node's upkeep: its certificate, what to trust no longer, what it is told to do."""
+"""Frames of a node's upkeep: its certificate, and what it is told to do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,3 +58,25 @@ class Done:
     ok: bool
     result: str = ""
     code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkRequest:
+    """What is decided of a node: ``cordoned``, ``draining``, or (empty) neither."""
+
+    mark: Literal["", "cordoned", "draining"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRequest:
+    """Labels to give; an empty value takes one away."""
+
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrandRequest:
+    """What a connected node shall do."""
+
+    verb: Verb
+    args: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from littoral.domain.endpoint import Endpoint, Folded, Machine
+from littoral.domain.enrolment import Inventory
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import EndpointId
 from littoral.domain.loads import ENDPOINTS
-from littoral.domain.node import Event, Level, NodeStatus
+from littoral.domain.node import Event, Level, Link, NodeStatus, Speed
 from littoral.domain.ports import Clock, Sink
 from littoral.domain.session import Endpoints, Folds, Frame, Reach, Tables
 from littoral.domain.snapshot import Snapshot
@@ -34,6 +35,10 @@ class Board:
         self.changed = Signal()
         self.machine = Machine(cores=1, memory=Bytes(0), memory_free=Bytes(0))
         self.outbox_depth = 0
+        self.trouble: tuple[str, ...] = ()
+        self.inventory: Inventory | None = None
+        self.link: Link | None = None
+        self._speeds: dict[EndpointId, tuple[Speed, ...]] = {}
         self._clock = clock
         self._sink = sink
         self._report = report
@@ -73,6 +78,7 @@ class Board:
         """Forget an endpoint."""
         if self._endpoints.pop(endpoint, None) is not None:
             self._folds.pop(endpoint, None)
+            self._speeds.pop(endpoint, None)
             self._endpoints_changed()
 
     def drain_endpoint(self, endpoint: EndpointId) -> None:
@@ -117,6 +123,22 @@ class Board:
         if reach != self._reach:
             self._reach = reach
             self.changed.notify()
+
+    def put_trouble(self, sentence: str) -> None:
+        """Show what is wrong with the certificate; empty: nothing is."""
+        trouble = (sentence,) if sentence else ()
+        if trouble == self.trouble:
+            return
+        self.trouble = trouble
+        if sentence:
+            self.say("certificate", "certificate_trouble", sentence, level="warning")
+        else:
+            self.say("certificate", "certificate_renewed", "the certificate was renewed")
+
+    def put_speeds(self, endpoint: EndpointId, speeds: tuple[Speed, ...]) -> None:
+        """Show how fast an engine was."""
+        self._speeds[endpoint] = speeds
+        self.changed.notify()
 
     def put_pid(self, role: str, pid: int | None) -> None:
         """Note that a child process runs, or (None) does not."""
@@ -171,6 +193,10 @@ class Board:
             ),
             snapshot=(0, 0) if held is None else (held.epoch, held.version),
             outbox_depth=self.outbox_depth,
+            inventory=self.inventory,
+            speeds=tuple(speed for found in self._speeds.values() for speed in found),
+            link=self.link,
+            trouble=self.trouble,
         )
 
     @property

@@ -63,6 +63,18 @@ class Converger:
         self._desired = desired
         self._wanted.notify()
 
+    @property
+    def names(self) -> tuple[DeploymentName, ...]:
+        """What runs here, or tries to."""
+        return tuple(sorted(self._running))
+
+    def restart(self, name: DeploymentName) -> bool:
+        """Restart an engine; False where it does not run here."""
+        running = self._running.get(name)
+        if running is not None:
+            running.engine.restart()
+        return running is not None
+
     async def run(self) -> None:
         """Converge until cancelled; then every engine is stopped."""
         async with anyio.create_task_group() as group:

@@ -76,6 +76,7 @@ class Supervised:
         self.short_of_memory = False
         self._parts = parts
         self._again = Signal()
+        self._ended = Signal()
         self._crashes: deque[Seconds] = deque(maxlen=parts.patience.crashes or 1)
         self._streak = 0
         self._draining = False
@@ -99,6 +100,11 @@ class Supervised:
 
     def retry(self) -> None:
         """Something changed that may help: do not wait to try again."""
+        self._again.notify()
+
+    def restart(self) -> None:
+        """End the process; it is started again."""
+        self._ended.notify()
         self._again.notify()
 
     async def _life(self) -> _End:
@@ -188,7 +194,13 @@ class Supervised:
                 ends.append(f"no answer to health checks for {PROBE_WITHIN:.0f} s")
                 group.cancel_scope.cancel()
 
+            async def asked() -> None:
+                await self._ended.wait()
+                ends.append("an operator asked for it")
+                group.cancel_scope.cancel()
+
             group.start_soon(ended)
+            group.start_soon(asked)
             group.start_soon(hangs)
         return ends[0]
 

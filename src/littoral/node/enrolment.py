@@ -88,7 +88,7 @@ class Joining:
             raise WrongAuthority("control does not trust the root that the join token names")
         if answer.cluster != cluster:
             raise WrongAuthority("control says that it is another cluster than its root does")
-        identity = _identity(answer, key_us=self._clock.wall())
+        identity = identity_of(answer, key_us=self._clock.wall())
         taken = self._store.take(identity, key=key, chain=answer.chain, ca=answer.ca)
         self._disk.remove(PENDING)
         return taken
@@ -173,7 +173,8 @@ def _proof(credentials: Credentials, nonce: bytes, csr: str) -> bytes:
     )
 
 
-def _identity(answer: JoinAnswer, *, key_us: Micros) -> NodeIdentity:
+def identity_of(answer: JoinAnswer, *, key_us: Micros) -> NodeIdentity:
+    """Who the machine is from now on, as control answered."""
     return NodeIdentity(
         node=answer.node,
         name=answer.name,

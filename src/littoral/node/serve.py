@@ -45,6 +45,7 @@ from littoral.node.shelf import Shelf
 from littoral.node.slot import Slots
 from littoral.node.snapshot import HeldSnapshot, SnapshotParts
 from littoral.node.standing import Standing
+from littoral.node.tending import Tending, TendingParts, Tools
 
 MACHINE_EVERY = Seconds(10.0)
 FLUSH = Seconds(2.0)
@@ -94,6 +95,7 @@ class NodeParts:
     machine: Callable[[], Machine]
     report: Callable[[dict[str, int]], None]
     patience: Patience
+    tools: Tools
     pace: Pace = NEAR
     fetching: "Fetching | None" = None
     joined: bool = False
@@ -160,6 +162,7 @@ class _Wired:
         self.standing = Standing(self.clock, self.held, self.board, joined=parts.joined)
         self.board.on_death = self._died
         self.artefacts = self._artefacts()
+        self.tending = Tending(self._tending_parts(tables))
         self.uplink = Uplink(self._session_parts())
         self.standing.reachable = lambda: self.uplink.reachable
         flush = self.uplink.flush
@@ -253,6 +256,22 @@ class _Wired:
             pace=parts.pace,
             relay=self.relay,
             artefacts=self.artefacts,
+            hear=self.tending.upkeep.take,
+            lost=self.tending.upkeep.lost,
+        )
+
+    def _tending_parts(self, tables: Sequence[FlightTable]) -> TendingParts:
+        parts = self.parts
+        return TendingParts(
+            tools=parts.tools,
+            board=self.board,
+            converger=self.converger,
+            blobs=parts.blobs,
+            disk=parts.disk,
+            clock=parts.clock,
+            chance=parts.chance,
+            failpoints=parts.failpoints,
+            under_way=lambda: sum(len(table.open()) for table in tables),
         )
 
     def _booked(self, records: Sequence[UsageRecord]) -> None:
@@ -348,6 +367,7 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
         group.start_soon(node.uplink_later)
         group.start_soon(node.journal.run)
         group.start_soon(node.shelf.run)
+        group.start_soon(node.tending.run, node.uplink)
 
         async def stopper() -> None:
             await stop.wait()

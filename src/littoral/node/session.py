@@ -3,6 +3,8 @@
 Everything works without it, for ever: the node serves from its held snapshot and keeps its records.
 """
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -52,7 +54,11 @@ SETTLE = Seconds(0.2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionParts:
-    """What a session needs; ``hello`` is said with the present outbox and snapshot."""
+    """What a session needs; ``hello`` is said with the present outbox and snapshot.
+
+    ``hear`` takes frames of upkeep, and says whether a frame is one; ``lost`` is told why there is
+    no session.
+    """
 
     network: Network
     address: str
@@ -66,6 +72,8 @@ class SessionParts:
     failpoints: Failpoints
     patience: Patience
     relay: Relay
+    hear: Callable[[Frame], bool]
+    lost: Callable[[str], None]
     pace: Pace = NEAR
     artefacts: Artefacts | None = None
 
@@ -122,6 +130,14 @@ class Uplink:
         facts = self._channel.link()
         return facts is None or not (facts.trouble or facts.silent_s > LIVELY.suspect_s)
 
+    def standing(self) -> tuple[bool, str]:
+        """Whether control is connected, and why not, for people."""
+        if self.reachable:
+            return True, ""
+        facts = None if self._channel is None else self._channel.link()
+        told = "" if facts is None else facts.trouble or "control is silent"
+        return False, self.trouble or told
+
     def _lost(self, reason: str) -> None:
         """Say once that control is gone, or anew where the reason is another one."""
         board = self._parts.board
@@ -132,6 +148,16 @@ class Uplink:
         elif reason != self.trouble:
             board.say("session", "session_failed", reason, level="warning")
         self.connected, self._channel, self.trouble = False, None, reason
+        self._parts.lost(reason)
+
+    async def send(self, frame: Frame) -> bool:
+        """Send control a frame; False where there is no session."""
+        if not self.reachable or self._channel is None:
+            return False
+        with suppress(ChannelClosed):
+            await self._channel.send(frame)
+            return True
+        return False
 
     async def _session(self, channel: Channel) -> None:
         parts = self._parts
@@ -162,7 +188,7 @@ class Uplink:
         """Take what control sends; calls of other nodes wait for nothing else."""
         while True:
             frame = await channel.receive()
-            if self._parts.relay.take(CONTROL, frame):
+            if self._parts.relay.take(CONTROL, frame) or self._parts.hear(frame):
                 continue
             match frame:
                 case SnapshotOffer() | PartPiece() | Revoke():

@@ -36,6 +36,7 @@ from littoral.testing.quota import quota_table
 from littoral.testing.responses import MemoryResponses
 from littoral.testing.snapshot import Issuer
 from littoral.testing.usage import usage_waiting
+from tools import plain_tools
 
 SNAPSHOT = Snapshot(
     epoch=1,
@@ -158,6 +159,7 @@ class Host:
             machine=lambda: around.machine,
             report=lambda _pids: None,
             patience=Patience(),
+            tools=plain_tools(),
         )
 
     def during(self, script, *, with_control: bool = False) -> None:

@@ -173,6 +173,8 @@ class Node:
                 failpoints=around.failpoints,
                 patience=Patience(),
                 relay=Relay(NodeId("nd")),
+                hear=lambda _frame: False,
+                lost=lambda _reason: None,
             )
         )
 

@@ -1,13 +1,15 @@
 """``littoral nodes``: the machines that serve."""
 
+from collections.abc import Sequence
+
 from littoral.app.command.encoding import plain
-from littoral.app.command.figures import moment, size
+from littoral.app.command.figures import moment, size, span
 from littoral.app.command.reach import HERE, Reach
 from littoral.app.command.screen import Screen, screen
 from littoral.app.command.site import admin
-from littoral.domain.enrolment import SITE, Invitation, Tier
+from littoral.domain.enrolment import SITE, Inventory, Invitation, Tier
 from littoral.domain.errors import InvalidInput, UnknownName
-from littoral.domain.node import Node
+from littoral.domain.node import Node, Speed
 
 
 def list_nodes(*, reach: Reach = HERE) -> None:
@@ -24,11 +26,21 @@ def list_nodes(*, reach: Reach = HERE) -> None:
         shown.note("nodes.none")
         return
     rows = [
-        (node.name, node.id, node.state, moment(node.seen_us), *_figures(node), node.build)
+        (
+            node.name,
+            node.id,
+            node.site,
+            node.tier,
+            node.state,
+            moment(node.seen_us) if node.seen_us else "-",
+            *_figures(node),
+            node.build,
+        )
         for node in nodes
     ]
-    head = ("NODE", "ID", "STATE", "SEEN", "CORES", "FREE", "ENDPOINTS", "OUTBOX", "BUILD")
-    shown.rows(head, rows, right=(4, 5, 6, 7))
+    head = ("NODE", "ID", "SITE", "TIER", "STATE", "SEEN")
+    head += ("CORES", "FREE", "ENDPOINTS", "OUTBOX", "BUILD")
+    shown.rows(head, rows, right=(6, 7, 8, 9))
 
 
 def invite(
@@ -102,9 +114,18 @@ def show(name: str, /, *, reach: Reach = HERE) -> None:
 
 def _show(shown: Screen, node: Node) -> None:
     shown.line(f"{node.name} ({node.id})  {node.state}  seen {moment(node.seen_us)}  {node.build}")
+    labels = " ".join(f"{name}={value}" for name, value in node.labels.items()) or "-"
+    shown.line(f"site {node.site}, {node.tier}, labels: {labels}")
+    if node.enrolled is not None:
+        shown.line(f"certificate until {moment(node.enrolled.until_us)}")
     status = node.status
+    inventory = node.inventory if status is None else status.inventory or node.inventory
+    if inventory is not None:
+        _show_inventory(shown, inventory)
     if status is None:
         return
+    for sentence in status.trouble:
+        shown.line(f"! {sentence}")
     machine = status.machine
     told = f"{size(machine.memory_free)} free of {size(machine.memory)}"
     shown.line(f"{machine.cores} cores, {told}{', contended' if machine.contended else ''}")
@@ -116,3 +137,30 @@ def _show(shown: Screen, node: Node) -> None:
         for each in status.endpoints
     ]
     shown.rows(("ENDPOINT", "DEPLOYMENT", "ENGINE", "STATE", "SLOTS", "WHY"), rows, right=(4,))
+    if status.speeds:
+        shown.line()
+        _show_speeds(shown, status.speeds)
+
+
+def _show_inventory(shown: Screen, found: Inventory) -> None:
+    shown.line(
+        f"{found.cpu or found.arch}, {found.cores} cores, {size(found.memory)}, {found.arch}"
+    )
+    shown.line(f"{found.system}, disk {size(found.disk)}")
+    for each in found.accelerators:
+        memory = f", {size(each.memory)}" if each.memory else ""
+        shown.line(f"{each.kind} {each.name}{memory}")
+    shown.line(f"engines: {', '.join(found.engines)}")
+
+
+def _show_speeds(shown: Screen, speeds: Sequence[Speed]) -> None:
+    rows = [
+        (
+            each.endpoint,
+            f"{each.tokens_in}/{each.tokens_out}",
+            span(each.first_s),
+            span(each.total_s),
+        )
+        for each in speeds
+    ]
+    shown.rows(("PROBED", "TOKENS", "FIRST", "TOTAL"), rows, right=(1, 2, 3))

@@ -9,6 +9,8 @@ from littoral.app.command.probe import answers
 from littoral.app.command.reach import HERE, Reach, settings_of
 from littoral.app.command.screen import Screen, screen
 from littoral.app.command.site import admin, authorities
+from littoral.app.command.standing import standing
+from littoral.app.settings import Settings
 from littoral.client.admin import Admin
 from littoral.domain.errors import LittoralError
 
@@ -59,13 +61,22 @@ def status(*, reach: Reach = HERE) -> int:
             "data_dir": settings.data_dir,
             "processes": processes,
             "deployments": deployments,
+            "trouble": trouble_of(settings),
         }
     )
     word = shown.say("status.ready" if ready else "status.unready")
     shown.line(f"{here.url}  {word}  littoral {here.version}  {settings.data_dir}")
+    for sentence in trouble_of(settings):
+        shown.line(f"! {sentence}")
     _show_processes(shown, processes)
     _show_deployments(shown, deployments, trouble)
     return 0 if ready else 1
+
+
+def trouble_of(settings: Settings) -> list[str]:
+    """What is wrong between this node and control, in sentences."""
+    stand = standing(settings)
+    return [] if stand is None else list(stand.trouble)
 
 
 def _everyone(here: Running) -> list[tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import ssl
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -20,7 +21,10 @@ from littoral.app.gateway_child import launcher
 from littoral.app.handed import Handed
 from littoral.app.link.remote import towards_control
 from littoral.app.play import play
+from littoral.app.prober import Prober
 from littoral.app.quota_file import NODE, quota_file
+from littoral.app.registrar import LateRegistrar
+from littoral.app.registry import installed
 from littoral.app.role.world import drivers, to_stderr
 from littoral.app.settings import Settings
 from littoral.app.system import (
@@ -31,7 +35,8 @@ from littoral.app.system import (
     minute_of_day,
 )
 from littoral.app.version import VERSION
-from littoral.domain.enrolment import control_host
+from littoral.domain.enrolment import REVOKED, control_host
+from littoral.domain.errors import Revoked, UnknownName
 from littoral.domain.ids import NodeId, new_id
 from littoral.domain.link import Shown
 from littoral.domain.ports import Clock, Disk, Entropy, Failpoints, Network, Sink
@@ -41,9 +46,12 @@ from littoral.domain.units import Bytes, Micros, Seconds
 from littoral.node.backoff import Patience
 from littoral.node.gateway import Launch
 from littoral.node.identity import Credentials, IdentityStore
+from littoral.node.inventory import Surveyor
 from littoral.node.machine import Host
 from littoral.node.redial import FAR, NEAR
+from littoral.node.renewal import Joined
 from littoral.node.serve import Fetching, Identity, NodeParts, serve
+from littoral.node.tending import Tools
 from littoral.stores.blobs import DiskBlobs
 from littoral.stores.disk import LocalDisk
 from littoral.stores.outbox import SqliteOutbox
@@ -54,6 +62,7 @@ from littoral.telemetry.log import Log
 from littoral.trust.signature import key_id
 
 ID_FILE = "node.json"
+TAIL_BYTES = 65_536
 
 
 def main() -> int:
@@ -76,6 +85,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
     disk = LocalDisk(settings.data_dir)
     store = IdentityStore(disk, failpoints)
     credentials = store.read()
+    _refuse_revoked(disk)
     outbox = SqliteOutbox.open(
         str(settings.path("outbox.db")),
         clock=clock,
@@ -112,11 +122,8 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 gateways=_gateways(given),
                 machine=Host().read,
                 report=_report,
-                patience=Patience(
-                    crashes=settings.crash_limit,
-                    longest_s=Seconds(settings.restart_max_s),
-                    drain_s=Seconds(settings.drain_s),
-                ),
+                patience=_patience(settings),
+                tools=_tools(settings, credentials),
             )
 
 
@@ -197,6 +204,52 @@ def _session(settings: Settings, credentials: Credentials | None) -> str:
     if credentials is None:
         return str(settings.path("run/session.sock"))
     return credentials.identity.session_url
+
+
+def _refuse_revoked(disk: Disk) -> None:
+    """A node that was revoked serves nothing any more.
+
+    Raises:
+        Revoked: It was; the message says what to do.
+    """
+    told = disk.read(REVOKED)
+    if told is not None:
+        raise Revoked(told.decode("utf-8", "replace"))
+
+
+def _patience(settings: Settings) -> Patience:
+    return Patience(
+        crashes=settings.crash_limit,
+        longest_s=Seconds(settings.restart_max_s),
+        drain_s=Seconds(settings.drain_s),
+    )
+
+
+def _tools(settings: Settings, credentials: Credentials | None) -> Tools:
+    return Tools(
+        inventory=Surveyor(settings.data_dir, build=VERSION, engines=installed).read,
+        tail=partial(_tail, settings),
+        probe=Prober(SystemClock()).probe,
+        joined=_joined(credentials),
+    )
+
+
+def _joined(credentials: Credentials | None) -> Joined | None:
+    """What keeps the certificate of a node that joined; its HTTP client is loaded on first use."""
+    if credentials is None:
+        return None
+    return Joined(credentials=credentials, registrar=LateRegistrar(), entropy=SystemEntropy())
+
+
+def _tail(settings: Settings, role: str, lines: int) -> str:
+    """The last lines of a process's log; ``role`` is a checked name."""
+    try:
+        with settings.path("logs", f"{role}.log").open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
+            text = log.read(TAIL_BYTES).decode("utf-8", "replace")
+    except OSError as error:
+        raise UnknownName(f"there is no log of {role!r} here: {error.strerror}") from error
+    return "\n".join(text.splitlines()[-lines:])
 
 
 def _responses(

@@ -1,0 +1,169 @@
+"""Renewal: keeps a joined node's certificate good, over the session, else by proof of its key."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import anyio
+
+from littoral.domain.enrolment import REVOKED
+from littoral.domain.errors import LittoralError, Revoked
+from littoral.domain.ports import Chance, Clock, Disk, Entropy
+from littoral.domain.registrar import Registrar
+from littoral.domain.units import Micros, Seconds
+from littoral.domain.upkeep import Issued, Renew
+from littoral.node.backoff import delay
+from littoral.node.enrolment import renew_late
+from littoral.node.identity import Credentials, IdentityStore
+from littoral.node.signal import Signal
+from littoral.trust import certificate as trust
+
+LOOK: Final = Seconds(60.0)
+"""How often it is looked whether a renewal is due: the clock may jump."""
+AGAIN: Final = Seconds(1800.0)
+"""After so long a renewal over the session is tried again."""
+LATE_FIRST, LATE_CAP = 5.0, 600.0
+"""Bounds of the waits between tries once the certificate has run out, seconds."""
+ANSWER_WITHIN: Final = Seconds(30.0)
+KEY_US: Final = 90 * trust.DAY_US
+"""A key that is older is replaced with the next certificate."""
+EARLIEST, SPREAD = 0.4, 0.2
+"""A certificate is renewed at half of its life, ten per cent of it sooner or later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """What a node that joined keeps its certificate with."""
+
+    credentials: Credentials
+    registrar: Registrar
+    entropy: Entropy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewalParts:
+    """What renewal needs. ``send`` sends control a frame, and says whether there is a session.
+
+    ``say`` is told what is wrong with the certificate, in a sentence; empty once nothing is.
+    """
+
+    store: IdentityStore
+    disk: Disk
+    registrar: Registrar
+    clock: Clock
+    chance: Chance
+    entropy: Entropy
+    send: Callable[[Renew], Awaitable[bool]]
+    say: Callable[[str], None]
+
+
+class Renewal:
+    """Renews until told that this node is one no longer.
+
+    Args:
+        credentials: Who this node is now.
+        parts: The world.
+    """
+
+    def __init__(self, credentials: Credentials, parts: RenewalParts) -> None:
+        self.credentials = credentials
+        self._parts = parts
+        self._due = self._next_due()
+        self._answer: Issued | None = None
+        self._answered = Signal()
+        self._doubt = Signal()
+        self._doubted = False
+        self._streak = 0
+
+    def issued(self, frame: Issued) -> None:
+        """Control's answer over the session."""
+        self._answer = frame
+        self._answered.notify()
+
+    def doubted(self) -> None:
+        """Control would not speak to this node: ask at once, by proof, whether it still is one."""
+        self._doubted = True
+        self._doubt.notify()
+
+    async def run(self) -> None:
+        """Renew in time, for ever.
+
+        Raises:
+            Revoked: Control says that this node was revoked or replaced; that is written down.
+        """
+        while True:
+            now = self._parts.clock.wall()
+            wait = LOOK
+            if self._doubted or now >= self._due:
+                wait = await self._try(now)
+            await self._doubt.wait(at_most_s=wait)
+
+    async def _try(self, now: Micros) -> Seconds:
+        """Try once; returns how long to wait before the next look."""
+        doubted, self._doubted = self._doubted, False
+        late = doubted or now >= self.credentials.life.end_us
+        try:
+            await (self._renew_late(now) if late else self._renew(now))
+        except Revoked as error:
+            self._parts.disk.write(REVOKED, error.message.encode())
+            raise
+        except LittoralError as error:
+            return self._failed(error.message, late=late)
+        self._streak = 0
+        self._due = self._next_due()
+        self._parts.say("")
+        return LOOK
+
+    def _failed(self, reason: str, *, late: bool) -> Seconds:
+        if not late:
+            self._due = Micros(self._parts.clock.wall() + int(AGAIN * 1_000_000))
+            self._parts.say(f"the certificate was not renewed: {reason}")
+            return LOOK
+        wait = delay(self._streak, first_s=LATE_FIRST, cap_s=LATE_CAP, chance=self._parts.chance)
+        self._streak += 1
+        self._parts.say(f"the certificate ran out and was not renewed: {reason}")
+        return wait
+
+    async def _renew(self, now: Micros) -> None:
+        """Over the session; where there is none, later: the certificate is good still."""
+        key = self._key(now)
+        self._answer = None
+        if not await self._parts.send(Renew(csr=trust.request(key))):
+            raise LittoralError("control is not connected")
+        with anyio.move_on_after(ANSWER_WITHIN):
+            while self._answer is None:
+                await self._answered.wait()
+        self._take(key, self._answer, now)
+
+    async def _renew_late(self, now: Micros) -> None:
+        """By proof of possession, at control's public address."""
+        key = self._key(now)
+        parts = self._parts
+        issued = await renew_late(
+            self.credentials, trust.request(key), registrar=parts.registrar, now_us=now
+        )
+        self._take(key, issued, now)
+
+    def _key(self, now: Micros) -> str:
+        """The present key, or a new one where it is old."""
+        held = self.credentials
+        if now - held.identity.key_us < KEY_US:
+            return held.key
+        return self._parts.store.next_key(self._parts.entropy.bytes(trust.KEY_BYTES))
+
+    def _take(self, key: str, issued: Issued | None, now: Micros) -> None:
+        if issued is None:
+            raise LittoralError(f"control did not answer within {ANSWER_WITHIN:.0f} s")
+        if not issued.chain:
+            raise LittoralError(issued.reason or "control gave no certificate")
+        identity = self.credentials.identity
+        if key != self.credentials.key:
+            identity = replace(identity, key_us=now)
+        self.credentials = self._parts.store.take(
+            identity, key=key, chain=issued.chain, ca=issued.ca
+        )
+
+    def _next_due(self) -> Micros:
+        life = self.credentials.life
+        share = EARLIEST + SPREAD * self._parts.chance.random()
+        return Micros(life.begin_us + int((life.end_us - life.begin_us) * share))

@@ -1,0 +1,129 @@
+"""Tending: everything that looks after a node itself, put together: upkeep, renewal, probes."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+
+from littoral.domain.enrolment import Inventory
+from littoral.domain.ports import Blobs, Chance, Clock, Disk, Failpoints
+from littoral.domain.session import Frame
+from littoral.node.board import Board
+from littoral.node.converge import Converger
+from littoral.node.errand import ErrandParts, Errands
+from littoral.node.identity import IdentityStore
+from littoral.node.probing import Probe, Probing, ProbingParts
+from littoral.node.renewal import Joined, Renewal, RenewalParts
+from littoral.node.upkeep import Upkeep
+
+
+class Line(Protocol):
+    """The session with control, as far as it concerns this."""
+
+    async def send(self, frame: Frame) -> bool:
+        """Send control a frame; False where there is no session."""
+        ...
+
+    def standing(self) -> tuple[bool, str]:
+        """Whether control is connected, and why not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What a node is looked after with: from the app.
+
+    ``inventory`` reads what this machine is; ``tail`` gives the last lines of a process's log;
+    ``probe`` asks an engine; ``joined`` is what a node that joined keeps its certificate with.
+    """
+
+    inventory: Callable[[], Inventory]
+    tail: Callable[[str, int], str]
+    probe: Probe
+    joined: Joined | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TendingParts:
+    """What tending needs; ``under_way`` counts requests that are being answered here."""
+
+    tools: Tools
+    board: Board
+    converger: Converger
+    blobs: Blobs
+    disk: Disk
+    clock: Clock
+    chance: Chance
+    failpoints: Failpoints
+    under_way: Callable[[], int]
+
+
+class Tending:
+    """Looks after a node.
+
+    Args:
+        parts: The world.
+    """
+
+    def __init__(self, parts: TendingParts) -> None:
+        self._parts = parts
+        self._line: Line | None = None
+        self._probing = Probing(
+            ProbingParts(
+                board=parts.board,
+                clock=parts.clock,
+                probe=parts.tools.probe,
+                under_way=parts.under_way,
+            )
+        )
+        joined = parts.tools.joined
+        self.upkeep = Upkeep(
+            Errands(self._errand_parts()),
+            None if joined is None else self._renewal(joined),
+            board=parts.board,
+            disk=parts.disk,
+            clock=parts.clock,
+        )
+
+    async def run(self, line: Line) -> None:
+        """Look after the node until cancelled.
+
+        Raises:
+            Revoked: It is a node no longer.
+        """
+        self._line = line
+        self._parts.board.inventory = self._parts.tools.inventory()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._probing.run)
+            group.start_soon(self.upkeep.run, line.send, line.standing)
+
+    async def _send(self, frame: Frame) -> bool:
+        return self._line is not None and await self._line.send(frame)
+
+    def _errand_parts(self) -> ErrandParts:
+        parts = self._parts
+        return ErrandParts(
+            converger=parts.converger,
+            blobs=parts.blobs,
+            under_way=parts.under_way,
+            tail=parts.tools.tail,
+            probe=self._probing.again,
+        )
+
+    def _renewal(self, joined: Joined) -> Renewal:
+        parts = self._parts
+        send: Callable[[Frame], Awaitable[bool]] = self._send
+        return Renewal(
+            joined.credentials,
+            RenewalParts(
+                store=IdentityStore(parts.disk, parts.failpoints),
+                disk=parts.disk,
+                registrar=joined.registrar,
+                clock=parts.clock,
+                chance=parts.chance,
+                entropy=joined.entropy,
+                send=send,
+                say=parts.board.put_trouble,
+            ),
+        )
