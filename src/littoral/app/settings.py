@@ -43,6 +43,8 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "gateway_workers": (1, 64),
     "drain_s": (0, 600),
     "responses_mib": (1, 1_048_576),
+    "outbox_mib": (16, 1_048_576),
+    "commit_window_ms": (0, 1000),
     "crash_limit": (0, 1000),
     "restart_max_s": (0, 3600),
 }
@@ -133,6 +135,20 @@ class Settings:
         default=4096,
         metadata={
             "help": "Most requests under way or not yet synced at one time, of each gateway."
+        },
+    )
+    outbox_mib: int = field(
+        default=2048,
+        metadata={
+            "help": "Most that rows waiting for control may take on disk, MiB; never more than a "
+            "tenth of the disk."
+        },
+    )
+    commit_window_ms: int = field(
+        default=0,
+        metadata={
+            "help": "Milliseconds that usage records wait for others to share a sync with: 200 "
+            "spares flash memory."
         },
     )
     responses_mib: int = field(

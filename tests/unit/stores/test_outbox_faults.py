@@ -7,11 +7,12 @@ from itertools import product
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import apsw
 import pytest
 
 from littoral.domain.errors import StorageFull, Unavailable
-from littoral.domain.units import Bytes
+from littoral.domain.units import Bytes, Seconds
 from littoral.stores import sqlite
 from littoral.stores.outbox_file import Tuning
 from littoral.testing.failpoints import Crash
@@ -292,3 +293,13 @@ async def test_acknowledged_rows_that_are_gone_are_told_and_a_new_name_begins(
         assert outbox.name != name
         assert await bench.requests(outbox) == names([1, 2, 5])
     assert bench.sink.codes() == ["outbox.rows_lost"]
+
+
+async def test_rows_that_come_within_the_window_share_one_commit(bench):
+    async with bench.open(Tuning(window_s=Seconds(0.5))) as outbox:
+        async with anyio.create_task_group() as group:
+            for number in range(5):
+                group.start_soon(outbox.append, [usage_record(number)])
+                await anyio.lowlevel.checkpoint()
+        assert bench.failpoints.passes["outbox.committed"] == 1
+        assert await usage_waiting(outbox) == 5

@@ -55,6 +55,7 @@ from littoral.node.tending import Tools
 from littoral.stores.blobs import DiskBlobs
 from littoral.stores.disk import LocalDisk
 from littoral.stores.outbox import SqliteOutbox
+from littoral.stores.outbox_file import Tuning
 from littoral.stores.parts import DiskParts
 from littoral.stores.rebuild import Rebuilder
 from littoral.stores.responses import SqliteResponses
@@ -92,6 +93,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
         entropy=entropy,
         failpoints=failpoints,
         sink=log,
+        tuning=_tuning(settings),
     )
     blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
     count = tables_of(settings)
@@ -250,6 +252,13 @@ def _tail(settings: Settings, role: str, lines: int) -> str:
     except OSError as error:
         raise UnknownName(f"there is no log of {role!r} here: {error.strerror}") from error
     return "\n".join(text.splitlines()[-lines:])
+
+
+def _tuning(settings: Settings) -> Tuning:
+    """How much of the disk the outbox may take, and how long its rows wait for each other."""
+    disk = os.statvfs(settings.data_dir)
+    most = min(settings.outbox_mib * 1024 * 1024, disk.f_blocks * disk.f_frsize // 10)
+    return Tuning(quota=Bytes(most), window_s=Seconds(settings.commit_window_ms / 1000))
 
 
 def _responses(
