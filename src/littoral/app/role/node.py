@@ -87,14 +87,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
     store = IdentityStore(disk, failpoints)
     credentials = store.read()
     _refuse_revoked(disk)
-    outbox = SqliteOutbox.open(
-        str(settings.path("outbox.db")),
-        clock=clock,
-        entropy=entropy,
-        failpoints=failpoints,
-        sink=log,
-        tuning=_tuning(settings),
-    )
+    outbox = _outbox(settings, clock, failpoints, sink=log)
     blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
     count = tables_of(settings)
     with contextlib.ExitStack() as stack:
@@ -252,6 +245,19 @@ def _tail(settings: Settings, role: str, lines: int) -> str:
     except OSError as error:
         raise UnknownName(f"there is no log of {role!r} here: {error.strerror}") from error
     return "\n".join(text.splitlines()[-lines:])
+
+
+def _outbox(
+    settings: Settings, clock: Clock, failpoints: Failpoints, *, sink: Sink
+) -> AbstractAsyncContextManager[SqliteOutbox]:
+    return SqliteOutbox.open(
+        str(settings.path("outbox.db")),
+        clock=clock,
+        entropy=SystemEntropy(),
+        failpoints=failpoints,
+        sink=sink,
+        tuning=_tuning(settings),
+    )
 
 
 def _tuning(settings: Settings) -> Tuning:
