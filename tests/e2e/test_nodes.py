@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
+from http.client import HTTPConnection, IncompleteRead
 from pathlib import Path
 
 import pytest
@@ -61,14 +61,23 @@ class Edge:
         for line in out:
             self.children = json.loads(line)
 
+    def revive(self) -> None:
+        """Start it again, if it was killed."""
+        if self.process.poll() is not None:
+            self.end()
+            self.start()
+
     def stop(self) -> None:
+        self.end()
+        self.listener.close()
+
+    def end(self) -> None:
         process, self.process = self.process, None
         if process is not None:
             process.terminate()
             process.wait(30)
             process.stdin.close()
             process.stdout.close()
-        self.listener.close()
 
     def cut_power(self) -> None:
         """Kill every process of the node at once, as a power cut does."""
@@ -131,6 +140,7 @@ def make_edge(tmp_path: Path) -> Iterator[Callable[..., Edge]]:
         each.stop()
 
 
+@pytest.mark.timeout(90)
 def test_a_client_at_the_cloud_uses_an_engine_at_the_edge(make_site, make_edge):
     site = make_site(environ={"LITTORAL_FAILPOINTS": NO_ENGINE, "LITTORAL_CRASH_LIMIT": "1"})
     edge = make_edge(site)
@@ -142,6 +152,7 @@ def test_a_client_at_the_cloud_uses_an_engine_at_the_edge(make_site, make_edge):
     assert data.endswith(b"data: [DONE]\n\n")
 
 
+@pytest.mark.timeout(90)
 def test_a_client_at_the_edge_uses_an_engine_in_the_cloud(make_site, make_edge):
     site = make_site()
     edge = make_edge(site, failpoints=NO_ENGINE)
@@ -171,3 +182,61 @@ def test_a_node_that_starts_without_control_answers_from_its_own_disk(make_site,
         assert reply.read().endswith(b"data: [DONE]\n\n")
     with edge.open(chat(), key="lit-sk-wrong") as reply:
         assert reply.status == 401
+
+
+SLOW = {"engine": "fake", "model": "echo", "options": {"tpot_ms": 40.0}}
+LONG = [{"role": "user", "content": " ".join(["word"] * 200)}]
+
+
+def rest_of(reply) -> bytes:
+    """What still comes, also where it breaks off."""
+    try:
+        return reply.read()
+    except IncompleteRead as broken:
+        return broken.partial
+    except OSError:
+        return b""
+
+
+def killed(site, edge, victim: str) -> None:
+    """``kill -9`` one process of either node, or control."""
+    where, role = victim.split("/")
+    if where == "site":
+        assert site.kill(role) is not None
+    elif role == "node":
+        edge.process.kill()
+    else:
+        pid = next(pid for name, pid in edge.children.items() if name.startswith(role))
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize(
+    "victim", ["edge/node", "edge/gateway", "site/control", "site/gateway", "site/node"]
+)
+def test_whoever_dies_in_the_middle_of_a_stream_the_request_is_booked_once(
+    make_site, make_edge, victim
+):
+    site = make_site(environ={"LITTORAL_FAILPOINTS": NO_ENGINE, "LITTORAL_CRASH_LIMIT": "1"})
+    edge = make_edge(site)
+    site.deploy("echo", **SLOW)
+    key = site.load_key()
+    site.wait_for(lambda: works(edge.port, key), "the edge to know the key")
+
+    body = chat(messages=LONG, stream=True)
+    with site.open("POST", "/v1/chat/completions", body, key=key) as reply:
+        request = reply.headers["x-request-id"]
+        first = reply.read(400)
+        assert first.count(b"data: ") > 1
+        killed(site, edge, victim)
+        first += rest_of(reply)
+    edge.revive()
+    site.wait_for(site.ready, "the site to be whole again")
+    rows = [row for row in site.ledger() if row["request"] == request]
+    assert len(rows) == 1
+    (row,) = rows
+    assert 0 < row["tokens_out"] <= first.count(b'"content":') + 1
+    assert row["status"] in {"failed", "interrupted"}
+    if victim not in {"site/gateway", "site/node"}:
+        assert b'"error"' in first
+        assert row["tokens_out"] == first.count(b'"content":"') - first.count(b'"content":""')

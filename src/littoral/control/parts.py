@@ -62,6 +62,7 @@ from littoral.domain.ports import (
     Obtainer,
     Registry,
     State,
+    Tunnel,
 )
 from littoral.domain.session import Frame
 from littoral.domain.site import SiteSpec
@@ -99,6 +100,7 @@ class ControlParts:
     build: str
     doors: Doors = CLOSED
     remote: Remote | None = None
+    tunnel: Tunnel | None = None
     coalesce_s: Seconds = COALESCE_S
     silence_s: Seconds = DISCONNECTED_S
 
@@ -111,6 +113,7 @@ class Control:
     public: FastAPI
     door: PublicApi
     sessions: Sessions
+    relay: Relay
     desk: Desk
 
 
@@ -123,6 +126,7 @@ def assemble(parts: ControlParts) -> Control:
     """
     vault = Vault(parts.master_key, parts.entropy)
     desk = _desk(parts, vault)
+    relay = Relay(desk.fleet, lambda: desk.publisher.residencies)
     sessions = Sessions(
         SessionParts(
             fleet=desk.fleet,
@@ -137,7 +141,7 @@ def assemble(parts: ControlParts) -> Control:
             sink=parts.events,
             workers=desk.workers,
             bell=desk.bell,
-            relay=Relay(desk.fleet, lambda: desk.publisher.residencies),
+            relay=relay,
             enrolments=desk.enrolments,
             links=desk.links,
             report=parts.report,
@@ -164,6 +168,7 @@ def assemble(parts: ControlParts) -> Control:
         public=build_app((*door.routes(), *blobs.routes()), gate),
         door=door,
         sessions=sessions,
+        relay=relay,
         desk=desk,
     )
 

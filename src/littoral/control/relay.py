@@ -6,17 +6,21 @@ and what it calls is placed where it calls. It reads nothing, and waits for no s
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Final
 
 from littoral.control.fleet import Fleet
 from littoral.control.worker import Bell
 from littoral.domain.errors import UnknownName
 from littoral.domain.ids import NodeId, ProjectId
 from littoral.domain.outlet import Outlet
-from littoral.domain.ports import Channel
+from littoral.domain.ports import Channel, Tunnel
 from littoral.domain.reach import HOME, Residency, allowed
 from littoral.domain.session import Credit, Data, Frame, Open, Reset
 from littoral.domain.stream import CallHead
-from littoral.domain.switch import Passed, Switch
+from littoral.domain.switch import Passed, Port, Streamed, Switch
+
+TUNNEL: Final[Port] = "tunnel"
 
 
 class Relay:
@@ -35,6 +39,21 @@ class Relay:
         self._outlets: dict[NodeId, Outlet] = {}
         self._bells: dict[NodeId, Bell] = {}
         self._residencies = residencies
+        self._tunnel: Tunnel | None = None
+
+    async def attach(self, tunnel: Tunnel) -> None:
+        """Let nodes reach the admin API through a tunnel, until cancelled."""
+        self._switch.join(TUNNEL, first=2)
+        self._tunnel = tunnel
+        try:
+            await tunnel.run(partial(self._switched, TUNNEL))
+        finally:
+            self._tunnel = None
+            self._send(self._switch.leave(TUNNEL))
+
+    def _switched(self, port: Port, frame: Streamed) -> None:
+        if not isinstance(frame, Open):
+            self._send(self._switch.take(port, frame))
 
     async def serve(self, node: NodeId, channel: Channel) -> None:
         """Send what waits for a session, until cancelled; then its streams end.
@@ -74,12 +93,15 @@ class Relay:
         if wrong:
             return [(node, Reset(stream=frame.stream, code="refused", message=wrong))]
         passed = replace(frame, head=replace(frame.head, hops=frame.head.hops + 1))
-        return self._switch.open(node, passed, to=frame.head.to)
+        to = TUNNEL if frame.head.kind == "admin" else frame.head.to
+        return self._switch.open(node, passed, to=to)
 
     def _wrong(self, node: NodeId, head: CallHead) -> str:
         """Why a call is not passed on; empty where it is."""
         if head.origin != node or head.hops or head.via != "relay":
             return "a node calls in its own name only, and calls of others are not sent on"
+        if head.kind == "admin":
+            return ""
         try:
             status = self._fleet.node(head.to).status
         except UnknownName:
@@ -97,6 +119,8 @@ class Relay:
     def _send(self, passed: Passed) -> None:
         for port, frame in passed:
             outlet = self._outlets.get(NodeId(port))
-            if outlet is not None:
+            if port == TUNNEL and self._tunnel is not None:
+                self._tunnel.heard(frame)
+            elif outlet is not None:
                 outlet.put(frame)
                 self._bells[NodeId(port)].ring()

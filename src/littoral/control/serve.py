@@ -47,6 +47,8 @@ async def serve(parts: ControlParts, *, api_socket: str, session_address: str) -
             group.start_soon(control.desk.node_blobs.run)
             group.start_soon(control.desk.deltas.run)
             group.start_soon(control.desk.rollouts.run)
+            if parts.tunnel is not None:
+                group.start_soon(control.relay.attach, parts.tunnel)
             with anyio.CancelScope(shield=True):
                 await server.serve(sockets=[raw])
             group.cancel_scope.cancel()

@@ -24,7 +24,15 @@ from littoral.domain.life import EXTEND_US
 from littoral.domain.link import HANDSHAKES, RESUME_S, Rhythm, spread_s
 from littoral.domain.node import Event
 from littoral.domain.outbox import Batch, Lane, Mark, Receipt
-from littoral.domain.ports import Channel, ChannelClosed, Clock, Failpoints, Inbox, Ledger, Sink
+from littoral.domain.ports import (
+    Channel,
+    ChannelClosed,
+    Clock,
+    Failpoints,
+    Inbox,
+    Ledger,
+    Sink,
+)
 from littoral.domain.session import (
     LEAST_PROTOCOL,
     PROTOCOL,

@@ -20,6 +20,7 @@ from littoral.domain.node import Event
 from littoral.domain.project import Key
 from littoral.domain.resource import Kind, Resource
 from littoral.domain.session import Frame
+from littoral.domain.switch import Streamed
 from littoral.domain.units import Bytes, Micros, Seconds
 
 
@@ -123,6 +124,18 @@ class Network(Protocol):
         self, address: str, handler: Callable[[Channel], Awaitable[None]]
     ) -> AbstractAsyncContextManager[None]:
         """Serve each new channel with ``handler`` in its own task until the context ends."""
+        ...
+
+
+class Tunnel(Protocol):
+    """One end of streams that carry the connections of something else than a gateway."""
+
+    def heard(self, frame: Streamed) -> None:
+        """A frame of one of its streams came."""
+        ...
+
+    async def run(self, send: Callable[[Streamed], object]) -> None:
+        """Serve until cancelled; ``send`` takes the frames of its streams."""
         ...
 
 

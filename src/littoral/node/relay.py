@@ -6,11 +6,12 @@ another node ever leaves for a third one.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from littoral.domain.ids import NodeId, ProjectId
 from littoral.domain.outlet import Outlet
-from littoral.domain.ports import Channel
+from littoral.domain.ports import Channel, Tunnel
 from littoral.domain.reach import HOME, Residency, allowed
 from littoral.domain.session import Credit, Data, Frame, Open, Reset
 from littoral.domain.snapshot import Snapshot
@@ -20,6 +21,7 @@ from littoral.node.signal import Signal
 
 CONTROL: Final[Port] = "control"
 GATEWAY: Final = "gateway"
+TUNNEL: Final[Port] = "tunnel"
 PEER: Final = "peer:"
 MOST_BODY: Final = 32 * 1024 * 1024
 """Longest body of a call, bytes."""
@@ -38,10 +40,21 @@ class Relay:
         self._outlets: dict[Port, Outlet] = {}
         self._arrived: dict[Port, Signal] = {}
         self._snapshot: Snapshot | None = None
+        self._tunnel: Tunnel | None = None
 
     def swapped(self, snapshot: Snapshot) -> None:
         """Check calls by a new snapshot."""
         self._snapshot = snapshot
+
+    async def attach(self, tunnel: Tunnel) -> None:
+        """Let control's API be reached through a tunnel, until cancelled."""
+        self._switch.join(TUNNEL, first=2)
+        self._tunnel = tunnel
+        try:
+            await tunnel.run(partial(self.take, TUNNEL))
+        finally:
+            self._tunnel = None
+            self._send(self._switch.leave(TUNNEL))
 
     async def serve(self, port: Port, channel: Channel, *, first: int) -> None:
         """Send what waits for a channel, until cancelled; then its streams end.
@@ -82,8 +95,10 @@ class Relay:
 
     def _open(self, port: Port, frame: Open) -> Passed:
         head = frame.head
+        if port == TUNNEL:
+            return self._switch.open(port, _named(frame, self._me), to=CONTROL)
         if port.startswith(GATEWAY):
-            ours = replace(frame, head=replace(head, origin=self._me, hops=0))
+            ours = _named(frame, self._me)
             to = CONTROL if head.via == "relay" else PEER + head.to
             return self._switch.open(port, ours, to=to)
         wrong = self._wrong(port, head)
@@ -95,6 +110,8 @@ class Relay:
 
     def _wrong(self, port: Port, head: CallHead) -> str:
         """Why a call from outside is not answered here; empty where it is."""
+        if head.kind != "http":
+            return "there is no other API here than that of the engines"
         if head.to != self._me or head.hops > MOST_HOPS:
             return f"this is {self._me}, and calls of other nodes end here"
         if port != (CONTROL if head.via == "relay" else PEER + head.origin):
@@ -106,9 +123,15 @@ class Relay:
     def _send(self, passed: Passed) -> None:
         for port, frame in passed:
             outlet = self._outlets.get(port)
-            if outlet is not None:
+            if port == TUNNEL and self._tunnel is not None:
+                self._tunnel.heard(frame)
+            elif outlet is not None:
                 outlet.put(frame)
                 self._arrived[port].notify()
+
+
+def _named(frame: Open, me: NodeId) -> Open:
+    return replace(frame, head=replace(frame.head, origin=me, hops=0))
 
 
 def unknown_to(snapshot: Snapshot | None, head: CallHead) -> str:

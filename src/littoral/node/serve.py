@@ -19,6 +19,7 @@ from littoral.domain.ports import (
     Outbox,
     Registry,
     Sink,
+    Tunnel,
 )
 from littoral.domain.quota import ROWS, QuotaTable
 from littoral.domain.response import ResponseStore
@@ -66,7 +67,8 @@ class Identity:
 class NodeParts:
     """Everything a node asks of the world.
 
-    ``fetching`` is what a node needs that does not share control's blobs.
+    ``fetching`` is what a node needs that does not share control's blobs, ``tunnel`` where control
+    itself is elsewhere: it leads to the admin API.
     ``session`` is the address of control's session listener; ``flights`` the mapped flight
     tables of all gateways, and of those that there were; ``quota`` the quota table, in which column
     0 is ours and that of gateway n is n + 1; ``report`` is told role and pid of all
@@ -99,6 +101,7 @@ class NodeParts:
     pace: Pace = NEAR
     fetching: "Fetching | None" = None
     joined: bool = False
+    tunnel: Tunnel | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -368,6 +371,8 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
         group.start_soon(node.journal.run)
         group.start_soon(node.shelf.run)
         group.start_soon(node.tending.run, node.uplink)
+        if parts.tunnel is not None:
+            group.start_soon(node.relay.attach, parts.tunnel)
 
         async def stopper() -> None:
             await stop.wait()

@@ -243,9 +243,9 @@ class SlowLedger(MemoryLedger):
         super().__init__()
         self.let = threading.Event()
 
-    def apply(self, node, outbox, rows):
+    def apply(self, node, outbox, batch):
         assert self.let.wait(10.0)
-        return super().apply(node, outbox, rows)
+        return super().apply(node, outbox, batch)
 
 
 async def test_calls_pass_while_the_records_of_both_nodes_are_being_stored(site):
@@ -263,3 +263,35 @@ async def test_calls_pass_while_the_records_of_both_nodes_are_being_stored(site)
         assert (await heard(near, Data)).body == b"x"
         ledger.let.set()
         assert (await heard(near, Stored)).mark.seq == 1
+
+
+class Tunnel:
+    """Keeps what it hears, and says what it is told to."""
+
+    def __init__(self):
+        self.came = []
+
+    def heard(self, frame):
+        self.came.append(frame)
+
+    async def run(self, send):
+        self.send = send
+        await anyio.sleep_forever()
+
+
+async def test_nodes_reach_the_admin_api_through_the_tunnel_and_it_opens_nothing(bench):
+    tunnel = Tunnel()
+    bench.group.start_soon(bench.relay.attach, tunnel)
+    await anyio.wait_all_tasks_blocked()
+    call = replace(CALL, kind="admin", to=NodeId("control"))
+    bench.relay.take(A, Open(stream=1, head=call))
+    assert tunnel.came == [Open(stream=2, head=replace(call, hops=1))]
+    tunnel.send(Data(stream=2, body=b"x", fin=True))
+    assert await bench.heard(A) == Data(stream=1, body=b"x", fin=True)
+    tunnel.send(Open(stream=3, head=CALL))
+    assert await bench.heard(B) is None
+
+
+async def test_without_a_tunnel_the_admin_api_is_not_reached(bench):
+    bench.relay.take(A, Open(stream=1, head=replace(CALL, kind="admin")))
+    assert (await bench.heard(A)).code == "session_lost"

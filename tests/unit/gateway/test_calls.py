@@ -233,3 +233,15 @@ def test_an_engine_that_refuses_the_request_there_is_a_400_here(pair, kit):
     pair.run()
     assert kit.status_of(transport) == 400
     assert "too hot" in kit.body_of(transport)["error"]["message"]
+
+
+def test_a_call_that_is_not_for_that_node_is_no_fault_of_its_engine(pair, kit):
+    for _ in range(8):
+        _, transport, _ = pair.ask(STREAMED)
+        stream = pair.of(Open, "a")[-1].stream
+        pair.a.worker.calls.take(Reset(stream=stream, code="refused", message="key unknown"))
+        assert kit.status_of(transport) == 502
+        assert "key unknown" in kit.body_of(transport)["error"]["message"]
+    (place,) = pair.a.worker.source.places()
+    assert not place.ejected
+    assert not place.throttle.refuses(pair.a.clock.now())

@@ -221,3 +221,37 @@ async def test_frames_of_no_stream_are_not_for_the_relay(bench):
     assert not bench.relay.take(CONTROL, Beat(number=1))
     assert bench.relay.take(CONTROL, Reset(stream=9, code="cancelled"))
     assert await bench.heard("gateway") is None
+
+
+class Tunnel:
+    """Keeps what it hears, and says what it is told to."""
+
+    def __init__(self):
+        self.came = []
+
+    def heard(self, frame):
+        self.came.append(frame)
+
+    async def run(self, send):
+        self.send = send
+        await anyio.sleep_forever()
+
+
+async def test_a_tunnel_leads_to_control_in_this_nodes_name_and_back(bench):
+    tunnel = Tunnel()
+    bench.group.start_soon(bench.relay.attach, tunnel)
+    await anyio.wait_all_tasks_blocked()
+    tunnel.send(Open(stream=1, head=replace(CALL, kind="admin", to=NodeId("control"), hops=0)))
+    opened = await bench.heard(CONTROL)
+    assert (opened.head.kind, opened.head.origin) == ("admin", ME)
+    bench.relay.take(CONTROL, Data(stream=opened.stream, body=b"x"))
+    assert tunnel.came == [Data(stream=1, body=b"x")]
+    await bench.leave(CONTROL)
+    assert tunnel.came[-1].code == "session_lost"
+    tunnel.send(Open(stream=3, head=replace(CALL, kind="admin")))
+    assert tunnel.came[-1].stream == 3
+
+
+async def test_nobody_opens_a_tunnel_into_a_node(bench):
+    bench.relay.take(CONTROL, Open(stream=2, head=replace(CALL, kind="admin")))
+    assert "no other API" in (await bench.heard(CONTROL)).message

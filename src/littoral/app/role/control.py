@@ -16,6 +16,7 @@ from littoral.app.play import play
 from littoral.app.role.world import drivers, to_stderr
 from littoral.app.settings import Settings
 from littoral.app.system import SystemClock, SystemEntropy, SystemFailpoints
+from littoral.app.tube import Hatch
 from littoral.app.version import VERSION
 from littoral.control.event import Events
 from littoral.control.parts import ControlParts
@@ -108,6 +109,7 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
             pack=pack,
             build=VERSION,
             remote=remote(clock=clock, entropy=entropy, failpoints=failpoints),
+            tunnel=Hatch(str(settings.path("run/control.sock"))),
             doors=doors_of(settings.nodes_listen, settings.nodes_url, settings.session_listen),
         )
         yield parts, obtaining

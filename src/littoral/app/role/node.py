@@ -34,6 +34,7 @@ from littoral.app.system import (
     SystemFailpoints,
     minute_of_day,
 )
+from littoral.app.tube import Doorway
 from littoral.app.version import VERSION
 from littoral.domain.enrolment import REVOKED, control_host
 from littoral.domain.errors import Revoked, UnknownName
@@ -89,7 +90,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
     _refuse_revoked(disk)
     outbox = _outbox(settings, clock, failpoints, sink=log)
     blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
-    count = tables_of(settings)
+    count, api_socket = tables_of(settings), str(settings.path("run/control.sock"))
     with contextlib.ExitStack() as stack:
         flights = [stack.enter_context(flight_file(settings, each)) for each in range(count)]
         quota = stack.enter_context(quota_file(settings, mine=NODE, columns=count + 1))
@@ -110,6 +111,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 failpoints=failpoints,
                 sink=log,
                 unpack=unpack,
+                tunnel=None if credentials is None else Doorway(api_socket),
                 anchors=_anchors(disk, credentials),
                 joined=credentials is not None,
                 flights=flights,
@@ -120,6 +122,14 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 patience=_patience(settings),
                 tools=_tools(settings, credentials),
             )
+
+
+def _patience(settings: Settings) -> Patience:
+    return Patience(
+        crashes=settings.crash_limit,
+        longest_s=Seconds(settings.restart_max_s),
+        drain_s=Seconds(settings.drain_s),
+    )
 
 
 def _identity(settings: Settings, disk: Disk, credentials: Credentials | None) -> Identity:
@@ -210,14 +220,6 @@ def _refuse_revoked(disk: Disk) -> None:
     told = disk.read(REVOKED)
     if told is not None:
         raise Revoked(told.decode("utf-8", "replace"))
-
-
-def _patience(settings: Settings) -> Patience:
-    return Patience(
-        crashes=settings.crash_limit,
-        longest_s=Seconds(settings.restart_max_s),
-        drain_s=Seconds(settings.drain_s),
-    )
 
 
 def _tools(settings: Settings, credentials: Credentials | None) -> Tools:

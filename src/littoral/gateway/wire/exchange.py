@@ -17,6 +17,7 @@ from littoral.gateway.tally import Usage, whole
 from littoral.gateway.wire.answer import Asker
 from littoral.gateway.wire.hedging import REFUSED
 from littoral.gateway.wire.relay import Events, first_error
+from littoral.gateway.wire.remote import MISDIRECTED
 from littoral.gateway.wire.screened import Screened
 from littoral.gateway.wire.upstream import Engine
 from littoral.gateway.wire.waiting import FIRST_BYTE_S, INTERNAL
@@ -224,8 +225,8 @@ class Exchange(Screened):
             message = (found.fault if found is not None else "") or "it gave no reason"
             self._refused(refuse(InvalidInput, f"the engine refused the request: {message}"))
         else:
-            reason = engine.reason or f"it answered with status {status}"
-            self._failed(reason, busy=status == 429)
+            why = engine.reason or f"it answered with status {status}"
+            self._failed(why, busy=status == 429, blame=status != MISDIRECTED)
 
     def _whole(self, data: bytes) -> None:
         route = self.route
@@ -267,14 +268,13 @@ class Exchange(Screened):
         else:
             self._refused(refusal)
 
-    def _failed(self, reason: str, *, connect: bool = False, busy: bool = False) -> None:
+    def _failed(
+        self, reason: str, *, connect: bool = False, busy: bool = False, blame: bool = True
+    ) -> None:
         """The engine failed, or is too busy: try another place, else say so."""
         worker, failed = self._worker, self.place.endpoint.id
         worker.counters["engine_failures"] += 1
-        if busy:
-            health.busy(self.place, worker.time())
-        else:
-            health.bad(self._present(), self.place, worker.time(), connect=connect)
+        self.blame(connect=connect, busy=busy) if blame else self.place.breaker.let_go()
         if self._begun:
             self._break(_BROKE)
             return

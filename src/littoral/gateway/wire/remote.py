@@ -15,6 +15,8 @@ from littoral.gateway.wire.upstream import CONNECT_S, Engine, Owner, Pool, Targe
 
 BASE: Final = "/v1"
 BUSY: Final = 429
+MISDIRECTED: Final = 421
+"""The other node is well, but this call is not for it."""
 _FULL: Final = "too many calls to other nodes are under way"
 
 
@@ -73,7 +75,7 @@ class Remote(Engine):
         if self._stream:
             self._flush()
         else:
-            self._busy(_FULL)
+            self._end_with(BUSY, _FULL)
 
     def hold(self, *, stop: bool) -> None:
         """Let the answer come no further, or go on."""
@@ -95,8 +97,8 @@ class Remote(Engine):
             self._flush()
         elif isinstance(frame, Data):
             self._take(frame)
-        elif frame.code == "refused" and frame.retryable:
-            self._busy(frame.message)
+        elif frame.code in {"refused", "no_candidate"}:
+            self._end_with(BUSY if frame.retryable else MISDIRECTED, frame.message)
         else:
             self._lose(frame.message or f"the other node ended it: {frame.code}")
 
@@ -120,10 +122,10 @@ class Remote(Engine):
             self.owner.engine_read(self)
         self._grant()
 
-    def _busy(self, reason: str) -> None:
-        """Say that it takes no more now, as an engine says it; the owner hears it at once."""
+    def _end_with(self, status: int, reason: str) -> None:
+        """Say why it does not answer, as an engine says it; the owner hears it at once."""
         self._reason = reason
-        self.status, self.complete = BUSY, True
+        self.status, self.complete = status, True
         self._finish()
         if self.owner is not None:
             self.owner.engine_read(self)

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Final
 
 from littoral.domain.errors import Loading, Overloaded
+from littoral.gateway import health
 from littoral.gateway.choice import FULL, expect
 from littoral.gateway.head import Terms
 from littoral.gateway.lane import Claim, Ticket
@@ -152,6 +153,14 @@ class Waiting(Answer):
         grant, left_s = self.key.grant, self.deadline - self._worker.time()
         level = max(self.terms.level, self.key.level)
         return CallTerms(self.rid, self.attempt, grant, level, left_s)
+
+    def blame(self, *, connect: bool, busy: bool) -> None:
+        """Say that its place failed, could not be reached, or is too busy."""
+        now = self._worker.time()
+        if busy:
+            health.busy(self.place, now)
+        else:
+            health.bad(self._present(), self.place, now, connect=connect)
 
     def _may_repeat(self) -> bool:
         """Whether it may be sent again: not what is long and would cross the network twice."""
