@@ -12,7 +12,7 @@ import anyio
 
 from littoral.domain.blob import BlobOffer
 from littoral.domain.errors import LittoralError
-from littoral.domain.link import LIVELY
+from littoral.domain.link import LIVELY, LinkFacts
 from littoral.domain.node import NodeStatus
 from littoral.domain.ports import (
     Chance,
@@ -129,6 +129,10 @@ class Uplink:
             return False
         facts = self._channel.link()
         return facts is None or not (facts.trouble or facts.silent_s > LIVELY.suspect_s)
+
+    def link(self) -> LinkFacts | None:
+        """What was measured of the way to control; None where there is none to measure."""
+        return None if self._channel is None else self._channel.link()
 
     def standing(self) -> tuple[bool, str]:
         """Whether control is connected, and why not, for people."""

@@ -7,8 +7,11 @@ from typing import Protocol
 import anyio
 
 from littoral.domain.enrolment import Inventory
+from littoral.domain.link import LinkFacts
+from littoral.domain.node import Link
 from littoral.domain.ports import Blobs, Chance, Clock, Disk, Failpoints
 from littoral.domain.session import Frame
+from littoral.domain.units import Seconds
 from littoral.node.board import Board
 from littoral.node.converge import Converger
 from littoral.node.errand import ErrandParts, Errands
@@ -16,6 +19,9 @@ from littoral.node.identity import IdentityStore
 from littoral.node.probing import Probe, Probing, ProbingParts
 from littoral.node.renewal import Joined, Renewal, RenewalParts
 from littoral.node.upkeep import Upkeep
+
+LINK_EVERY = Seconds(30.0)
+"""How often the way to control is looked at."""
 
 
 class Line(Protocol):
@@ -27,6 +33,10 @@ class Line(Protocol):
 
     def standing(self) -> tuple[bool, str]:
         """Whether control is connected, and why not."""
+        ...
+
+    def link(self) -> LinkFacts | None:
+        """What was measured of the way to control."""
         ...
 
 
@@ -97,6 +107,20 @@ class Tending:
         async with anyio.create_task_group() as group:
             group.start_soon(self._probing.run)
             group.start_soon(self.upkeep.run, line.send, line.standing)
+            group.start_soon(self._measure, line)
+
+    async def _measure(self, line: Line) -> None:
+        """Show how good the way to control is, in steps so coarse that beats stay small."""
+        looks = good = 0
+        while True:
+            await anyio.sleep(LINK_EVERY)
+            looks, good = looks + 1, good + line.standing()[0]
+            facts = line.link()
+            self._parts.board.link = Link(
+                rtt_s=Seconds(0.0 if facts is None else round(facts.rtt_s, 2)),
+                goodput=0.0 if facts is None else float(f"{facts.goodput:.1g}"),
+                availability=round(good / looks, 2),
+            )
 
     async def _send(self, frame: Frame) -> bool:
         return self._line is not None and await self._line.send(frame)

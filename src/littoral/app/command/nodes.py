@@ -10,6 +10,7 @@ from littoral.app.command.site import admin
 from littoral.domain.enrolment import SITE, Inventory, Invitation, Tier
 from littoral.domain.errors import InvalidInput, UnknownName
 from littoral.domain.node import Node, Speed
+from littoral.domain.units import Bytes
 
 
 def list_nodes(*, reach: Reach = HERE) -> None:
@@ -126,6 +127,11 @@ def _show(shown: Screen, node: Node) -> None:
         return
     for sentence in status.trouble:
         shown.line(f"! {sentence}")
+    if (link := status.link) is not None:
+        rate = size(Bytes(int(link.goodput)))
+        shown.line(
+            f"link: {span(link.rtt_s)} round trip, {rate}/s, up {link.availability:.0%} of the time"
+        )
     machine = status.machine
     told = f"{size(machine.memory_free)} free of {size(machine.memory)}"
     shown.line(f"{machine.cores} cores, {told}{', contended' if machine.contended else ''}")
