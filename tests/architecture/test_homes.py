@@ -9,7 +9,7 @@ RISKY = {
     *("secrets", "socket", "ssl", "subprocess", "threading", "time", "urllib"),
 }
 HOMES: dict[str, set[str]] = {
-    "anyio": {"app", "control", "engines", "jobs", "node", "stores", "testing"},
+    "anyio": {"app", "control", "engines", "jobs", "lab", "node", "stores", "testing"},
     "apsw": {"app/command/checkup.py", "stores", "testing/faults.py"},
     "asyncio": {"app/bench/wire", "gateway/wire", "testing/loop.py"},
     "av": {"engines/child/sounding.py"},

@@ -1,7 +1,7 @@
 """What control is made of: ports and facts from the app, and the parts assembled from them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from fastapi import FastAPI
@@ -79,7 +79,7 @@ class ControlParts:
 
     ``events`` is also the Sink for whatever else runs in this process. ``report`` takes a foreign
     error and what it interrupted, for the log. ``master_key`` is 32 bytes. ``pack`` encodes frames
-    and parts of snapshots. ``first_start`` has run.
+    and parts of snapshots. ``first_start`` has run. ``workers`` run blocking calls.
     """
 
     state: State
@@ -103,6 +103,7 @@ class ControlParts:
     tunnel: Tunnel | None = None
     coalesce_s: Seconds = COALESCE_S
     silence_s: Seconds = DISCONNECTED_S
+    workers: Workers = field(default_factory=Workers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +125,38 @@ def assemble(parts: ControlParts) -> Control:
         Damaged: The state does not open with this master key.
         Unguarded: A route has no policy.
     """
-    vault = Vault(parts.master_key, parts.entropy)
-    desk = _desk(parts, vault)
+    desk, relay, sessions = backstage(parts)
+    gate = Gate(
+        desk.keys,
+        desk.workers,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        report=parts.report,
+    )
+    door = public_door(desk)
+    blobs = BlobApi(
+        blobs=parts.blobs,
+        clock=parts.clock,
+        workers=desk.workers,
+        url_key=derive(parts.master_key, purpose=URL_KEY),
+    )
+    return Control(
+        app=build_app(routes(desk), gate),
+        public=build_app((*door.routes(), *blobs.routes()), gate),
+        door=door,
+        sessions=sessions,
+        relay=relay,
+        desk=desk,
+    )
+
+
+def backstage(parts: ControlParts) -> tuple[Desk, Relay, Sessions]:
+    """Put together what control does without its admin API: the services, and node sessions.
+
+    Raises:
+        Damaged: The state does not open with this master key.
+    """
+    desk = _desk(parts, Vault(parts.master_key, parts.entropy))
     relay = Relay(desk.fleet, lambda: desk.publisher.residencies)
     sessions = Sessions(
         SessionParts(
@@ -149,28 +180,7 @@ def assemble(parts: ControlParts) -> Control:
             silence_s=parts.silence_s,
         )
     )
-    gate = Gate(
-        desk.keys,
-        desk.workers,
-        clock=parts.clock,
-        entropy=parts.entropy,
-        report=parts.report,
-    )
-    door = public_door(desk)
-    blobs = BlobApi(
-        blobs=parts.blobs,
-        clock=parts.clock,
-        workers=desk.workers,
-        url_key=derive(parts.master_key, purpose=URL_KEY),
-    )
-    return Control(
-        app=build_app(routes(desk), gate),
-        public=build_app((*door.routes(), *blobs.routes()), gate),
-        door=door,
-        sessions=sessions,
-        relay=relay,
-        desk=desk,
-    )
+    return desk, relay, sessions
 
 
 def public_door(desk: Desk) -> PublicApi:
@@ -303,7 +313,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         clock=parts.clock,
         neighbours=fleet.spots,
     )
-    workers, bell = Workers(), Bell()
+    workers, bell = parts.workers, Bell()
     node_blobs = _node_blobs(parts, fleet, signer, resources=resources, workers=workers, bell=bell)
     return Desk(
         state=parts.state,

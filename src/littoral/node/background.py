@@ -103,7 +103,7 @@ class Background:
                 await self._take_up()
                 while True:
                     self._give_out()
-                    await self._changed.wait(at_most_s=TICK)
+                    await self._changed.wait(at_most_s=TICK if self._waiting else None)
             finally:
                 self._group = None
 

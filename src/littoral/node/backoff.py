@@ -11,12 +11,14 @@ class Patience:
     """How a process that ends again and again is treated.
 
     ``crashes`` in five minutes open the breaker, 0 never does; no wait before a restart is longer
-    than ``longest_s``; what is let go may finish what is open within ``drain_s``.
+    than ``longest_s``; what is let go may finish what is open within ``drain_s``. What is looked at
+    again and again is looked at ``pace`` times less often: above 1 where whole days are simulated.
     """
 
     crashes: int = 5
     longest_s: Seconds = Seconds(60.0)
     drain_s: Seconds = Seconds(10.0)
+    pace: float = 1.0
 
 
 def delay(attempt: int, *, first_s: float = 1.0, cap_s: float = 60.0, chance: Chance) -> Seconds:

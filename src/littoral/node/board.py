@@ -46,6 +46,7 @@ class Board:
         self._endpoints: dict[EndpointId, Endpoint] = {}
         self._remotes: dict[EndpointId, Endpoint] = {}
         self._cut = ""
+        self._shown: tuple[Endpoint, ...] = ()
         self._folds: dict[EndpointId, Folded] = {}
         self._loads: dict[EndpointId, int] = {}
         self._pids: dict[str, int] = {}
@@ -188,9 +189,7 @@ class Board:
         held = self._snapshot
         return NodeStatus(
             machine=self.machine,
-            endpoints=tuple(
-                replace(endpoint, credential=None) for endpoint in self._endpoints.values()
-            ),
+            endpoints=self._shown,
             snapshot=(0, 0) if held is None else (held.epoch, held.version),
             outbox_depth=self.outbox_depth,
             inventory=self.inventory,
@@ -218,4 +217,6 @@ class Board:
                 self._loads.setdefault(endpoint, len(self._loads))
         loads = {each: at for each, at in self._loads.items() if each in every}
         self._endpoints_frame = Endpoints(endpoints=tuple(every.values()), loads=loads)
+        own = self._endpoints.values()
+        self._shown = tuple(replace(each, credential=None) for each in own)
         self.changed.notify()

@@ -205,11 +205,11 @@ class Supervised:
         return ends[0]
 
     async def _unanswered(self, instance: Instance) -> None:
-        clock = self._parts.clock
+        clock, pace = self._parts.clock, self._parts.patience.pace
         answered = clock.now()
-        while clock.now() - answered < PROBE_WITHIN:
-            await anyio.sleep(PROBE_EVERY)
-            with anyio.move_on_after(PROBE_WITHIN):
+        while clock.now() - answered < PROBE_WITHIN * pace:
+            await anyio.sleep(PROBE_EVERY * pace)
+            with anyio.move_on_after(PROBE_WITHIN * pace):
                 if await instance.healthy():
                     answered = clock.now()
 

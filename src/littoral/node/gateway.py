@@ -196,10 +196,11 @@ class GatewayKeeper:
     async def _silence(self, process: GatewayProcess) -> str:
         seen, silent = self.pulse, 0
         while silent < (self._most_silence() if seen else FIRST_TICKS):
-            await anyio.sleep(TICK)
+            await anyio.sleep(TICK * self._patience.pace)
             silent = silent + 1 if self.pulse is seen else 0
             seen = self.pulse
-        return f"process {process.pid} gave no pulse for {silent * TICK:.1f} s"
+        silence = silent * TICK * self._patience.pace
+        return f"process {process.pid} gave no pulse for {silence:.1f} s"
 
     def _most_silence(self) -> int:
         return BLAMELESS_TICKS if self._booking.blocked() else SILENT_TICKS

@@ -349,7 +349,7 @@ class _Wired:
         """Keep the host's figures fresh."""
         while True:
             self.board.machine = self.parts.machine()
-            await anyio.sleep(MACHINE_EVERY)
+            await anyio.sleep(MACHINE_EVERY * self.parts.patience.pace)
 
 
 async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:

@@ -6,7 +6,7 @@ import random
 class SeededChance:
     """Twin of ``Chance``: the same seed gives the same sequence."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: float | str = 0) -> None:
         self._random = random.Random(seed)
 
     def random(self) -> float:

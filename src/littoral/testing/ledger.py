@@ -20,6 +20,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self._cursors: dict[tuple[NodeId, str], Mark] = {}
         self._lines: dict[tuple[str, int], tuple[NodeId, UsageRecord]] = {}
+        self._requests: dict[str, list[UsageRecord]] = {}
 
     def apply(self, node: NodeId, outbox: str, batch: Batch) -> Receipt:
         """Apply what follows the cursor; returns what became of it."""
@@ -27,7 +28,10 @@ class MemoryLedger:
         judgement, rows = judge(before, batch)
         for record in (row.usage for row in rows):
             if record is not None:
-                self._lines.setdefault((record.request, record.attempt), (node, record))
+                key = (record.request, record.attempt)
+                if key not in self._lines:
+                    self._lines[key] = (node, record)
+                    self._requests.setdefault(record.request, []).append(record)
         done = receipt(judgement, rows, before)
         self._cursors[node, outbox] = done.mark
         return done
@@ -65,8 +69,7 @@ class MemoryLedger:
 
     def record(self, request: str) -> Sequence[UsageRecord]:
         """Every attempt of one request, in order."""
-        found = [record for _, record in self._lines.values() if record.request == request]
-        return sorted(found, key=lambda record: record.attempt)
+        return sorted(self._requests.get(request, ()), key=lambda record: record.attempt)
 
 
 def _label(name: str, node: NodeId, record: UsageRecord) -> str:

@@ -2,13 +2,16 @@
 
 When nothing is ready the loop moves its clock to the next timer instead of sleeping. When there is
 no timer either, nothing could ever happen again: it raises ``Deadlock`` where a real loop would
-hang. It has no sockets and never sees a worker thread: twins use neither.
+hang. It has no sockets and never sees a worker thread: twins use neither. Its tasks are numbered,
+and sets of them have the order of their numbers, so the same seed gives the same run in every
+process.
 """
 
 import asyncio
 import selectors
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from contextvars import Context
+from typing import Any, TypeVar, cast
 
 import anyio
 
@@ -44,14 +47,34 @@ class _TimeSelector(selectors.BaseSelector):
         return []
 
 
+class _Numbered(asyncio.Task[Any]):
+    """A task that sets hold in the order of its number, not of its place in memory."""
+
+    def __init__(
+        self,
+        work: Coroutine[Any, Any, object],
+        number: int,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        context: Context | None,
+    ) -> None:
+        self._number = number  # before the rest, which puts it into a set
+        super().__init__(work, loop=loop, context=context)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 class SimLoop(asyncio.SelectorEventLoop):
-    """Event loop whose time passes only by waiting."""
+    """Event loop whose time passes only by waiting, or by ``stall``."""
 
     def __init__(self) -> None:
         self._virtual = 0.0
+        self._tasks = 0
         selector = _TimeSelector()
         super().__init__(selector)
         selector.waited = self._pass
+        self.set_task_factory(self._number)
 
     def time(self) -> float:
         """Seconds since the loop was made."""
@@ -59,6 +82,25 @@ class SimLoop(asyncio.SelectorEventLoop):
 
     def _pass(self, seconds: float) -> None:
         self._virtual += seconds + 1e-9 * bool(seconds)
+
+    def stall(self, seconds: float) -> None:
+        """Let time pass in which nothing runs, as when a process is stopped."""
+        self._virtual += max(seconds, 0.0)
+
+    def _number(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        work: Coroutine[Any, Any, object] | Generator[Any, None, object],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> _Numbered:
+        self._tasks += 1
+        coroutine = cast("Coroutine[Any, Any, object]", work)
+        task = _Numbered(coroutine, self._tasks, loop=loop, context=context)
+        if name is not None:
+            task.set_name(name)
+        return task
 
     def _make_self_pipe(self) -> None:
         """No other thread may wake this loop, so it needs no pipe."""
@@ -87,6 +129,23 @@ class LoopClock:
     def wall(self) -> Micros:
         """The epoch plus the loop's time."""
         return Micros(self._epoch + round(self.now() * 1e6))
+
+
+def later(seconds: float, call: Callable[[], object]) -> None:
+    """Let the running loop make a call when so much time has passed."""
+    asyncio.get_running_loop().call_later(seconds, call)
+
+
+def stall(seconds: float) -> None:
+    """Let virtual time pass in which nothing runs.
+
+    Raises:
+        RuntimeError: The running loop is a real one.
+    """
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, SimLoop):
+        raise RuntimeError("only virtual time can be made to pass")  # noqa: TRY004  of the loop, not an argument
+    loop.stall(seconds)
 
 
 def simulate(main: Callable[[], Awaitable[T]]) -> T:

@@ -150,6 +150,15 @@ VERBS: tuple[Verb, ...] = (
         ("littoral bench compare before.json after.json",),
     ),
     Verb(
+        "lab fleet",
+        "lab:fleet",
+        "use",
+        (
+            "littoral lab fleet --edges 1000 --hours 1",
+            "littoral lab fleet --seed 7 --faults cut,kill,power --trace seed-7.txt",
+        ),
+    ),
+    Verb(
         "usage",
         "usage:usage",
         "watch",

@@ -1,0 +1,119 @@
+"""Box: an edge's disk, and what of it survives a kill, a power cut and a copy."""
+
+from collections.abc import Sequence
+
+import anyio
+
+from littoral.domain.flight import SLOT_BYTES
+from littoral.domain.ports import Chance
+from littoral.domain.quota import QuotaTable, renew, table_bytes
+from littoral.domain.units import Seconds
+from littoral.domain.usage import UsageRecord
+from littoral.lab.life import HostClock, Life
+from littoral.testing.disk import MemoryDisk
+from littoral.testing.outbox import MemoryOutbox
+from littoral.testing.responses import MemoryResponses
+
+SLOTS = 16
+ROWS = 64
+COLUMNS = 2
+"""Of the quota table: the node's, and its one gateway's."""
+SYNC = Seconds(0.01)
+"""How long a commit of the outbox takes, at most twice."""
+
+
+class SyncedDisk(MemoryDisk):
+    """Files that are whole or absent, whatever ends in the middle."""
+
+    life: Life
+
+    def write(self, path: str, data: bytes, *, private: bool = True) -> None:
+        """Replace the file; synced when it returns."""
+        self.life.check()
+        super().write(path, data, private=private)
+
+    def remove(self, path: str) -> None:
+        """Remove the file if it exists."""
+        self.life.check()
+        super().remove(path)
+
+
+class SyncedOutbox(MemoryOutbox):
+    """An outbox whose commits take time, and are there as a whole or not at all.
+
+    Args:
+        name: Of a new disk's outbox.
+        chance: Draws how long a commit takes, and on which side of a death it falls.
+    """
+
+    life: Life
+
+    def __init__(self, name: str, chance: Chance) -> None:
+        super().__init__(name)
+        self._chance = chance
+
+    async def append(self, records: Sequence[UsageRecord]) -> int:
+        """Write records and sync."""
+        self.life.check()
+        self.life.hit("outbox.begin")
+        early = self._chance.random() < 0.5
+        last = await super().append(records) if early else 0
+        await anyio.sleep(SYNC * (1.0 + self._chance.random()))
+        self.life.check()
+        last = last if early else await super().append(records)
+        self.life.hit("outbox.committed")
+        return last
+
+    async def stored(self, upto: int) -> None:
+        """Drop what control holds."""
+        self.life.check()
+        before = await self.depth()
+        await super().stored(upto)
+        if await self.depth() < before:
+            self.life.hit("rows.deleted")
+
+
+class Box:
+    """Everything of one edge that is not a process.
+
+    Args:
+        outbox: Name of its outbox.
+        chance: Draws what a power cut leaves.
+
+    Attributes:
+        clock: Its clock, right or wrong.
+        lost_power: Whether it ever did: what was not yet synced then may be lost.
+    """
+
+    def __init__(self, outbox: str, chance: Chance) -> None:
+        self._chance = chance
+        self.clock = HostClock()
+        self.disk = SyncedDisk()
+        self.outbox = SyncedOutbox(outbox, chance)
+        self.responses = MemoryResponses(self.clock)
+        self.flights = bytearray(SLOTS * SLOT_BYTES)
+        self._quota = memoryview(bytearray(table_bytes(COLUMNS, ROWS))).cast("q")
+        self._boot = 1
+        self._written = bytes(self.flights)
+        renew(self._quota, self._boot, ROWS)
+
+    def begin(self, life: Life) -> None:
+        """A process opens it all."""
+        self.disk.life = self.outbox.life = life
+        renew(self._quota, self._boot, ROWS)
+
+    def quota(self, mine: int) -> QuotaTable:
+        """The quota table, as the process of one column sees it."""
+        return QuotaTable(self._quota, columns=COLUMNS, mine=mine, rows=ROWS)
+
+    def write_back(self) -> None:
+        """The kernel writes the flight table to disk, as it does now and then."""
+        self._written = bytes(self.flights)
+
+    def lose_power(self) -> None:
+        """Of the flight table stay the last pages that were written back, each by chance newer."""
+        for slot in range(SLOTS):
+            if self._chance.random() < 0.5:
+                at = slice(slot * SLOT_BYTES, (slot + 1) * SLOT_BYTES)
+                self.flights[at] = self._written[at]
+        self._boot += 1

@@ -1,0 +1,245 @@
+"""Cloud: the real control plane without its admin API, one life after the other."""
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import anyio
+from anyio import lowlevel
+
+from littoral.control.desk import Desk
+from littoral.control.event import Events
+from littoral.control.parts import ControlParts, backstage
+from littoral.control.session import Sessions
+from littoral.control.site import first_start
+from littoral.control.vault import Vault
+from littoral.control.worker import Workers
+from littoral.domain.ids import NodeId
+from littoral.domain.ports import Chance
+from littoral.domain.units import Seconds
+from littoral.domain.usage import StoredRecord
+from littoral.lab.edge import ADDRESS
+from littoral.lab.engine import PlayedDriver
+from littoral.lab.life import HostClock, Killed, Life
+from littoral.lab.trace import Trace
+from littoral.lab.wan import CloudNetwork, Wan
+from littoral.testing.blobs import MemoryBlobs
+from littoral.testing.disk import MemoryDisk
+from littoral.testing.entropy import SeededEntropy
+from littoral.testing.ledger import MemoryLedger
+from littoral.testing.obtainer import MemoryObtainer
+from littoral.testing.state import MemoryState
+
+MASTER_KEY = bytes(range(32))
+DOWN = Seconds(30.0)
+SYNC = Seconds(0.01)
+T = TypeVar("T")
+
+
+class SyncedState(MemoryState):
+    """State whose writes are synced when they return."""
+
+    life: Life
+
+    def put_value(self, name: str, value: bytes | None) -> None:
+        """Write or (None) remove a named fact."""
+        self.life.check()
+        super().put_value(name, value)
+        self.life.hit("state.committed")
+
+
+class SyncedLedger(MemoryLedger):
+    """A ledger whose transactions are there as a whole or not at all."""
+
+    life: Life
+
+    def apply(self, node: NodeId, outbox: str, rows: Sequence[StoredRecord]) -> int:
+        """Apply rows in one transaction and return the cursor after it, synced."""
+        self.life.check()
+        return super().apply(node, outbox, rows)
+
+
+class Inline(Workers):
+    """Blocking calls in place, each taking the time of a sync.
+
+    Args:
+        chance: Draws that time.
+        life: Of the process.
+    """
+
+    def __init__(self, chance: Chance, life: Life) -> None:
+        super().__init__()
+        self._chance = chance
+        self._life = life
+
+    async def state(self, call: Callable[[], T]) -> T:
+        """Run a call that touches the state store."""
+        await lowlevel.checkpoint()
+        self._life.check()
+        return call()
+
+    async def ledger(self, call: Callable[[], T]) -> T:
+        """Run a call that touches the ledger; a death may fall on either side of it."""
+        await anyio.sleep(SYNC * self._chance.random())
+        self._life.check()
+        found = call()
+        await anyio.sleep(SYNC * self._chance.random())
+        return found
+
+    async def files(self, call: Callable[[], T]) -> T:
+        """Run a call that touches files."""
+        return await self.state(call)
+
+
+class Cloud:
+    """Control, its stores, and what happens to them.
+
+    Args:
+        wan: Where it listens.
+        trace: What happened.
+        chance: Draws times.
+        passes: Counts failpoints.
+        beat_s: How often nodes give a sign of life.
+        ledger: Where usage is booked.
+
+    Attributes:
+        desk: The services of the present life; None while control is down.
+        reports: Foreign errors that control met.
+    """
+
+    def __init__(
+        self,
+        wan: Wan,
+        *,
+        trace: Trace,
+        chance: Chance,
+        passes: Counter[str],
+        beat_s: Seconds,
+        ledger: SyncedLedger,
+    ) -> None:
+        self.state = SyncedState()
+        self.ledger: SyncedLedger = ledger
+        self.clock = HostClock()
+        self.desk: Desk | None = None
+        self.reports: list[str] = []
+        self.lives = 0
+        self._wan = wan
+        self._trace = trace
+        self._chance = chance
+        self._passes = passes
+        self._beat_s = beat_s
+        self._entropy = SeededEntropy(int(chance.random() * 1e9))
+        self.life = self._new_life()
+        self._scope = anyio.CancelScope()
+        self._down = DOWN
+        self._back = anyio.Event()
+        self._begun = anyio.Event()
+        self._first_start()
+
+    def _new_life(self) -> Life:
+        life = Life(lambda text: self._trace.note(f"control {text}"), self._passes)
+        self.state.life = self.ledger.life = life
+        return life
+
+    def _first_start(self) -> None:
+        vault = Vault(MASTER_KEY, self._entropy)
+        first_start(
+            self.state,
+            vault,
+            clock=self.clock,
+            entropy=self._entropy,
+            disk=MemoryDisk(),
+            admin_file="admin.key",
+        )
+
+    async def run(self) -> None:
+        """Live again and again."""
+        while True:
+            await self._live()
+            with anyio.move_on_after(self._down):
+                await self._back.wait()
+            self._down = DOWN
+
+    async def present(self) -> Desk:
+        """The services of control, once it is there."""
+        await self._begun.wait()
+        if self.desk is None:
+            raise AssertionError("control began and ended at once")
+        return self.desk
+
+    # what happens to it
+
+    def come_back(self) -> None:
+        """Start at once, if it is down."""
+        back, self._back = self._back, anyio.Event()
+        back.set()
+
+    def kill(self, down_s: Seconds = DOWN) -> None:
+        """End the process; it comes back after a while."""
+        self._down = Seconds(down_s * self._chance.random())
+        self.life.over = True
+        self._scope.cancel()
+
+    def backup(self) -> SyncedState:
+        """Copy what was declared, as it is."""
+        return _copy(self.state)
+
+    def roll_back(self, backup: SyncedState) -> None:
+        """Lose every declaration since a backup; the ledger is another file, and stays."""
+        self.kill()
+        self.state = _copy(backup)
+        self.state.life = self.life
+
+    # its lives
+
+    async def _live(self) -> None:
+        self.lives += 1
+        self.life, self._scope = self._new_life(), anyio.CancelScope()
+        self._trace.note(f"control begins life {self.lives}")
+        try:
+            with self._scope:
+                self.desk, sessions = backstage(self._parts())
+                self._begun.set()
+                await self._serve(sessions)
+        except* Killed:
+            self._trace.note("control was killed")
+        self.desk = None
+        self.life.over = True
+        self._trace.note("control ends")
+
+    async def _serve(self, sessions: Sessions) -> None:
+        network = CloudNetwork(self._wan, self.life)
+        async with network.listen(ADDRESS, sessions.serve):
+            await anyio.sleep_forever()
+
+    def _parts(self) -> ControlParts:
+        return ControlParts(
+            state=self.state,
+            ledger=self.ledger,
+            blobs=MemoryBlobs(),
+            obtainer=MemoryObtainer(),
+            registry=PlayedDriver(self._chance),
+            network=CloudNetwork(self._wan, self.life),
+            clock=self.clock,
+            entropy=self._entropy,
+            failpoints=self.life,
+            events=Events(self.state),
+            report=self._report,
+            catalogue={},
+            master_key=MASTER_KEY,
+            build="0",
+            beat_s=self._beat_s,
+            silence_s=Seconds(2.5 * self._beat_s),
+            workers=Inline(self._chance, self.life),
+        )
+
+    def _report(self, what: str, error: BaseException) -> None:
+        if not self.life.injected and not self.life.over:
+            self.reports.append(f"{what}: {error!r}")
+        self._trace.note(f"control reports {what}: {type(error).__name__}")
+
+
+def _copy(state: SyncedState) -> SyncedState:
+    """A copy that shares nothing but the life."""
+    return copy.deepcopy(state, {id(state.life): state.life})

@@ -1,0 +1,269 @@
+"""Fleet: run one seeded simulation from its first start to the comparison of all books."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+
+from littoral.domain.failpoint import FailpointName
+from littoral.domain.ids import NodeId
+from littoral.domain.ports import Chance
+from littoral.domain.units import Seconds
+from littoral.lab.box import Box
+from littoral.lab.cloud import Cloud, SyncedLedger
+from littoral.lab.edge import Country, Edge, Serve
+from littoral.lab.gateway import Traffic
+from littoral.lab.life import Act
+from littoral.lab.nemesis import ACTS, WEIGHTS, Nemesis
+from littoral.lab.operator import Operator
+from littoral.lab.trace import Trace
+from littoral.lab.wan import Link, Wan, Wire
+from littoral.lab.witness import Witness
+from littoral.node.serve import serve
+from littoral.testing.chance import SeededChance
+from littoral.testing.loop import LoopClock, simulate
+
+CONVERGE = Seconds(120.0)
+"""By then after the last fault everything is everywhere."""
+HOUR = Seconds(3600.0)
+TOLD_EVERY = Seconds(600.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One simulation.
+
+    ``pace`` stretches what nodes look at again and again, ``beat_s`` is how often they give a
+    sign of life. Faults come ``fault_s`` apart in the whole fleet, requests ``request_s`` at each
+    edge. ``faults`` are the weights of those that happen; ``places`` the failpoints that are armed,
+    where not all, and ``acts`` with what.
+    """
+
+    seed: int = 1
+    edges: int = 20
+    hours: float = 24.0
+    beat_s: Seconds = Seconds(60.0)
+    pace: float = 240.0
+    fault_s: Seconds = Seconds(120.0)
+    request_s: Seconds = Seconds(300.0)
+    change_s: Seconds = Seconds(1800.0)
+    faults: Mapping[str, float] = field(default_factory=lambda: WEIGHTS)
+    places: Sequence[FailpointName] = ()
+    acts: Sequence[Act] = ACTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """Parts that a test replaces by wrong ones, to see that the comparison finds it."""
+
+    serve: Serve = serve
+    ledger: Callable[[], SyncedLedger] = SyncedLedger
+    box: Callable[[str, Chance], Box] = Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a simulation came to; ``wrong`` is empty where everything held."""
+
+    seed: int
+    edges: int
+    virtual_s: Seconds
+    converged_s: Seconds | None
+    requests: int
+    answered: int
+    refused: Mapping[str, int]
+    changes: int
+    faults: Mapping[str, int]
+    passes: Mapping[str, int]
+    lives: int
+    events: int
+    digest: str
+    wrong: Sequence[str]
+    last: Sequence[str]
+
+
+class Fleet:
+    """A cloud, its edges, and whoever uses and harms them.
+
+    Args:
+        plan: What to simulate.
+        wire: How frames are written.
+        broken: Parts that are wrong on purpose.
+        tell: Is given each line of the trace.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        wire: Wire,
+        *,
+        broken: Broken,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self._broken = broken
+        self.trace = Trace(LoopClock().now, tell)
+        self.witness = Witness()
+        self.passes: Counter[str] = Counter()
+        wan = Wan(wire, self.trace)
+        self.cloud = Cloud(
+            wan,
+            trace=self.trace,
+            chance=self._chance("cloud"),
+            passes=self.passes,
+            beat_s=plan.beat_s,
+            ledger=broken.ledger(),
+        )
+        self.operator = Operator(
+            cloud=self.cloud,
+            chance=self._chance("operator"),
+            trace=self.trace,
+            every_s=plan.change_s,
+        )
+        country = Country(
+            wan=wan,
+            trace=self.trace,
+            witness=self.witness,
+            passes=self.passes,
+            pace=plan.pace,
+            serve=broken.serve,
+        )
+        self.edges = [self._edge(number, country) for number in range(plan.edges)]
+        self.nemesis = Nemesis(
+            edges=self.edges,
+            cloud=self.cloud,
+            chance=self._chance("nemesis"),
+            trace=self.trace,
+            every_s=plan.fault_s,
+            weights=plan.faults,
+            places=plan.places,
+            acts=plan.acts,
+        )
+
+    def _chance(self, of: str) -> Chance:
+        return SeededChance(f"{self.plan.seed}/{of}")
+
+    def _edge(self, number: int, country: Country) -> Edge:
+        name = NodeId(f"nd_{number:04d}")
+        chance = self._chance(name)
+        link = Link(
+            name,
+            chance=self._chance(f"{name}/link"),
+            now=LoopClock().now,
+            delay_s=Seconds(0.005 + 0.1 * chance.random()),
+        )
+        return Edge(
+            name=name,
+            box=self._broken.box(f"ob_{number:04d}", self._chance(f"{name}/box")),
+            link=link,
+            chance=chance,
+            traffic=Traffic(every_s=self.plan.request_s, keys=self.operator.keys),
+            country=country,
+        )
+
+    async def run(self, progress: Callable[[Seconds], None]) -> Outcome:
+        """Simulate all of it."""
+        clock = LoopClock()
+        outcome: Outcome | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.cloud.run)
+            for edge in self.edges:
+                group.start_soon(edge.run)
+            await self.operator.begin()
+            async with anyio.create_task_group() as harm:
+                harm.start_soon(self.operator.run)
+                harm.start_soon(self.nemesis.run)
+                end = self.plan.hours * HOUR
+                while clock.now() < end:
+                    await anyio.sleep(min(TOLD_EVERY, end - clock.now()) + 1e-6)
+                    progress(clock.now())
+                harm.cancel_scope.cancel()
+            converged = await self._converge()
+            outcome = self._outcome(clock.now(), converged)
+            group.cancel_scope.cancel()
+        if outcome is None:
+            raise AssertionError("the simulation was cancelled")
+        return outcome
+
+    async def _converge(self) -> Seconds | None:
+        """Let everything heal; how long it took until nothing was open, None where too long."""
+        self.trace.note("healing")
+        self.nemesis.heal()
+        for edge in self.edges:
+            edge.traffic.flows = False
+        for second in range(int(CONVERGE)):
+            await anyio.sleep(1.0)
+            if not await self._open():
+                return Seconds(second + 1.0)
+        return None
+
+    async def _open(self) -> list[str]:
+        """What has not converged yet."""
+        desk = self.cloud.desk
+        if desk is None:
+            return ["control is down"]
+        found: list[str] = []
+        for edge in self.edges:
+            wanted = desk.publisher.compile(edge.name)
+            number = (wanted.epoch, wanted.version)
+            if edge.serves != number:
+                found.append(f"{edge.name} serves {edge.serves}, not {number}")
+            if await edge.box.outbox.depth() or any(edge.box.flights[::512]):
+                found.append(f"{edge.name} has records that are not stored")
+        return found
+
+    def _wrong(self, converged: Seconds | None) -> list[str]:
+        wrong = [] if converged is not None else [f"not converged after {CONVERGE:.0f} s"]
+        wrong.extend(self.witness.compare(self.cloud.ledger))
+        wrong.extend(self.cloud.reports)
+        for edge in self.edges:
+            wrong.extend(edge.faults)
+            pairs = zip(edge.served, edge.served[1:], strict=False)
+            wrong.extend(f"{edge.name}: {b} served after {a}" for a, b in pairs if b < a)
+        return wrong
+
+    def _outcome(self, now: Seconds, converged: Seconds | None) -> Outcome:
+        accounts = self.witness.accounts.values()
+        return Outcome(
+            seed=self.plan.seed,
+            edges=self.plan.edges,
+            virtual_s=now,
+            converged_s=converged,
+            requests=len(accounts),
+            answered=sum(each.answer is not None for each in accounts),
+            refused=dict(self.witness.refused),
+            changes=self.operator.changes,
+            faults=dict(sorted(self.nemesis.counts.items())),
+            passes=dict(sorted(self.passes.items())),
+            lives=sum(edge.lives for edge in self.edges) + self.cloud.lives,
+            events=self.trace.lines,
+            digest=self.trace.digest,
+            wrong=tuple(self._wrong(converged)),
+            last=tuple(self.trace.last),
+        )
+
+
+def run_fleet(
+    plan: Plan,
+    wire: Wire,
+    *,
+    broken: Broken | None = None,
+    tell: Callable[[str], None] | None = None,
+    progress: Callable[[Seconds], None] = lambda _now: None,
+) -> Outcome:
+    """Run one simulation on virtual time.
+
+    Args:
+        plan: What to simulate.
+        wire: How frames are written.
+        broken: Parts that are wrong on purpose.
+        tell: Is given each line of the trace.
+        progress: Is told the virtual time, now and then.
+    """
+
+    async def main() -> Outcome:
+        fleet = Fleet(plan, wire, broken=broken or Broken(), tell=tell)
+        return await fleet.run(progress)
+
+    return simulate(main)

@@ -1,0 +1,163 @@
+"""Nemesis: what goes wrong, when, and to whom, all from one seed."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+
+from littoral.domain.failpoint import FailpointName
+from littoral.domain.ports import Chance
+from littoral.domain.units import Seconds
+from littoral.lab.cloud import Cloud, SyncedState
+from littoral.lab.edge import Edge
+from littoral.lab.life import Act
+from littoral.lab.trace import Trace
+from littoral.testing.loop import later
+
+WEIGHTS: Mapping[str, float] = {
+    "cut": 4.0,
+    "kill": 3.0,
+    "failpoint": 4.0,
+    "reset": 3.0,
+    "gateway": 2.0,
+    "engine": 2.0,
+    "power": 1.0,
+    "full": 0.5,
+    "control": 1.0,
+    "control-failpoint": 1.0,
+    "storm": 0.2,
+    "clock": 0.3,
+    "backup": 0.2,
+    "rollback": 0.1,
+}
+"""Faults by how often each happens beside the others; a plan may choose some of them."""
+CLOUD_PLACES: Sequence[FailpointName] = ("records.applied", "stored.sent", "state.committed")
+EDGE_PLACES: Sequence[FailpointName] = (
+    "outbox.begin",
+    "outbox.committed",
+    "records.sent",
+    "rows.deleted",
+    "snapshot.renamed",
+    "snapshot.swapped",
+    "engine.spawned",
+    "slots.freed",
+)
+"""Failpoints that a simulated process passes: control's, and a node's."""
+ACTS: Sequence[Act] = ("kill", "kill", "error", "delay")
+HOUR = Seconds(3600.0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Nemesis:
+    """Draws one fault after the other.
+
+    ``places`` are the failpoints that are armed, where not all, and ``acts`` with what.
+
+    Attributes:
+        counts: How often each kind happened.
+    """
+
+    edges: Sequence[Edge]
+    cloud: Cloud
+    chance: Chance
+    trace: Trace
+    every_s: Seconds
+    weights: Mapping[str, float]
+    places: Sequence[FailpointName] = ()
+    acts: Sequence[Act] = ACTS
+    counts: Counter[str] = field(default_factory=Counter[str])
+    _backup: SyncedState | None = None
+
+    async def run(self) -> None:
+        """Do harm until cancelled."""
+        acts = self._acts()
+        names = sorted(self.weights)
+        while True:
+            await anyio.sleep(-self.every_s * math.log(1.0 - self.chance.random()))
+            name = self._draw(names)
+            edge = self.edges[int(self.chance.random() * len(self.edges))]
+            self.trace.note(f"nemesis: {name} {edge.name}")
+            self.counts[name] += 1
+            acts[name](edge)
+
+    def heal(self) -> None:
+        """Undo what lasts: links, disks, power and clocks are well."""
+        for edge in self.edges:
+            edge.link.heal("wan")
+            edge.box.outbox.full = edge.box.disk.full = False
+            edge.come_back()
+        self.cloud.come_back()
+
+    def _draw(self, names: Sequence[str]) -> str:
+        left = self.chance.random() * math.fsum(self.weights.values())
+        for name in names:
+            left -= self.weights[name]
+            if left < 0:
+                return name
+        return names[-1]
+
+    def _acts(self) -> Mapping[str, Callable[[Edge], None]]:
+        return {
+            "cut": self._cut,
+            "kill": Edge.kill,
+            "failpoint": self._arm,
+            "reset": lambda edge: edge.link.reset(),
+            "gateway": Edge.kill_gateway,
+            "engine": Edge.crash_engine,
+            "power": lambda edge: edge.lose_power(Seconds(600.0 * self.chance.random())),
+            "full": self._fill,
+            "control": lambda _edge: self.cloud.kill(),
+            "control-failpoint": lambda _edge: self._arm_control(),
+            "storm": lambda _edge: self._storm(),
+            "clock": self._step,
+            "backup": lambda _edge: self._keep(),
+            "rollback": lambda _edge: self._roll_back(),
+        }
+
+    def _cut(self, edge: Edge) -> None:
+        """Seconds, minutes or hours without the WAN."""
+        draw = self.chance.random()
+        longest = 15.0 if draw < 0.5 else 600.0 if draw < 0.95 else 4 * HOUR
+        edge.link.cut("wan")
+        later(longest * self.chance.random(), lambda: edge.link.heal("wan"))
+
+    def _arm(self, edge: Edge) -> None:
+        edge.life.arm(self._place(EDGE_PLACES), self._act())
+
+    def _arm_control(self) -> None:
+        self.cloud.life.arm(self._place(CLOUD_PLACES), self._act())
+
+    def _place(self, among: Sequence[FailpointName]) -> FailpointName:
+        places = self.places or among
+        return places[int(self.chance.random() * len(places))]
+
+    def _act(self) -> Act:
+        return self.acts[int(self.chance.random() * len(self.acts))]
+
+    def _fill(self, edge: Edge) -> None:
+        box = edge.box
+        box.outbox.full = box.disk.full = True
+
+        def empty() -> None:
+            box.outbox.full = box.disk.full = False
+
+        later(300.0 * self.chance.random(), empty)
+
+    def _storm(self) -> None:
+        for edge in self.edges:
+            edge.link.reset()
+
+    def _step(self, edge: Edge) -> None:
+        """The wall clock jumps, up to a day to either side."""
+        day_us = 24 * 3_600_000_000
+        edge.box.clock.wrong_us = int((2.0 * self.chance.random() - 1.0) * day_us)
+        edge.clock_lied = True
+
+    def _keep(self) -> None:
+        self._backup = self.cloud.backup()
+
+    def _roll_back(self) -> None:
+        if self._backup is not None:
+            self.cloud.roll_back(self._backup)

@@ -1,0 +1,106 @@
+"""Operator: mints and revokes keys, deploys and changes limits, as people do all day."""
+
+from dataclasses import dataclass, field
+
+import anyio
+
+from littoral.control.desk import Desk
+from littoral.domain.errors import LittoralError
+from littoral.domain.ids import KeyId
+from littoral.domain.limits import Budget, Limits
+from littoral.domain.ports import Chance
+from littoral.domain.units import Seconds
+from littoral.domain.view import ApplyRequest, Document, DocumentMetadata, KeyRequest
+from littoral.lab.cloud import Cloud
+from littoral.lab.life import InjectedError, Killed
+from littoral.lab.trace import Trace
+
+HOURLY = 0.01
+"""Budget of limited keys, in the platform's currency."""
+KEYS = 6
+MODELS = ("chat", "code", "draw")
+
+
+@dataclass(slots=True, kw_only=True)
+class Operator:
+    """Makes a change now and then, where control answers.
+
+    Attributes:
+        keys: Those minted and not revoked, newest last; clients use them.
+        budgets: Money an hour, of every key that ever had one.
+    """
+
+    cloud: Cloud
+    chance: Chance
+    trace: Trace
+    every_s: Seconds
+    keys: list[KeyId] = field(default_factory=list[KeyId])
+    budgets: dict[KeyId, float] = field(default_factory=dict[KeyId, float])
+    changes: int = 0
+
+    async def begin(self) -> None:
+        """Make what clients need, once control is there."""
+        desk = await self.cloud.present()
+        for name in MODELS[:2]:
+            self._deploy(desk, name)
+        for _ in range(3):
+            self._mint(desk)
+        desk.bell.ring()
+
+    async def run(self) -> None:
+        """Change something again and again."""
+        while True:
+            await anyio.sleep(self.every_s * 2.0 * self.chance.random())
+            desk = self.cloud.desk
+            if desk is None:
+                continue
+            try:
+                self._change(desk)
+            except InjectedError:
+                continue
+            except Killed:
+                self.cloud.kill()
+            except LittoralError as error:
+                self.trace.note(f"operator is refused: {error.code}")
+
+    def _change(self, desk: Desk) -> None:
+        draw = self.chance.random()
+        if draw < 0.4:
+            self._mint(desk)
+        elif draw < 0.7 and len(self.keys) > 2:
+            self._revoke(desk)
+        else:
+            self._deploy(desk, MODELS[int(self.chance.random() * len(MODELS))])
+        self.changes += 1
+        desk.bell.ring()
+
+    def _mint(self, desk: Desk) -> None:
+        budget = self.chance.random() < 0.5
+        limits = Limits(
+            requests_per_minute=30,
+            budget=Budget(amount=HOURLY, period="hour") if budget else None,
+        )
+        minted = desk.keys.mint(KeyRequest(name="lab", limits=limits)).key.id
+        self.trace.note(f"operator mints {minted}")
+        self.keys.append(minted)
+        if budget:
+            self.budgets[minted] = HOURLY
+        if len(self.keys) > KEYS:
+            self._revoke(desk)
+
+    def _revoke(self, desk: Desk) -> None:
+        key = self.keys.pop(0)
+        self.trace.note(f"operator revokes {key}")
+        desk.keys.revoke(key)
+
+    def _deploy(self, desk: Desk, name: str) -> None:
+        spec = {
+            "engine": "fake",
+            "model": "echo",
+            "slots": 1 + int(4 * self.chance.random()),
+            "price_in": 1.0,
+            "price_out": 3.0,
+        }
+        document = Document(kind="Deployment", metadata=DocumentMetadata(name=name), spec=spec)
+        desk.resources.apply(ApplyRequest(documents=(document,)))
+        self.trace.note(f"operator deploys {name}")

@@ -1,0 +1,81 @@
+"""Days of a fleet on virtual time: whatever is cut, killed or torn, the books are right.
+
+Each run is the real node and the real control plane: sessions, snapshots, outbox, ledger, limits.
+A run that fails is seen again with ``littoral lab fleet --seed N``.
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from littoral.app.codec import pack, unpack
+from littoral.lab.fleet import Plan, run_fleet
+from littoral.lab.nemesis import WEIGHTS
+from littoral.lab.wan import Wire
+
+WIRE = Wire(pack=pack, unpack=unpack)
+DAY = Plan(edges=12, hours=24.0)
+AGAIN = """
+import sys
+from littoral.app.codec import pack, unpack
+from littoral.lab.fleet import Plan, run_fleet
+from littoral.lab.wan import Wire
+print(run_fleet(Plan(seed=11, edges=6, hours=6.0), Wire(pack=pack, unpack=unpack)).digest)
+"""
+
+
+def holds(seed: int, plan: Plan) -> None:
+    outcome = run_fleet(replace(plan, seed=seed), WIRE)
+    assert outcome.wrong == (), "\n".join(outcome.last)
+    assert outcome.converged_s is not None
+    assert outcome.answered > plan.edges * plan.hours
+    assert sum(outcome.faults.values()) > plan.hours
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", range(1, 21))
+def test_a_day_of_faults_loses_and_doubles_nothing(seed):
+    holds(seed, DAY)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", range(1001, 1501))
+def test_five_hundred_more_days_of_larger_fleets_do_not_either(seed):
+    holds(seed, replace(DAY, edges=24))
+
+
+def test_every_kind_of_fault_happens_in_a_day():
+    outcome = run_fleet(replace(DAY, seed=1), WIRE)
+    assert set(outcome.faults) == set(WEIGHTS)
+    assert outcome.refused["key"] > 0
+
+
+def test_a_quiet_day_needs_one_life_of_each_process():
+    outcome = run_fleet(replace(DAY, seed=1, hours=6.0, faults={}), WIRE)
+    assert (outcome.wrong, outcome.faults) == ((), {})
+    assert outcome.lives == DAY.edges + 1
+    assert outcome.answered == outcome.requests > 0
+
+
+def test_the_same_seed_gives_the_same_trace_in_every_process():
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", AGAIN],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={"PYTHONHASHSEED": str(number), "PYTHONPATH": os.pathsep.join(sys.path)},
+        ).stdout
+        for number in (1, 2)
+    }
+    assert len(digests) == 1
+
+
+def test_another_seed_gives_another_trace():
+    plan = replace(DAY, edges=2, hours=1.0)
+    digests = {run_fleet(replace(plan, seed=seed), WIRE).digest for seed in (1, 2)}
+    assert len(digests) == 2

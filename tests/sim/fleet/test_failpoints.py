@@ -1,0 +1,47 @@
+"""Every failpoint is passed with a kill, an error and a delay; one never passed fails the suite."""
+
+from pathlib import Path
+
+import pytest
+
+from littoral.app.codec import pack, unpack
+from littoral.domain.failpoint import NAMES
+from littoral.lab.fleet import Plan, run_fleet
+from littoral.lab.nemesis import CLOUD_PLACES, EDGE_PLACES
+from littoral.lab.wan import Wire
+
+ROOT = Path(__file__).parents[3]
+WIRE = Wire(pack=pack, unpack=unpack)
+ACTS = ("kill", "error", "delay")
+ELSEWHERE = {
+    "request.admitted": "tests/e2e/test_failpoints.py",
+    "request.settled": "tests/e2e/test_failpoints.py",
+    "blob.renamed": "tests/e2e/test_failpoints.py",
+}
+"""Failpoints of processes that are not simulated, and the suite that arms each with all three."""
+
+
+def test_every_failpoint_is_simulated_or_armed_in_a_real_process():
+    assert sorted((*EDGE_PLACES, *CLOUD_PLACES, *ELSEWHERE)) == sorted(NAMES)
+    for name, suite in ELSEWHERE.items():
+        assert f'"{name}"' in (ROOT / suite).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("name", [*EDGE_PLACES, *CLOUD_PLACES])
+def test_whoever_is_hit_there_loses_and_doubles_nothing(name, act):
+    faults = {"failpoint": 1.0} if name in EDGE_PLACES else {"control-failpoint": 1.0}
+    plan = Plan(
+        seed=5,
+        edges=2,
+        hours=1.0,
+        fault_s=60.0,
+        request_s=60.0,
+        change_s=120.0,
+        faults=faults | {"reset": 0.2, "engine": 0.2},
+        places=(name,),
+        acts=(act,),
+    )
+    outcome = run_fleet(plan, WIRE)
+    assert outcome.passes.get(f"{name}={act}", 0) > 0, "never hit: the suite proves nothing"
+    assert outcome.wrong == (), "\n".join(outcome.last)
