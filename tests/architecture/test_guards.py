@@ -23,6 +23,7 @@ PLANTS: dict[str, dict[str, str]] = {
     },
     "wiring": {"gateway/planted.py": "import littoral.stores.outbox"},
     "twins": {"app/planted.py": "import littoral.testing"},
+    "laboratory": {"app/planted.py": "import littoral.lab.fleet"},
     "solutions": {"solutions/planted.py": "import littoral.gateway"},
     "light": {"stores/outbox.py": "import sqlalchemy"},
     "structured": {"node/planted.py": "import asyncio"},

@@ -41,7 +41,7 @@ from littoral.control.relay import Relay
 from littoral.control.rollouts import EntropyChance, RolloutParts, Rollouts
 from littoral.control.roster import Roster
 from littoral.control.route import Gate, Route, build_app
-from littoral.control.session import COALESCE_S, SessionParts, Sessions
+from littoral.control.session import COALESCE_S, LOOK_S, SessionParts, Sessions
 from littoral.control.signer import Signer
 from littoral.control.site import Site, load_site
 from littoral.control.vault import Vault
@@ -103,6 +103,7 @@ class ControlParts:
     tunnel: Tunnel | None = None
     coalesce_s: Seconds = COALESCE_S
     silence_s: Seconds = DISCONNECTED_S
+    look_s: Seconds = LOOK_S
     workers: Workers = field(default_factory=Workers)
 
 
@@ -178,6 +179,7 @@ def backstage(parts: ControlParts) -> tuple[Desk, Relay, Sessions]:
             report=parts.report,
             coalesce_s=parts.coalesce_s,
             silence_s=parts.silence_s,
+            look_s=parts.look_s,
         )
     )
     return desk, relay, sessions

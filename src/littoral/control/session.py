@@ -91,6 +91,7 @@ class SessionParts:
     report: Callable[[str, BaseException], None]
     coalesce_s: Seconds = COALESCE_S
     silence_s: Seconds = DISCONNECTED_S
+    look_s: Seconds = LOOK_S
 
 
 class Sessions:
@@ -204,7 +205,7 @@ class Sessions:
                 if remotes != told and (told or remotes.endpoints or len(fleet.spots()) > 1):
                     await this.channel.send(remotes)
                     told = remotes
-                with anyio.move_on_after(LOOK_S):
+                with anyio.move_on_after(self._parts.look_s):
                     await fleet.bell.wait(heard)
 
     async def _next(self, channel: Channel) -> Frame | None:

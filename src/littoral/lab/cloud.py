@@ -17,6 +17,7 @@ from littoral.control.vault import Vault
 from littoral.control.worker import Workers
 from littoral.domain.ids import NodeId
 from littoral.domain.ports import Chance
+from littoral.domain.snapshot import HOME_SITE, Anchors
 from littoral.domain.units import Seconds
 from littoral.domain.usage import StoredRecord
 from littoral.lab.edge import ADDRESS
@@ -123,6 +124,7 @@ class Cloud:
         self.clock = HostClock()
         self.desk: Desk | None = None
         self.reports: list[str] = []
+        self._anchors: Anchors | None = None
         self.lives = 0
         self._wan = wan
         self._trace = trace
@@ -167,6 +169,14 @@ class Cloud:
         if self.desk is None:
             raise AssertionError("control began and ended at once")
         return self.desk
+
+    def anchors(self) -> Anchors | None:
+        """What a node that joins is told: whose snapshots to take."""
+        if self._anchors is None and self.desk is not None:
+            publics = self.desk.signer.keys.publics
+            cluster = self.desk.site.cluster
+            self._anchors = Anchors(cluster=cluster, site=HOME_SITE, signers=dict(publics))
+        return self._anchors
 
     # what happens to it
 
@@ -228,8 +238,10 @@ class Cloud:
             report=self._report,
             catalogue={},
             master_key=MASTER_KEY,
+            pack=self._wan.wire.pack,
             build="0",
             beat_s=self._beat_s,
+            look_s=self._beat_s,
             silence_s=Seconds(2.5 * self._beat_s),
             workers=Inline(self._chance, self.life),
         )

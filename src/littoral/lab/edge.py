@@ -11,6 +11,7 @@ from littoral.domain.endpoint import Machine
 from littoral.domain.flight import SLOT_BYTES, read
 from littoral.domain.ids import NodeId
 from littoral.domain.ports import Chance
+from littoral.domain.snapshot import Anchors
 from littoral.domain.units import Bytes, Seconds
 from littoral.lab.box import SLOTS, Box
 from littoral.lab.engine import PlayedDriver
@@ -41,6 +42,7 @@ class Country:
     witness: Witness
     passes: Counter[str]
     pace: float
+    anchors: Callable[[], Anchors | None]
     serve: Serve = serve
 
 
@@ -171,8 +173,8 @@ class Edge:
             chance=self.chance,
             failpoints=life,
             sink=ListSink(),
-            pack=self.country.wan.wire.pack,
             unpack=self.country.wan.wire.unpack,
+            anchors=self.country.anchors,
             flights=[memoryview(box.flights)],
             quota=box.quota(0),
             gateways=[self._gateway()],

@@ -127,6 +127,7 @@ class Fleet:
             witness=self.witness,
             passes=self.passes,
             pace=plan.pace,
+            anchors=self.cloud.anchors,
             serve=broken.serve,
         )
         self.edges = [self._edge(number, country) for number in range(plan.edges)]
@@ -173,7 +174,8 @@ class Fleet:
             await self.operator.begin()
             async with anyio.create_task_group() as harm:
                 harm.start_soon(self.operator.run)
-                harm.start_soon(self.nemesis.run)
+                if self.plan.faults:
+                    harm.start_soon(self.nemesis.run)
                 end = self.plan.hours * HOUR
                 while clock.now() < end:
                     await anyio.sleep(min(TOLD_EVERY, end - clock.now()) + 1e-6)

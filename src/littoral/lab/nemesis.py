@@ -39,6 +39,7 @@ EDGE_PLACES: Sequence[FailpointName] = (
     "outbox.committed",
     "records.sent",
     "rows.deleted",
+    "snapshot.part",
     "snapshot.renamed",
     "snapshot.swapped",
     "engine.spawned",

@@ -15,6 +15,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from littoral.domain.errors import Damaged
+from littoral.domain.ids import NodeId
+from littoral.domain.link import LinkFacts
 from littoral.domain.ports import Chance, Channel, ChannelClosed
 from littoral.domain.session import Frame
 from littoral.domain.units import Seconds
@@ -115,13 +117,13 @@ class End:
         near: Whether it is the edge's.
 
     Attributes:
-        peer: The other end.
+        other: The other end.
         chance: Of its own.
         inbox: What has arrived and was not read.
         ended: Whether the other end has closed.
     """
 
-    peer: "End"
+    other: "End"
 
     def __init__(self, link: Link, wire: Wire, life: Life, *, trace: Trace, near: bool) -> None:
         self._link = link
@@ -147,11 +149,20 @@ class End:
         done = self._closed and not self._held and not self._under_way
         return not self._broken and not done
 
+    @property
+    def peer(self) -> NodeId | None:
+        """Who is at the other end, as certificates would say: the edge; control has no node id."""
+        return None if self.near else NodeId(self._link.name)
+
+    def link(self) -> LinkFacts | None:
+        """Nothing is measured here."""
+        return None
+
     # what its holder does
 
     async def send(self, frame: Frame) -> None:
         """Send one frame; waits while too much is on its way."""
-        while not self.gone and len(self._under_way) + len(self.peer.inbox) >= WINDOW:
+        while not self.gone and len(self._under_way) + len(self.other.inbox) >= WINDOW:
             await self._moved.wait()
         if self.gone:
             raise ChannelClosed(self._broken or "closed")
@@ -165,7 +176,7 @@ class End:
                 raise ChannelClosed(self._broken or "the peer is gone")
             await self._moved.wait()
         data = self.inbox.popleft()
-        self.peer.notify()
+        self.other.notify()
         self._life.check()
         self._trace.note(self._label, data)
         try:
@@ -228,14 +239,14 @@ class End:
         if self._link.is_cut:
             if not self._broken:
                 self._hold(data)
-        elif self.peer.gone:
+        elif self.other.gone:
             self.break_off("the peer is gone")
         elif data is None:
-            self.peer.ended = True
-            self.peer.notify()
+            self.other.ended = True
+            self.other.notify()
         else:
-            self.peer.inbox.append(data)
-            self.peer.notify()
+            self.other.inbox.append(data)
+            self.other.notify()
 
     def notify(self) -> None:
         """Wake whoever waits at this end."""
@@ -276,7 +287,7 @@ class Wan:
             raise ChannelClosed("nobody listens")
         near = End(link, self.wire, life, trace=self.trace, near=True)
         far = End(link, self.wire, listener.life, trace=self.trace, near=False)
-        near.peer, far.peer = far, near
+        near.other, far.other = far, near
         listener.group.start_soon(_serve, listener.handler, far)
         try:
             yield near

@@ -17,7 +17,7 @@ from littoral.lab.nemesis import WEIGHTS
 from littoral.lab.wan import Wire
 
 WIRE = Wire(pack=pack, unpack=unpack)
-DAY = Plan(edges=12, hours=24.0)
+DAY = Plan(edges=6, hours=6.0)
 AGAIN = """
 import sys
 from littoral.app.codec import pack, unpack
@@ -42,20 +42,20 @@ def test_a_day_of_faults_loses_and_doubles_nothing(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(1001, 1501))
 def test_five_hundred_more_days_of_larger_fleets_do_not_either(seed):
-    holds(seed, replace(DAY, edges=24))
+    holds(seed, replace(DAY, edges=24, hours=24.0))
 
 
-def test_every_kind_of_fault_happens_in_a_day():
+def test_every_kind_of_fault_happens():
     outcome = run_fleet(replace(DAY, seed=1), WIRE)
     assert set(outcome.faults) == set(WEIGHTS)
     assert outcome.refused["key"] > 0
 
 
 def test_a_quiet_day_needs_one_life_of_each_process():
-    outcome = run_fleet(replace(DAY, seed=1, hours=6.0, faults={}), WIRE)
+    outcome = run_fleet(replace(DAY, seed=1, faults={}), WIRE)
     assert (outcome.wrong, outcome.faults) == ((), {})
     assert outcome.lives == DAY.edges + 1
     assert outcome.answered == outcome.requests > 0

@@ -94,21 +94,22 @@ def _told(shown: Screen, outcome: Outcome, *, took_s: float) -> None:
     ratio = round(outcome.virtual_s / max(took_s, 1e-9))
     shown.json({**_document(outcome), "took_s": round(took_s, 2), "times_real": ratio})
     faults = sum(outcome.faults.values())
+    say = shown.say
     rows = (
-        ("edges", f"{outcome.edges}"),
-        ("hours", f"{outcome.virtual_s / 3600:.1f}"),
-        ("requests", f"{outcome.answered:,} / {outcome.requests:,}"),
-        ("changes", f"{outcome.changes:,}"),
-        ("faults", f"{faults:,}"),
-        ("lives", f"{outcome.lives:,}"),
-        ("speed", f"{ratio:,} x"),
-        ("seed", f"{outcome.seed}"),
-        ("digest", outcome.digest),
+        (say("lab.edges"), f"{outcome.edges}"),
+        (say("lab.hours"), f"{outcome.virtual_s / 3600:.1f}"),
+        (say("lab.requests"), f"{outcome.answered:,} / {outcome.requests:,}"),
+        (say("lab.changes"), f"{outcome.changes:,}"),
+        (say("lab.faults"), f"{faults:,}"),
+        (say("lab.lives"), f"{outcome.lives:,}"),
+        (say("lab.speed"), f"{ratio:,} x"),
+        (say("lab.seed"), f"{outcome.seed}"),
+        (say("lab.digest"), outcome.digest),
     )
     for name, value in rows:
-        shown.line(f"{shown.say(f'lab.{name}')}: {value}")
+        shown.line(f"{name}: {value}")
     if outcome.converged_s is not None:
-        shown.line(f"{shown.say('lab.converged')}: {outcome.converged_s:.0f} s")
+        shown.line(f"{say('lab.converged')}: {outcome.converged_s:.0f} s")
     for wrong in outcome.wrong[:SHOWN_WRONG]:
         shown.line(wrong)
     verdict = "lab.wrong" if outcome.wrong else "lab.well"
