@@ -27,7 +27,8 @@ class Link:
     """A session under way.
 
     ``goodbye`` is what ends it from this side; ``parts`` are those of the snapshot that was offered
-    last, of which the node has asked for ``wanted``.
+    last, of which the node has asked for ``wanted``; ``refused`` is why it did not take it,
+    and ``again`` that it is to be offered once more.
     """
 
     node: NodeId
@@ -39,6 +40,8 @@ class Link:
     parts: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     wanted: tuple[str, ...] = ()
     asked: Bell = field(default_factory=Bell)
+    refused: str = ""
+    again: bool = False
     waiting: dict[int, "_Answer"] = field(default_factory=dict[int, "_Answer"])
 
 

@@ -53,6 +53,8 @@ from littoral.domain.units import Seconds
 from littoral.domain.upkeep import Done, Issued, Renew
 
 COALESCE_S = Seconds(0.1)
+OFFER_AGAIN_S = Seconds(60.0)
+"""How soon a snapshot is offered again that a node did not take."""
 TRY_AGAIN_S = Seconds(5.0)
 FAREWELL_S = Seconds(1.0)
 WAITING = 16
@@ -229,10 +231,13 @@ class Sessions:
             case BlobAsk() | BlobProgress() | BlobsHeld():
                 await self._blob(this, frame)
             case Applied(ok=False):
-                self._event(
-                    "snapshot.refused",
-                    f"{this.node} does not serve snapshot {frame.version}: {frame.reason}",
-                )
+                this.again = True
+                if frame.reason != this.refused:
+                    this.refused = frame.reason
+                    self._event(
+                        "snapshot.refused",
+                        f"{this.node} does not serve snapshot {frame.version}: {frame.reason}",
+                    )
             case Renew():
                 self._parts.fleet.beat(this.node, None)
                 await this.channel.send(await _renewed(self._parts, this.node, frame))
@@ -240,6 +245,7 @@ class Sessions:
                 self._parts.fleet.beat(this.node, None)
                 self._parts.links.answered(this, frame)
             case Applied():
+                this.refused = ""
                 self._parts.fleet.beat(this.node, None)
                 self._parts.delivery.applied(this.node, (frame.epoch, frame.version))
             case _:
@@ -289,20 +295,24 @@ class Sessions:
             )
 
     async def _offer(self, this: Link) -> None:
-        """Offer the snapshot now and after each change; of several changes the newest wins."""
+        """Offer the snapshot now and after each change; of several changes the newest wins.
+
+        One that was refused is offered again: the node's disk may have been full.
+        """
         parts = self._parts
         sent: tuple[int, int] | None = None
         with suppress(ChannelClosed):
             while True:
                 heard = parts.bell.count
                 issued = await parts.workers.state(partial(parts.publisher.issue, this.node))
-                if issued.number != sent:
+                if issued.number != sent or this.again:
                     this.parts = issued.parts
+                    this.again = False
                     now = parts.clock.wall()
                     await this.channel.send(SnapshotOffer(manifest=issued.token, server_us=now))
                     sent = issued.number
                 with anyio.move_on_after(EXTEND_US / 1e6):
-                    await parts.bell.wait(heard)
+                    await _until_offered(this, parts.bell, heard)
                 await anyio.sleep(parts.coalesce_s)
 
     def _stored(self, hello: Hello) -> Mapping[Lane, Mark]:
@@ -359,6 +369,13 @@ def agreed(hello: Hello) -> int | None:
     """The newest protocol that both ends speak; None where there is none."""
     newest = min(hello.protocol, PROTOCOL)
     return newest if newest >= max(hello.least, LEAST_PROTOCOL) else None
+
+
+async def _until_offered(this: Link, bell: Bell, heard: int) -> None:
+    """Wait for a change, or until what was refused may be offered again."""
+    while bell.count == heard and not this.again:
+        with anyio.move_on_after(OFFER_AGAIN_S):
+            await bell.wait(heard)
 
 
 async def _supply(this: Link) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import anyio
 
 from littoral.domain.flight import SLOT_BYTES
-from littoral.domain.ports import Chance
+from littoral.domain.outbox import Lane, Mark
+from littoral.domain.ports import Chance, Clock
 from littoral.domain.quota import QuotaTable, renew, table_bytes
 from littoral.domain.units import Seconds
 from littoral.domain.usage import UsageRecord
@@ -18,6 +19,8 @@ SLOTS = 16
 ROWS = 64
 COLUMNS = 2
 """Of the quota table: the node's, and its one gateway's."""
+KEPT = Seconds(600.0)
+"""How long usage records stay in the outbox when control has them: a restored one asks again."""
 SYNC = Seconds(0.01)
 """How long a commit of the outbox takes, at most twice."""
 
@@ -43,13 +46,14 @@ class SyncedOutbox(MemoryOutbox):
 
     Args:
         name: Of a new disk's outbox.
+        clock: Of its host.
         chance: Draws how long a commit takes, and on which side of a death it falls.
     """
 
     life: Life
 
-    def __init__(self, name: str, chance: Chance) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, clock: Clock, chance: Chance) -> None:
+        super().__init__(name, clock=clock, kept_s=KEPT)
         self._chance = chance
 
     async def append(self, records: Sequence[UsageRecord]) -> int:
@@ -64,13 +68,17 @@ class SyncedOutbox(MemoryOutbox):
         self.life.hit("outbox.committed")
         return last
 
-    async def stored(self, upto: int) -> None:
+    async def stored(self, lane: Lane, mark: Mark, *, safe: int = 0) -> None:
         """Drop what control holds."""
         self.life.check()
-        before = await self.depth()
-        await super().stored(upto)
-        if await self.depth() < before:
+        before = await self._held()
+        await super().stored(lane, mark, safe=safe)
+        if await self._held() < before:
             self.life.hit("rows.deleted")
+
+    async def _held(self) -> int:
+        level = await self.level()
+        return sum(lane.held for lane in level.lanes.values())
 
 
 class Box:
@@ -89,7 +97,7 @@ class Box:
         self._chance = chance
         self.clock = HostClock()
         self.disk = SyncedDisk()
-        self.outbox = SyncedOutbox(outbox, chance)
+        self.outbox = SyncedOutbox(outbox, self.clock, chance)
         self.responses = MemoryResponses(self.clock)
         self.flights = bytearray(SLOTS * SLOT_BYTES)
         self._quota = memoryview(bytearray(table_bytes(COLUMNS, ROWS))).cast("q")

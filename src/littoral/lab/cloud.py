@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 import anyio
@@ -16,10 +16,10 @@ from littoral.control.site import first_start
 from littoral.control.vault import Vault
 from littoral.control.worker import Workers
 from littoral.domain.ids import NodeId
+from littoral.domain.outbox import Batch, Receipt
 from littoral.domain.ports import Chance
 from littoral.domain.snapshot import HOME_SITE, Anchors
 from littoral.domain.units import Seconds
-from littoral.domain.usage import StoredRecord
 from littoral.lab.edge import ADDRESS
 from littoral.lab.engine import PlayedDriver
 from littoral.lab.life import HostClock, Killed, Life
@@ -55,10 +55,10 @@ class SyncedLedger(MemoryLedger):
 
     life: Life
 
-    def apply(self, node: NodeId, outbox: str, rows: Sequence[StoredRecord]) -> int:
-        """Apply rows in one transaction and return the cursor after it, synced."""
+    def apply(self, node: NodeId, outbox: str, batch: Batch) -> Receipt:
+        """Apply a batch in one transaction, synced when it returns."""
         self.life.check()
-        return super().apply(node, outbox, rows)
+        return super().apply(node, outbox, batch)
 
 
 class Inline(Workers):

@@ -211,7 +211,8 @@ class Fleet:
             number = (wanted.epoch, wanted.version)
             if edge.serves != number:
                 found.append(f"{edge.name} serves {edge.serves}, not {number}")
-            if await edge.box.outbox.depth() or any(edge.box.flights[::512]):
+            level = await edge.box.outbox.level()
+            if level.lanes["ledger"].waiting or any(edge.box.flights[::512]):
                 found.append(f"{edge.name} has records that are not stored")
         return found
 

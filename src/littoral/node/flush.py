@@ -35,15 +35,23 @@ class Flush:
         board: Shows how many usage records wait.
         chance: When to begin.
         failpoints: Hit when a batch is out.
+        look_s: How often the outbox is looked at without being told.
     """
 
     def __init__(
-        self, outbox: Outbox, *, board: Board, chance: Chance, failpoints: Failpoints
+        self,
+        outbox: Outbox,
+        *,
+        board: Board,
+        chance: Chance,
+        failpoints: Failpoints,
+        look_s: Seconds = LOOK,
     ) -> None:
         self._outbox = outbox
         self._board = board
         self._chance = chance
         self._failpoints = failpoints
+        self._look_s = look_s
         self._appended = Signal()
         self._stored = Signal()
         self._answers: deque[Stored] = deque()
@@ -110,7 +118,7 @@ class Flush:
             if not batch.rows:
                 if self._board.outbox_depth:
                     self._board.changed.notify()
-                await self._appended.wait(at_most_s=LOOK)
+                await self._appended.wait(at_most_s=self._look_s)
                 continue
             await channel.send(Records(outbox=self._name, batch=batch))
             self._failpoints.hit("records.sent")

@@ -40,7 +40,7 @@ from littoral.domain.upkeep import Revoke
 from littoral.node.artefact import Artefacts
 from littoral.node.backoff import Patience
 from littoral.node.board import Board
-from littoral.node.flush import Flush
+from littoral.node.flush import LOOK, Flush
 from littoral.node.redial import NEAR, Pace, Redial, is_shed, watch, why
 from littoral.node.relay import CONTROL, Relay
 from littoral.node.snapshot import HeldSnapshot
@@ -89,7 +89,11 @@ class Uplink:
         self._parts = parts
         self._taking = Taking(parts.held, parts.board)
         self.flush = Flush(
-            parts.outbox, board=parts.board, chance=parts.chance, failpoints=parts.failpoints
+            parts.outbox,
+            board=parts.board,
+            chance=parts.chance,
+            failpoints=parts.failpoints,
+            look_s=Seconds(LOOK * parts.patience.pace),
         )
         self._channel: Channel | None = None
         self._redial = Redial(parts.pace, parts.chance)

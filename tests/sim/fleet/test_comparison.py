@@ -6,6 +6,7 @@ import anyio
 from anyio import lowlevel
 
 from littoral.app.codec import pack, unpack
+from littoral.domain.outbox import Mark, receipt
 from littoral.lab.box import Box, SyncedDisk, SyncedOutbox
 from littoral.lab.cloud import SyncedLedger
 from littoral.lab.fleet import Broken, Plan, run_fleet
@@ -23,16 +24,17 @@ class Twice(SyncedLedger):
         super().__init__()
         self.count = 0
 
-    def apply(self, node, outbox, rows):
-        for row in rows:
+    def apply(self, node, outbox, batch):
+        for row in batch.rows:
             self.count += 1
-            record = replace(row.record, attempt=self.count)
-            super().apply(node, f"{outbox}/{self.count}", [replace(row, seq=1, record=record)])
-        return rows[-1].seq
+            record = replace(row.usage, attempt=self.count)
+            alone = replace(batch, prev_mac=b"", rows=(replace(row, seq=1, usage=record),))
+            super().apply(node, f"{outbox}/{self.count}", alone)
+        return replace(receipt("next", batch.rows, Mark()), mark=batch.end)
 
     def cursor(self, node, outbox):
         del node, outbox
-        return 0
+        return Mark()
 
 
 class Early(SyncedOutbox):
@@ -43,7 +45,7 @@ class Early(SyncedOutbox):
         last = await super(SyncedOutbox, self).append(records)
         await lowlevel.checkpoint()
         if self._chance.random() < 0.05:
-            self._rows.popitem()
+            self._lanes["ledger"].rows.pop()
         life.check()
         return last
 
@@ -66,7 +68,7 @@ class Forgetful(SyncedDisk):
 class EarlyBox(Box):
     def __init__(self, outbox, chance):
         super().__init__(outbox, chance)
-        self.outbox = Early(outbox, chance)
+        self.outbox = Early(outbox, self.clock, chance)
 
 
 class ForgetfulBox(Box):

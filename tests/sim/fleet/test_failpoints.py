@@ -17,8 +17,13 @@ ELSEWHERE = {
     "request.admitted": "tests/e2e/test_failpoints.py",
     "request.settled": "tests/e2e/test_failpoints.py",
     "blob.renamed": "tests/e2e/test_failpoints.py",
+    "join.signed": "tests/unit/control/test_enrolment.py",
+    "renew.issued": "tests/unit/control/test_enrolment.py",
+    "identity.written": "tests/unit/node/test_enrolment.py",
+    "chunk.synced": "tests/unit/node/test_delivery_failpoints.py",
+    "delta.verified": "tests/unit/node/test_delivery_failpoints.py",
 }
-"""Failpoints of processes that are not simulated, and the suite that arms each with all three."""
+"""Failpoints that a simulated fleet does not pass, and the suite that arms each."""
 
 
 def test_every_failpoint_is_simulated_or_armed_in_a_real_process():

@@ -22,7 +22,7 @@ from littoral.domain.blob import (
 from littoral.domain.delivery import BlobParts
 from littoral.domain.errors import Damaged, UpstreamFailed
 from littoral.domain.ids import Digest, NodeId
-from littoral.domain.ports import ChannelClosed
+from littoral.domain.ports import ChannelClosed, Failpoints
 from littoral.domain.session import Frame
 from littoral.domain.units import Bytes, Seconds
 from littoral.node.artefact import ArtefactParts, Artefacts
@@ -113,11 +113,19 @@ class Control:
 class Node:
     """One node's artefacts."""
 
-    def __init__(self, control: Control, name: str, *, bytes_s: float | None = None) -> None:
+    def __init__(
+        self,
+        control: Control,
+        name: str,
+        *,
+        bytes_s: float | None = None,
+        failpoints: Failpoints | None = None,
+    ) -> None:
         self.id = NodeId(name)
         self.control = control
         self.blobs = MemoryBlobs()
-        self.parts: BlobParts = MemoryParts(self.blobs, failpoints=ArmedFailpoints())
+        places = failpoints or ArmedFailpoints()
+        self.parts: BlobParts = MemoryParts(self.blobs, failpoints=places)
         self.downloads = MemoryDownloads(control.serve, bytes_s=bytes_s)
         self.connected = True
         self.sink = ListSink()
@@ -134,7 +142,7 @@ class Node:
                 local=lambda _wall: 0,
                 clock=clock,
                 chance=SeededChance(len(control.nodes)),
-                failpoints=ArmedFailpoints(),
+                failpoints=places,
                 board=Board(clock=clock, sink=self.sink, report=lambda _pids: None),
                 address=f"https://{name}",
             )
