@@ -234,10 +234,7 @@ class Sessions:
                 this.again = True
                 if frame.reason != this.refused:
                     this.refused = frame.reason
-                    self._event(
-                        "snapshot.refused",
-                        f"{this.node} does not serve snapshot {frame.version}: {frame.reason}",
-                    )
+                    self._event("snapshot.refused", _refusal(this, frame))
             case Renew():
                 self._parts.fleet.beat(this.node, None)
                 await this.channel.send(await _renewed(self._parts, this.node, frame))
@@ -369,6 +366,10 @@ def agreed(hello: Hello) -> int | None:
     """The newest protocol that both ends speak; None where there is none."""
     newest = min(hello.protocol, PROTOCOL)
     return newest if newest >= max(hello.least, LEAST_PROTOCOL) else None
+
+
+def _refusal(this: Link, frame: Applied) -> str:
+    return f"{this.node} does not serve snapshot {frame.version}: {frame.reason}"
 
 
 async def _until_offered(this: Link, bell: Bell, heard: int) -> None:

@@ -108,6 +108,7 @@ class Box:
     def begin(self, life: Life) -> None:
         """A process opens it all."""
         self.disk.life = self.outbox.life = life
+        self.write_back()
         renew(self._quota, self._boot, ROWS)
 
     def quota(self, mine: int) -> QuotaTable:
