@@ -16,8 +16,11 @@ from littoral.control.site import first_start
 from littoral.control.vault import Vault
 from littoral.control.worker import Workers
 from littoral.domain.ids import NodeId
+from littoral.domain.link import METERED
 from littoral.domain.outbox import Batch, Receipt
 from littoral.domain.ports import Chance
+from littoral.domain.resource import Metadata, Resource
+from littoral.domain.site import SiteSpec
 from littoral.domain.snapshot import HOME_SITE, Anchors
 from littoral.domain.units import Seconds
 from littoral.lab.edge import ADDRESS
@@ -101,7 +104,6 @@ class Cloud:
         trace: What happened.
         chance: Draws times.
         passes: Counts failpoints.
-        beat_s: How often nodes give a sign of life.
         ledger: Where usage is booked.
 
     Attributes:
@@ -116,7 +118,6 @@ class Cloud:
         trace: Trace,
         chance: Chance,
         passes: Counter[str],
-        beat_s: Seconds,
         ledger: SyncedLedger,
     ) -> None:
         self.state = SyncedState()
@@ -130,7 +131,6 @@ class Cloud:
         self._trace = trace
         self._chance = chance
         self._passes = passes
-        self._beat_s = beat_s
         self._entropy = SeededEntropy(int(chance.random() * 1e9))
         self.life = self._new_life()
         self._scope = anyio.CancelScope()
@@ -154,6 +154,15 @@ class Cloud:
             disk=MemoryDisk(),
             admin_file="admin.key",
         )
+        now = self.clock.wall()
+        site = Resource(
+            kind="Site",
+            metadata=Metadata(name=HOME_SITE),
+            spec=SiteSpec(metered=True),
+            created_us=now,
+            updated_us=now,
+        )
+        self.state.put(site)
 
     async def run(self) -> None:
         """Live again and again."""
@@ -240,9 +249,8 @@ class Cloud:
             master_key=MASTER_KEY,
             pack=self._wan.wire.pack,
             build="0",
-            beat_s=self._beat_s,
-            look_s=self._beat_s,
-            silence_s=Seconds(2.5 * self._beat_s),
+            look_s=METERED.beat_s,
+            silence_s=METERED.lost_s,
             workers=Inline(self._chance, self.life),
         )
 

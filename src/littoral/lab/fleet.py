@@ -34,16 +34,14 @@ TOLD_EVERY = Seconds(600.0)
 class Plan:
     """One simulation.
 
-    ``pace`` stretches what nodes look at again and again, ``beat_s`` is how often they give a
-    sign of life. Faults come ``fault_s`` apart in the whole fleet, requests ``request_s`` at each
-    edge. ``faults`` are the weights of those that happen; ``places`` the failpoints that are armed,
-    where not all, and ``acts`` with what.
+    ``pace`` stretches what nodes look at again and again. Faults come ``fault_s`` apart in the
+    whole fleet, requests ``request_s`` at each edge. ``faults`` are the weights of those that
+    happen; ``places`` the failpoints that are armed, where not all, and ``acts`` with what.
     """
 
     seed: int = 1
     edges: int = 20
     hours: float = 24.0
-    beat_s: Seconds = Seconds(60.0)
     pace: float = 240.0
     fault_s: Seconds = Seconds(120.0)
     request_s: Seconds = Seconds(300.0)
@@ -112,7 +110,6 @@ class Fleet:
             trace=self.trace,
             chance=self._chance("cloud"),
             passes=self.passes,
-            beat_s=plan.beat_s,
             ledger=broken.ledger(),
         )
         self.operator = Operator(

@@ -33,7 +33,12 @@ WEIGHTS: Mapping[str, float] = {
     "rollback": 0.1,
 }
 """Faults by how often each happens beside the others; a plan may choose some of them."""
-CLOUD_PLACES: Sequence[FailpointName] = ("records.applied", "stored.sent", "state.committed")
+CLOUD_PLACES: Sequence[FailpointName] = (
+    "records.applied",
+    "session.hello",
+    "state.committed",
+    "stored.sent",
+)
 EDGE_PLACES: Sequence[FailpointName] = (
     "outbox.begin",
     "outbox.committed",

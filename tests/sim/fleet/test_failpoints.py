@@ -17,6 +17,8 @@ ELSEWHERE = {
     "request.admitted": "tests/e2e/test_failpoints.py",
     "request.settled": "tests/e2e/test_failpoints.py",
     "blob.renamed": "tests/e2e/test_failpoints.py",
+    "session.resumed": "tests/unit/app/link/test_network.py",
+    "canary.verdict": "tests/unit/control/test_rollout.py",
     "join.signed": "tests/unit/control/test_enrolment.py",
     "renew.issued": "tests/unit/control/test_enrolment.py",
     "identity.written": "tests/unit/node/test_enrolment.py",
