@@ -31,6 +31,7 @@ from littoral.lab.wan import CloudNetwork, Wan
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.entropy import SeededEntropy
+from littoral.testing.inbox import MemoryInbox
 from littoral.testing.ledger import MemoryLedger
 from littoral.testing.obtainer import MemoryObtainer
 from littoral.testing.state import MemoryState
@@ -122,6 +123,7 @@ class Cloud:
     ) -> None:
         self.state = SyncedState()
         self.ledger: SyncedLedger = ledger
+        self.inbox = MemoryInbox()
         self.clock = HostClock()
         self.desk: Desk | None = None
         self.reports: list[str] = []
@@ -243,7 +245,8 @@ class Cloud:
             clock=self.clock,
             entropy=self._entropy,
             failpoints=self.life,
-            events=Events(self.state),
+            events=Events(self.inbox),
+            inbox=self.inbox,
             report=self._report,
             catalogue={},
             master_key=MASTER_KEY,
