@@ -231,9 +231,7 @@ class Sessions:
             case BlobAsk() | BlobProgress() | BlobsHeld():
                 await self._blob(this, frame)
             case Applied(ok=False):
-                this.again = True
-                if frame.reason != this.refused:
-                    this.refused = frame.reason
+                if _is_news(this, frame):
                     self._event("snapshot.refused", _refusal(this, frame))
             case Renew():
                 self._parts.fleet.beat(this.node, None)
@@ -292,10 +290,7 @@ class Sessions:
             )
 
     async def _offer(self, this: Link) -> None:
-        """Offer the snapshot now and after each change; of several changes the newest wins.
-
-        One that was refused is offered again: the node's disk may have been full.
-        """
+        """Offer the snapshot now, after each change, and again where it was refused."""
         parts = self._parts
         sent: tuple[int, int] | None = None
         with suppress(ChannelClosed):
@@ -366,6 +361,13 @@ def agreed(hello: Hello) -> int | None:
     """The newest protocol that both ends speak; None where there is none."""
     newest = min(hello.protocol, PROTOCOL)
     return newest if newest >= max(hello.least, LEAST_PROTOCOL) else None
+
+
+def _is_news(this: Link, frame: Applied) -> bool:
+    """Note that a snapshot was refused; whether for another reason than before."""
+    this.again = True
+    before, this.refused = this.refused, frame.reason
+    return before != frame.reason
 
 
 def _refusal(this: Link, frame: Applied) -> str:

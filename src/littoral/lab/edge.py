@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NoReturn, cast
 
 import anyio
+from anyio import lowlevel
 
-from littoral.domain.endpoint import Machine
+from littoral.domain.endpoint import Endpoint, Machine
+from littoral.domain.enrolment import Inventory
+from littoral.domain.errors import UnknownName, UpstreamFailed
 from littoral.domain.flight import SLOT_BYTES, read
 from littoral.domain.ids import NodeId
 from littoral.domain.ports import Chance
@@ -23,6 +26,7 @@ from littoral.lab.witness import Witness
 from littoral.node.backoff import Patience
 from littoral.node.gateway import Launch
 from littoral.node.serve import Identity, NodeParts, serve
+from littoral.node.tending import Tools
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.sink import ListSink
 
@@ -179,6 +183,7 @@ class Edge:
             quota=box.quota(0),
             gateways=[self._gateway()],
             machine=lambda: MACHINE,
+            tools=Tools(inventory=lambda: Inventory(cores=2), tail=_no_log, probe=_no_probe),
             report=lambda _pids: None,
             patience=Patience(pace=self.country.pace),
         )
@@ -198,6 +203,15 @@ class Edge:
             pace=self.country.pace,
         )
         return launcher(scene, self.gateways)
+
+
+def _no_log(role: str, lines: int) -> str:
+    raise UnknownName(f"there is no log of {role!r} with {lines} lines in a simulation")
+
+
+async def _no_probe(endpoint: Endpoint, tokens_in: int, tokens_out: int) -> NoReturn:
+    await lowlevel.checkpoint()
+    raise UpstreamFailed(f"{endpoint.id} answers no probe: {tokens_in}, {tokens_out}")
 
 
 MACHINE = Machine(cores=2, memory=Bytes(8 * GIGA), memory_free=Bytes(4 * GIGA))

@@ -45,6 +45,10 @@ class Life:
         """Do something at the next pass of a failpoint."""
         self._armed[name] = act
 
+    def disarm(self) -> None:
+        """Let every failpoint pass again."""
+        self._armed.clear()
+
     def check(self) -> None:
         """Raise ``Killed`` where the process has ended."""
         if self.over:

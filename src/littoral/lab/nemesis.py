@@ -93,7 +93,9 @@ class Nemesis:
         for edge in self.edges:
             edge.link.heal("wan")
             edge.box.outbox.full = edge.box.disk.full = False
+            edge.life.disarm()
             edge.come_back()
+        self.cloud.life.disarm()
         self.cloud.come_back()
 
     def _draw(self, names: Sequence[str]) -> str:

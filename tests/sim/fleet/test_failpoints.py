@@ -19,6 +19,7 @@ ELSEWHERE = {
     "blob.renamed": "tests/e2e/test_failpoints.py",
     "session.resumed": "tests/unit/app/link/test_network.py",
     "canary.verdict": "tests/unit/control/test_rollout.py",
+    "revoke.synced": "tests/unit/node/test_snapshot.py",
     "join.signed": "tests/unit/control/test_enrolment.py",
     "renew.issued": "tests/unit/control/test_enrolment.py",
     "identity.written": "tests/unit/node/test_enrolment.py",
