@@ -11,7 +11,7 @@ from littoral.control.worker import Bell
 from littoral.domain.errors import DeadlinePassed, Unavailable
 from littoral.domain.ids import NodeId
 from littoral.domain.ports import Channel, ChannelClosed, Clock
-from littoral.domain.session import Frame, Goodbye
+from littoral.domain.session import Applied, Frame, Goodbye
 from littoral.domain.units import Seconds
 from littoral.domain.upkeep import Do, Done, Verb
 
@@ -20,6 +20,10 @@ BOOTS = 8
 ANSWER_WITHIN = Seconds(30.0)
 TOLD_WITHIN = Seconds(1.0)
 """Who does not take a frame for so long gets what it says later, by another way."""
+
+
+OFFER_AGAIN_S = Seconds(60.0)
+"""How soon a snapshot is offered again that a node did not take."""
 
 
 @dataclass(slots=True, eq=False)
@@ -164,3 +168,22 @@ class Links:
         if answer is not None:
             answer.done = done
             answer.event.set()
+
+
+def is_news(this: Link, frame: Applied) -> bool:
+    """Note that a snapshot was refused; whether for another reason than before."""
+    this.again = True
+    before, this.refused = this.refused, frame.reason
+    return before != frame.reason
+
+
+def refusal_of(this: Link, frame: Applied) -> str:
+    """Why a node does not serve a snapshot, for people."""
+    return f"{this.node} does not serve snapshot {frame.version}: {frame.reason}"
+
+
+async def until_offered(this: Link, bell: Bell, heard: int) -> None:
+    """Wait for a change, or until what was refused may be offered again."""
+    while bell.count == heard and not this.again:
+        with anyio.move_on_after(OFFER_AGAIN_S):
+            await bell.wait(heard)

@@ -11,7 +11,7 @@ from littoral.control.blobs import NodeBlobs
 from littoral.control.delivery import Delivery
 from littoral.control.enrolment import Enrolments
 from littoral.control.fleet import DISCONNECTED_S, Fleet
-from littoral.control.link import Link, Links
+from littoral.control.link import Link, Links, is_news, refusal_of, until_offered
 from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
 from littoral.control.remote import remotes_of
@@ -53,8 +53,6 @@ from littoral.domain.units import Seconds
 from littoral.domain.upkeep import Done, Issued, Renew
 
 COALESCE_S = Seconds(0.1)
-OFFER_AGAIN_S = Seconds(60.0)
-"""How soon a snapshot is offered again that a node did not take."""
 TRY_AGAIN_S = Seconds(5.0)
 FAREWELL_S = Seconds(1.0)
 WAITING = 16
@@ -231,8 +229,8 @@ class Sessions:
             case BlobAsk() | BlobProgress() | BlobsHeld():
                 await self._blob(this, frame)
             case Applied(ok=False):
-                if _is_news(this, frame):
-                    self._event("snapshot.refused", _refusal(this, frame))
+                if is_news(this, frame):
+                    self._event("snapshot.refused", refusal_of(this, frame))
             case Renew():
                 self._parts.fleet.beat(this.node, None)
                 await this.channel.send(await _renewed(self._parts, this.node, frame))
@@ -304,7 +302,7 @@ class Sessions:
                     await this.channel.send(SnapshotOffer(manifest=issued.token, server_us=now))
                     sent = issued.number
                 with anyio.move_on_after(EXTEND_US / 1e6):
-                    await _until_offered(this, parts.bell, heard)
+                    await until_offered(this, parts.bell, heard)
                 await anyio.sleep(parts.coalesce_s)
 
     def _stored(self, hello: Hello) -> Mapping[Lane, Mark]:
@@ -361,24 +359,6 @@ def agreed(hello: Hello) -> int | None:
     """The newest protocol that both ends speak; None where there is none."""
     newest = min(hello.protocol, PROTOCOL)
     return newest if newest >= max(hello.least, LEAST_PROTOCOL) else None
-
-
-def _is_news(this: Link, frame: Applied) -> bool:
-    """Note that a snapshot was refused; whether for another reason than before."""
-    this.again = True
-    before, this.refused = this.refused, frame.reason
-    return before != frame.reason
-
-
-def _refusal(this: Link, frame: Applied) -> str:
-    return f"{this.node} does not serve snapshot {frame.version}: {frame.reason}"
-
-
-async def _until_offered(this: Link, bell: Bell, heard: int) -> None:
-    """Wait for a change, or until what was refused may be offered again."""
-    while bell.count == heard and not this.again:
-        with anyio.move_on_after(OFFER_AGAIN_S):
-            await bell.wait(heard)
 
 
 async def _supply(this: Link) -> None:

@@ -220,7 +220,7 @@ class Cloud:
         self._trace.note(f"control begins life {self.lives}")
         try:
             with self._scope:
-                self.desk, sessions = backstage(self._parts())
+                self.desk, _, sessions = backstage(self._parts())
                 self._begun.set()
                 await self._serve(sessions)
         except* Killed:
