@@ -101,6 +101,7 @@ class Fleet:
     ) -> None:
         self.plan = plan
         self._broken = broken
+        self._left: list[str] = []
         self.trace = Trace(LoopClock().now, tell)
         self.witness = Witness()
         self.passes: Counter[str] = Counter()
@@ -193,7 +194,8 @@ class Fleet:
             edge.traffic.flows = False
         for second in range(int(CONVERGE)):
             await anyio.sleep(1.0)
-            if not await self._open():
+            self._left = await self._open()
+            if not self._left:
                 return Seconds(second + 1.0)
         return None
 
@@ -215,6 +217,7 @@ class Fleet:
 
     def _wrong(self, converged: Seconds | None) -> list[str]:
         wrong = [] if converged is not None else [f"not converged after {CONVERGE:.0f} s"]
+        wrong.extend(self._left)
         wrong.extend(self.witness.compare(self.cloud.ledger))
         wrong.extend(self.cloud.reports)
         for edge in self.edges:

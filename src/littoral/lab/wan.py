@@ -151,8 +151,8 @@ class End:
 
     @property
     def peer(self) -> NodeId | None:
-        """Who is at the other end, as certificates would say: the edge; control has no node id."""
-        return None if self.near else NodeId(self._link.name)
+        """Nobody shows a certificate: nodes do not join here, they are there."""
+        return None
 
     def link(self) -> LinkFacts | None:
         """Nothing is measured here."""
