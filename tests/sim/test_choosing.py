@@ -4,9 +4,10 @@ import pytest
 
 from littoral.cost.residual import Pair, score
 from sim.choosing import Play
-from sim.policies import POLICIES, STATIC, cloud_only, ours, p90_bound
+from sim.policies import POLICIES, cloud_only, ours, p90_bound
 
-COUNT = 1500
+COUNT = 1000
+RULES = ("edge_only", "cloud_only", "least_loaded", "threshold_0", "threshold_40")
 
 
 def played(policy, rate, seeds=range(2)):
@@ -20,13 +21,13 @@ def mean(runs, figure):
 @pytest.mark.parametrize(("rate", "share"), [(0.4, 0.6), (1.2, 0.6), (2.0, 0.75)])
 def test_it_keeps_more_deadlines_than_any_rule_for_less_than_the_cloud(rate, share):
     found = played(ours, rate)
-    kept = {name: mean(played(POLICIES[name], rate), "attainment") for name in STATIC}
+    kept = {name: mean(played(POLICIES[name], rate), "attainment") for name in RULES}
     assert mean(found, "attainment") >= max(kept.values()) - 0.005, kept
     assert mean(found, "cost") <= share * mean(played(cloud_only, rate), "cost")
 
 
 def test_bounds_hold_nine_times_of_ten_and_promises_are_not_biased():
-    pairs = [Pair(*row) for run in played(p90_bound, 0.8) for row in run.pairs[200:]]
+    pairs = [Pair(*row) for run in played(p90_bound, 0.8) for row in run.pairs[150:]]
     found = score(pairs)
     assert 0.85 <= found.coverage <= 0.95
     assert abs(found.bias) <= 0.10

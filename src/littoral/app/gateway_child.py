@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from littoral.app.settings import Settings
 from littoral.app.system import environment
 from littoral.domain.errors import Unavailable
 from littoral.domain.ports import Channel
+from littoral.node.gateway import KILLED
 
 LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 PROGRAM = (sys.executable, "-m", "littoral", "gateway")
@@ -49,6 +51,8 @@ class GatewayChild:
     async def wait(self) -> str:
         """Return why it ended, once it has."""
         code = await self._process.wait()
+        if code == -signal.SIGKILL:
+            return KILLED
         return f"killed by signal {-code}" if code < 0 else f"exited with status {code}"
 
 

@@ -24,6 +24,8 @@ BLAMELESS_TICKS = 20
 FIRST_TICKS = 80
 """The same before the first pulse: it may still be starting."""
 STEADY = Seconds(30.0)
+KILLED = "killed by signal 9"
+"""Why a gateway ended that somebody killed: no fault of what it served from."""
 RESTART_CAP = Seconds(5.0)
 CUT = Seconds(2.0)
 """Added to the drain time: for the gateway to cut what did not end, and to settle it."""
@@ -116,7 +118,8 @@ class GatewayKeeper:
             if self._stopping.is_set():
                 break
             self._board.say(self._role, "gateway_ended", f"the gateway ended: {why}", level="error")
-            self._board.gateway_died()
+            if why != KILLED:
+                self._board.gateway_died()
             streak = 0 if self._clock.now() - began >= STEADY else streak + 1
             longest = min(RESTART_CAP, self._patience.longest_s)
             wait = delay(streak, first_s=0.1, cap_s=longest, chance=self._chance)

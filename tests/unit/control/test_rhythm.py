@@ -11,7 +11,6 @@ from littoral.domain.session import Hello
 from littoral.domain.site import SiteSpec
 from littoral.domain.units import Micros, Seconds
 from littoral.testing.clock import SettableClock
-from littoral.testing.sink import ListSink
 from littoral.testing.state import MemoryState
 
 HELLO = Hello(
@@ -37,7 +36,7 @@ def state():
 
 @pytest.fixture
 def fleet(state, clock):
-    return Fleet(state, clock=clock, sink=ListSink())
+    return Fleet(state, clock=clock)
 
 
 def present(fleet: Fleet) -> str:

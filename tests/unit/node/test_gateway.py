@@ -202,6 +202,22 @@ def test_a_gateway_without_a_pulse_is_killed_and_replaced(house) -> None:
     house.during(script)
 
 
+def test_a_gateway_that_somebody_killed_says_nothing_against_what_it_served(house) -> None:
+    deaths: list[str] = []
+    house.around.board.on_death = lambda: deaths.append("died")
+
+    async def script() -> None:
+        house.processes[0].why.set()
+        await anyio.sleep(1)
+        assert len(house.processes) == 2
+        assert deaths == []
+        house.processes[1].hangs = True
+        await anyio.sleep(4)
+        assert deaths == ["died"]
+
+    house.during(script)
+
+
 def test_a_closed_channel_ends_a_gateway_that_lives_on(house) -> None:
     async def script() -> None:
         house.processes[0].mute = True

@@ -114,7 +114,7 @@ def test_nodes_are_listed_and_shown(call, stand_in):
     stand_in.on("GET /api/v1/nodes", {"items": [NODE]})
     row = call("nodes", "list").out.splitlines()[1]
     assert row.split() == [
-        *("local", "nd_1", "connected", "2023-11-14", "22:13:20Z"),
+        *("local", "nd_1", "default", "cloud", "connected", "2023-11-14", "22:13:20Z"),
         *("2", "4.0", "GB", "1/2", "3", "0.1.0"),
     ]
     out = call("nodes", "show", "local").out
