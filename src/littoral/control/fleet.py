@@ -163,9 +163,11 @@ class Fleet:
         if status is None:
             return
         endpoints = tuple(replace(item, credential=None) for item in status.endpoints)
+        before = heard.node.status
         kept = replace(status, endpoints=endpoints)
         heard.node = replace(heard.node, status=kept)
-        self.bell.ring()
+        if before is None or before.endpoints != endpoints:
+            self.bell.ring()  # the rest of a status is nobody's business but the fleet's
 
     def left(self, node: NodeId) -> None:
         """The node's session has ended."""

@@ -49,9 +49,8 @@ def test_five_hundred_more_days_of_larger_fleets_do_not_either(seed):
 
 
 def test_every_kind_of_fault_happens():
-    outcome = run_fleet(replace(DAY, seed=1), WIRE)
+    outcome = run_fleet(replace(DAY, edges=3, fault_s=20.0), WIRE)
     assert set(outcome.faults) == set(WEIGHTS)
-    assert outcome.refused["key"] > 0
 
 
 def test_a_quiet_day_needs_one_life_of_each_process():
