@@ -17,13 +17,13 @@ from littoral.lab.nemesis import WEIGHTS
 from littoral.lab.wan import Wire
 
 WIRE = Wire(pack=pack, unpack=unpack)
-DAY = Plan(edges=6, hours=6.0)
+DAY = Plan(edges=6, hours=3.0)
 AGAIN = """
 import sys
 from littoral.app.codec import pack, unpack
 from littoral.lab.fleet import Plan, run_fleet
 from littoral.lab.wan import Wire
-print(run_fleet(Plan(seed=11, edges=6, hours=6.0), Wire(pack=pack, unpack=unpack)).digest)
+print(run_fleet(Plan(seed=11, edges=6, hours=3.0), Wire(pack=pack, unpack=unpack)).digest)
 """
 
 
@@ -48,11 +48,13 @@ def test_five_hundred_more_days_of_larger_fleets_do_not_either(seed):
     holds(seed, replace(DAY, edges=24, hours=24.0))
 
 
+@pytest.mark.timeout(120)
 def test_every_kind_of_fault_happens():
     outcome = run_fleet(replace(DAY, edges=3, fault_s=20.0), WIRE)
     assert set(outcome.faults) == set(WEIGHTS)
 
 
+@pytest.mark.timeout(120)
 def test_a_quiet_day_needs_one_life_of_each_process():
     outcome = run_fleet(replace(DAY, seed=1, faults={}), WIRE)
     assert (outcome.wrong, outcome.faults) == ((), {})
@@ -60,6 +62,7 @@ def test_a_quiet_day_needs_one_life_of_each_process():
     assert outcome.answered == outcome.requests > 0
 
 
+@pytest.mark.timeout(180)
 def test_the_same_seed_gives_the_same_trace_in_every_process():
     digests = {
         subprocess.run(
@@ -74,6 +77,7 @@ def test_the_same_seed_gives_the_same_trace_in_every_process():
     assert len(digests) == 1
 
 
+@pytest.mark.timeout(120)
 def test_another_seed_gives_another_trace():
     plan = replace(DAY, edges=2, hours=1.0)
     digests = {run_fleet(replace(plan, seed=seed), WIRE).digest for seed in (1, 2)}
