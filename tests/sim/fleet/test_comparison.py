@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import anyio
+import pytest
 from anyio import lowlevel
 
 from littoral.app.codec import pack, unpack
@@ -12,6 +13,8 @@ from littoral.lab.cloud import SyncedLedger
 from littoral.lab.fleet import Broken, Plan, run_fleet
 from littoral.lab.wan import Wire
 from littoral.node.serve import serve
+
+pytestmark = pytest.mark.timeout(120)
 
 WIRE = Wire(pack=pack, unpack=unpack)
 PLAN = Plan(edges=6, hours=3.0, seed=3)

@@ -10,6 +10,8 @@ from littoral.lab.fleet import Plan, run_fleet
 from littoral.lab.nemesis import CLOUD_PLACES, EDGE_PLACES
 from littoral.lab.wan import Wire
 
+pytestmark = pytest.mark.timeout(120)
+
 ROOT = Path(__file__).parents[3]
 WIRE = Wire(pack=pack, unpack=unpack)
 ACTS = ("kill", "error", "delay")
