@@ -38,10 +38,11 @@ from littoral.control.place import Places
 from littoral.control.public import PublicApi
 from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
+from littoral.control.remote import LOOK_S, Neighbours
 from littoral.control.rollouts import EntropyChance, RolloutParts, Rollouts
 from littoral.control.roster import Roster
 from littoral.control.route import Gate, Route, build_app
-from littoral.control.session import COALESCE_S, LOOK_S, SessionParts, Sessions
+from littoral.control.session import COALESCE_S, SessionParts, Sessions
 from littoral.control.signer import Signer
 from littoral.control.site import Site, load_site
 from littoral.control.vault import Vault
@@ -174,12 +175,12 @@ def backstage(parts: ControlParts) -> tuple[Desk, Relay, Sessions]:
             workers=desk.workers,
             bell=desk.bell,
             relay=relay,
+            neighbours=Neighbours(desk.fleet, parts.clock, look_s=parts.look_s),
             enrolments=desk.enrolments,
             links=desk.links,
             report=parts.report,
             coalesce_s=parts.coalesce_s,
             silence_s=parts.silence_s,
-            look_s=parts.look_s,
         )
     )
     return desk, relay, sessions

@@ -14,7 +14,7 @@ from littoral.control.fleet import DISCONNECTED_S, Fleet
 from littoral.control.link import Link, Links, is_news, refusal_of, until_offered
 from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
-from littoral.control.remote import remotes_of
+from littoral.control.remote import Neighbours
 from littoral.control.rollouts import Rollouts
 from littoral.control.worker import Bell, Workers
 from littoral.domain.blob import BlobAsk, BlobProgress, BlobsHeld
@@ -57,8 +57,6 @@ TRY_AGAIN_S = Seconds(5.0)
 FAREWELL_S = Seconds(1.0)
 WAITING = 16
 """Frames of a node that wait while one before them is stored."""
-LOOK_S = Seconds(1.0)
-"""How often the state of other nodes is looked at without news of them."""
 PIECE = 16 * 1024
 """Bytes of a part that travel in one frame."""
 EACH_S, LONGEST_SPREAD_S = 0.02, 60.0
@@ -86,12 +84,12 @@ class SessionParts:
     workers: Workers
     bell: Bell
     relay: Relay
+    neighbours: Neighbours
     enrolments: Enrolments
     links: Links
     report: Callable[[str, BaseException], None]
     coalesce_s: Seconds = COALESCE_S
     silence_s: Seconds = DISCONNECTED_S
-    look_s: Seconds = LOOK_S
 
 
 class Sessions:
@@ -196,17 +194,18 @@ class Sessions:
 
     async def _tell_remotes(self, this: Link) -> None:
         """Tell the node of the others' endpoints, whenever these change."""
-        fleet = self._parts.fleet
+        bell, neighbours = self._parts.fleet.bell, self._parts.neighbours
         told: Remotes | None = None
+        number = -1
         with suppress(ChannelClosed):
             while True:
-                heard = fleet.bell.count
-                remotes = remotes_of(this.node, fleet.nodes(), fleet.spots())
-                if remotes != told and (told or remotes.endpoints or len(fleet.spots()) > 1):
+                heard, last, number = bell.count, number, neighbours.number()
+                remotes = told if number == last else neighbours.of(this.node)
+                if remotes is not None and remotes != told and (told or neighbours.several):
                     await this.channel.send(remotes)
                     told = remotes
-                with anyio.move_on_after(self._parts.look_s):
-                    await fleet.bell.wait(heard)
+                with anyio.move_on_after(neighbours.look_s):
+                    await bell.wait(heard)
 
     async def _next(self, channel: Channel) -> Frame | None:
         """The next frame; None after too long a silence."""

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from littoral.control.relay import Relay
-from littoral.control.remote import remotes_of
+from littoral.control.remote import Neighbours, remotes_of
 from littoral.domain.endpoint import Address, Endpoint, Machine
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
 from littoral.domain.node import NodeStatus
@@ -204,6 +204,23 @@ async def test_nodes_that_are_silent_gone_or_nowhere_have_nothing_to_offer(bench
     bench.fleet.beat(B, status(ENGINE))
     site.clock.advance(12.0)
     assert remotes_of(A, bench.fleet.nodes(), spots).endpoints == ()
+
+
+async def test_what_nodes_are_told_is_looked_at_once_until_something_changes(bench, site):
+    neighbours = Neighbours(bench.fleet, site.clock)
+    first = neighbours.number()
+    assert neighbours.of(A) == remotes_of(A, bench.fleet.nodes(), bench.fleet.spots())
+    bench.fleet.beat(B, None)
+    site.clock.advance(1.0)
+    assert neighbours.number() == first
+    bench.fleet.beat(B, status(replace(ENGINE, state="failed")))
+    assert neighbours.number() == first + 1
+    assert neighbours.of(A).endpoints == ()
+    bench.fleet.beat(B, status(ENGINE))
+    again = neighbours.number()
+    site.clock.advance(12.0)  # B falls silent, and nobody rings for that
+    assert neighbours.number() == again + 1
+    assert neighbours.of(A).endpoints == ()
 
 
 @asynccontextmanager
