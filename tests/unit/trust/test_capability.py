@@ -40,3 +40,11 @@ def test_a_granted_address_is_good_until_its_time():
 def test_any_other_address_is_refused(digest, change, key):
     with pytest.raises(Denied, match="not granted"):
         check(digest, **{**granted(), **change}, now_us=0, key=key)
+
+
+@pytest.mark.parametrize("digest", [A, A.removeprefix("sha256:"), "sha256:../../etc/passwd"])
+@pytest.mark.parametrize("until", ["9" * 18, "9" * 20, "x", ""])
+@pytest.mark.parametrize("mac", ["", "-" * 64, "0" * 64])
+def test_no_text_stands_for_the_grant_of_an_address_that_cannot_be_read(digest, until, mac):
+    with pytest.raises(Denied, match="not granted"):
+        check(digest, until=until, mac=mac, now_us=0, key=KEY)
