@@ -32,18 +32,22 @@ class Events:
         self._waiting.append(event)
 
     def after(self, number: int) -> Sequence[NumberedEvent]:
-        """The last events with a number above ``number``, oldest first."""
+        """The last events with a number above ``number``, oldest first, with those just taken."""
+        self.flush()
         return self.wanted(Wanted(after=number))
 
     def wanted(self, wanted: Wanted) -> Sequence[NumberedEvent]:
-        """The last events that were asked for, oldest first, with those just taken."""
-        self.flush()
+        """The last events that were asked for and are written down, oldest first."""
         return self._inbox.events(wanted)
 
     def flush(self) -> None:
-        """Write down what came since the last time; nothing where nothing did."""
+        """Write down what came since the last time; nothing where nothing did.
+
+        Two of these may not overlap: they would write the same events.
+        """
         taken = list(self._waiting)
         if taken:
             self._inbox.take(taken)
-            for _ in taken:
+        for event in taken:
+            if self._waiting and self._waiting[0] is event:  # else newer ones pushed it out
                 self._waiting.popleft()

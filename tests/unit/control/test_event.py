@@ -1,9 +1,17 @@
 """Events of control and of its nodes: numbered, kept over restarts, shown as asked."""
 
+from dataclasses import replace
+
+import pytest
+
+from littoral.control.api.fleet import FleetApi
 from littoral.control.event import MOST_WAITING, Events
-from littoral.domain.ids import NodeId
+from littoral.control.route import Call
+from littoral.control.worker import Workers
+from littoral.domain.ids import KeyId, NodeId, ProjectId
 from littoral.domain.node import Event
 from littoral.domain.outbox import Batch, Row
+from littoral.domain.project import Principal
 from littoral.domain.units import Micros
 from littoral.testing.inbox import MemoryInbox
 
@@ -41,6 +49,51 @@ def test_of_very_many_that_could_not_be_written_the_oldest_are_lost():
     assert events.after(0)[-1].event.at_us == MOST_WAITING + 4
 
 
+def test_events_that_came_while_others_were_written_are_written_next():
+    class Busy(MemoryInbox):
+        def take(self, events):
+            super().take(events)
+            if len(events) > 1:
+                for number in range(5):
+                    waiting.emit(event("later", number))
+
+    waiting = Events(Busy())
+    for number in range(MOST_WAITING):
+        waiting.emit(event("x", number))
+    waiting.flush()
+    assert [item.event.code for item in waiting.after(MOST_WAITING)] == ["later"] * 5
+
+
+@pytest.mark.anyio
+async def test_events_are_written_down_where_no_two_calls_overlap(site):
+    class Lanes(Workers):
+        lane = ""
+
+        async def state(self, call):
+            return await super().state(lambda: self.within("state", call))
+
+        async def ledger(self, call):
+            return await super().ledger(lambda: self.within("ledger", call))
+
+        def within(self, lane, call):
+            self.lane = lane
+            return call()
+
+    class Watched(MemoryInbox):
+        def take(self, events):
+            taken.append((workers.lane, len(events)))
+            super().take(events)
+
+    workers, taken = Lanes(), []
+    events = Events(Watched())
+    events.emit(event("a"))
+    api = FleetApi(replace(site.control.desk, workers=workers, events=events))
+    reader = Principal(key=KeyId("k"), project=ProjectId("p"), scopes=("read",))
+    call = Call(principal=reader, path={}, query={}, body=b"")
+    assert [item.event.code for item in await api.events(call)] == ["a"]
+    assert taken == [("state", 1)]
+
+
 def sent(site, node: str, *events: Event) -> None:
     rows = tuple(Row(seq=number, event=each) for number, each in enumerate(events, 1))
     site.inbox.apply(NodeId(node), "ob", Batch(lane="event", rows=rows))
@@ -55,6 +108,7 @@ def shown(control, **params: str) -> list[str]:
 def test_events_are_served_by_number_node_site_code_and_level(site):
     site.parts.events.emit(event("control.a"))
     site.parts.events.flush()
+    assert shown(site, site="elsewhere") == []
     site.join("nd_1")
     sent(site, "nd_1", event("disk_full", 5, "error"), event("disk_ok", 6))
     assert shown(site) == ["control.a", "disk_full", "disk_ok"]

@@ -90,7 +90,9 @@ class FleetApi:
             code=call.query.get("code", ""),
             level=_level(call),
         )
-        return await self._desk.workers.ledger(partial(self._desk.events.wanted, wanted))
+        desk = self._desk
+        await desk.workers.state(desk.events.flush)
+        return await desk.workers.ledger(partial(desk.events.wanted, wanted))
 
     def _nodes_of(self, call: Call) -> tuple[str, ...] | None:
         """Ids of the nodes that were asked for; None where none was named."""
@@ -99,7 +101,7 @@ class FleetApi:
             return None
         nodes = self._desk.fleet.nodes()
         named = [each for each in nodes if node in {None, each.id, each.name}]
-        if not named:
+        if node is not None and not named:
             known = ", ".join(sorted(each.name for each in nodes)) or "none"
             raise UnknownName(f"no node {node!r}; known: {known}")
         return tuple(each.id for each in named if site in {None, each.site})
