@@ -77,6 +77,8 @@ class Rollouts:
     def __init__(self, parts: RolloutParts) -> None:
         self._parts = parts
         self._seen: dict[str, _Seen] = {}
+        self._one_at_a_time = anyio.Lock()
+        """Held from reading a rollout until it is written: nobody's decision is lost."""
 
     def take(self, records: Iterable[UsageRecord]) -> None:
         """Take usage that came from nodes."""
@@ -91,9 +93,10 @@ class Rollouts:
 
     async def look(self) -> None:
         """Follow and judge once."""
-        for name, rollout in (await self._parts.workers.state(self._followed)).items():
-            if rollout.state == "running":
-                await self._judge(name, rollout)
+        async with self._one_at_a_time:
+            for name, rollout in (await self._parts.workers.state(self._followed)).items():
+                if rollout.state == "running":
+                    await self._judge(name, rollout)
 
     async def act(self, name: str, act: RolloutAct) -> RolloutView:
         """Do what an operator wants.
@@ -102,20 +105,23 @@ class Rollouts:
             UnknownName: No such deployment.
             Conflict: It is not on its way anywhere.
         """
-        rollout = await self._one(name)
+        async with self._one_at_a_time:
+            after = self._acted(name, await self._one(name), act)
+            await self._put(name, after, code=f"rollout_{act}")
+        return self._view(name, after)
+
+    def _acted(self, name: str, rollout: Rollout, act: RolloutAct) -> Rollout:
         if rollout.wanted is None or rollout.state not in {"running", "paused"}:
             raise Conflict(f"{name!r} is {rollout.state}: no rollout is under way")
         match act:
             case "pause":
-                after = replace(rollout, state="paused", why="paused by an operator")
+                return replace(rollout, state="paused", why="paused by an operator")
             case "resume":
-                after = replace(rollout, state="running", since_us=self._now(), why="resumed")
+                return replace(rollout, state="running", since_us=self._now(), why="resumed")
             case "undo":
-                after = _undone(rollout, "by an operator")
+                return _undone(rollout, "by an operator")
             case "promote":
-                after = Rollout(stable=rollout.wanted, why="promoted by an operator")
-        await self._put(name, after, code=f"rollout_{act}")
-        return self._view(name, after)
+                return Rollout(stable=rollout.wanted, why="promoted by an operator")
 
     async def score(self, name: str, old: Sequence[float], new: Sequence[float]) -> RolloutView:
         """Take scores (0 to 1) of the same golden items, for both versions.
@@ -125,10 +131,11 @@ class Rollouts:
         """
         if len(old) != len(new) or not all(0 <= each <= 1 for each in (*old, *new)):
             raise InvalidInput("give one score from 0 to 1 an item, for both versions")
-        rollout = await self._one(name)
         diffs = tuple(before - after for before, after in zip(old, new, strict=True))
-        after = replace(rollout, diffs=(*rollout.diffs, *diffs)[-KEPT:])
-        await self._put(name, after, code="")
+        async with self._one_at_a_time:
+            rollout = await self._one(name)
+            after = replace(rollout, diffs=(*rollout.diffs, *diffs)[-KEPT:])
+            await self._put(name, after, code="")
         return self._view(name, after)
 
     async def views(self) -> Sequence[RolloutView]:

@@ -208,6 +208,30 @@ def test_a_paused_rollout_is_not_judged_until_it_is_resumed(fleet):
     assert fleet.view().state == "undone"
 
 
+def test_what_an_operator_decides_while_rollouts_are_judged_is_not_lost(site, given):
+    bounds = {"steps": [10, 100], "minutes": 0, "requests": 30}
+    fleet = Fleet(site, given)
+    for model in ("one", "two"):
+        for name in ("chat", "other"):
+            deployment = given.document(
+                "Deployment", name, engine="fake", model=model, rollout=bounds
+            )
+            assert site.apply(deployment).status_code == 200
+        fleet.look()
+    for name in ("chat", "other"):
+        fleet.serve(name)
+        fleet.serve(name + NEXT)
+
+    async def both() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(fleet.rollouts.look)
+            group.start_soon(fleet.rollouts.act, "other", "undo")
+
+    anyio.run(both)
+    states = {view.deployment: view.state for view in anyio.run(fleet.rollouts.views)}
+    assert states == {"chat": "running", "other": "undone"}
+
+
 def test_what_is_not_under_way_cannot_be_undone(fleet):
     answer = fleet.site.call("POST", "/rollouts/chat", json={"act": "undo"})
     assert answer.status_code == 409
