@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from littoral.control.authority import Authority
-from littoral.control.fleet import Fleet, row_of
+from littoral.control.fleet import Fleet, agreed, row_of
 from littoral.control.ticket import Tickets, ticket_row
 from littoral.domain.enrolment import (
     Challenge,
@@ -28,7 +28,6 @@ from littoral.domain.errors import (
 from littoral.domain.ids import NAME, NodeId, new_id
 from littoral.domain.node import GONE, Enrolled, Event, Level, Node
 from littoral.domain.ports import Clock, Entropy, Failpoints, Sink, State
-from littoral.domain.site import SiteSpec
 from littoral.domain.units import Micros
 from littoral.domain.upkeep import Issued
 from littoral.trust import certificate as trust
@@ -120,8 +119,7 @@ class Enrolments:
         former = self._former(request, ticket)
         name = self._free(request.name, besides=former)
         node, answer = self._made(request, row.invitation, name=name)
-        rows = (node, *(replace(old, mark="replaced") for old in former))
-        rows = tuple(_replaced(old, node.id) for old in rows)
+        rows = (node, *(_replaced(old, node.id) for old in former))
         spent = replace(row, digest=digest, answer=answer)
         values: dict[str, bytes | None] = dict(ticket_row(ticket.id, spent))
         for each in rows:
@@ -162,7 +160,7 @@ class Enrolments:
         if holder.node != name or holder.cluster != self._parts.cluster:
             raise NotOurs("this certificate is another node's")
         node = self._standing(NodeId(name), f"{holder.life.serial:x}")
-        days = self._site(node.site).offline_days
+        days = agreed(self._parts.state, node.site).offline_days
         if now > end + days * trust.DAY_US:
             raise NotOurs(
                 f"the certificate ran out more than {days} days ago: join anew with a new token"
@@ -280,10 +278,6 @@ class Enrolments:
             raise NotOurs("this certificate is not one of the node's last two")
         return node
 
-    def _site(self, name: str) -> SiteSpec:
-        found = self._parts.state.get("Site", name)
-        return found.spec if found and isinstance(found.spec, SiteSpec) else SiteSpec()
-
     def _fresh(self, whom: str, text: str) -> bytes:
         """The nonce that is presented, if it is one of ours and was not used."""
         now = self._parts.clock.wall()
@@ -312,7 +306,6 @@ class Enrolments:
 
 
 def _replaced(node: Node, by: NodeId) -> Node:
-    """The row of a replaced node says who took its place."""
-    if node.mark != "replaced" or node.enrolled is None:
-        return node
-    return replace(node, enrolled=replace(node.enrolled, replaced_by=by))
+    """The row of a node whose place another took says which."""
+    enrolled = None if node.enrolled is None else replace(node.enrolled, replaced_by=by)
+    return replace(node, mark="replaced", enrolled=enrolled)

@@ -83,9 +83,7 @@ class Fleet:
 
     def rhythm(self, node: Node) -> Rhythm:
         """How often this node says that it lives: seldom where its site's link is metered."""
-        found = self._state.get("Site", node.site)
-        spec = None if found is None else found.spec
-        return METERED if isinstance(spec, SiteSpec) and spec.metered else LIVELY
+        return METERED if agreed(self._state, node.site).metered else LIVELY
 
     def kept(self, node: NodeId) -> Node | None:
         """The row of a node; None where there is none."""
@@ -241,6 +239,12 @@ def row_of(node: Node) -> Mapping[str, bytes | None]:
 def no_row(node: NodeId) -> Mapping[str, bytes | None]:
     """What removes a node's row."""
     return {_PREFIX + node: None}
+
+
+def agreed(state: State, site: str) -> SiteSpec:
+    """What is agreed for a site; for one that is not declared, what is agreed by default."""
+    found = state.get("Site", site)
+    return found.spec if found and isinstance(found.spec, SiteSpec) else SiteSpec()
 
 
 def nodes_at(state: State, site: str) -> Sequence[str]:

@@ -62,7 +62,7 @@ async def listen(app: FastAPI, place: Place, certificate: Callable[[], Awaitable
         ) from error
     async with listener, anyio.create_task_group() as group:
         raws = [each.extra(SocketAttribute.raw_socket) for each in listener.listeners]  # noqa: S610  anyio's, not Django's
-        server = Server(_config(app, context))
+        server = Server(_public_config(app, context))
         group.start_soon(until_cancelled, server)
         group.start_soon(_refresh, context, certificate)
         with anyio.CancelScope(shield=True):
@@ -86,7 +86,20 @@ async def _refresh(context: ssl.SSLContext, certificate: Callable[[], Awaitable[
         show(context, await certificate())
 
 
-def _config(app: FastAPI, context: ssl.SSLContext) -> uvicorn.Config:
+def _public_config(app: FastAPI, context: ssl.SSLContext) -> uvicorn.Config:
+    def shown(made: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        del made, default
+        return context
+
+    made = config(app)
+    made.limit_concurrency = MOST_CONNECTIONS
+    made.timeout_keep_alive = KEEP_ALIVE_S
+    made.ssl_context_factory = shown
+    return made
+
+
+def config(app: FastAPI) -> uvicorn.Config:
+    """How each app of control is served: HTTP only, and uvicorn says nothing of its own."""
     return uvicorn.Config(
         app,
         http="httptools",
@@ -97,8 +110,5 @@ def _config(app: FastAPI, context: ssl.SSLContext) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
-        ssl_context_factory=lambda _config, _default: context,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
@@ -30,7 +31,7 @@ from littoral.control.desk import Desk
 from littoral.control.driver import driver_check
 from littoral.control.enrolment import EnrolmentParts, Enrolments
 from littoral.control.event import Events
-from littoral.control.fleet import DISCONNECTED_S, Fleet
+from littoral.control.fleet import DISCONNECTED_S, Fleet, agreed
 from littoral.control.key import Keys
 from littoral.control.link import Links
 from littoral.control.openapi import document
@@ -50,7 +51,7 @@ from littoral.control.worker import Bell, Workers
 from littoral.domain.enrolment import CLOSED, Doors
 from littoral.domain.ids import Digest, NodeId
 from littoral.domain.model import ModelSpec
-from littoral.domain.pace import ALWAYS, PacePolicy, pace_of
+from littoral.domain.pace import PacePolicy, pace_of
 from littoral.domain.pipe import Remote
 from littoral.domain.ports import (
     Blobs,
@@ -66,7 +67,6 @@ from littoral.domain.ports import (
     Tunnel,
 )
 from littoral.domain.session import Frame
-from littoral.domain.site import SiteSpec
 from littoral.domain.units import Seconds
 from littoral.trust.envelope import KEY_BYTES, derive
 from littoral.trust.ticket import PURPOSE
@@ -232,13 +232,10 @@ def _node_blobs(
         return {node.id: node.site for node in fleet.nodes() if node.state != "disconnected"}
 
     def pace(site: str) -> PacePolicy:
-        found = parts.state.get("Site", site)
-        spec = found.spec if found is not None else None
-        return pace_of(spec.bandwidth) if isinstance(spec, SiteSpec) else ALWAYS
+        return pace_of(agreed(parts.state, site).bandwidth)
 
     def waits(digest: Digest) -> bool:
-        statuses = statuses_by_version(parts.obtainer.statuses())
-        return awaits(parts.state, digest, resources.specs(), statuses=statuses)
+        return awaits(parts.state, digest, resources.specs(), statuses=_statuses(parts))
 
     return NodeBlobs(
         BlobParts(
@@ -272,7 +269,7 @@ def _deltas(
             sink=parts.events,
             node_blobs=blobs,
             specs=resources.specs,
-            statuses=lambda: statuses_by_version(parts.obtainer.statuses()),
+            statuses=partial(_statuses, parts),
         )
     )
 
@@ -296,9 +293,7 @@ def _rollouts(
 
 
 def _desk(parts: ControlParts, vault: Vault) -> Desk:
-    def statuses() -> Statuses:
-        return statuses_by_version(parts.obtainer.statuses())
-
+    statuses = partial(_statuses, parts)
     site = load_site(parts.state, vault)
     keys = Keys(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
     resources = _resources(parts, vault, statuses)
@@ -345,6 +340,11 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         build=parts.build,
         started_us=parts.clock.wall(),
     )
+
+
+def _statuses(parts: ControlParts) -> Statuses:
+    """What is known of model versions now."""
+    return statuses_by_version(parts.obtainer.statuses())
 
 
 def _resources(parts: ControlParts, vault: Vault, statuses: Callable[[], Statuses]) -> Resources:

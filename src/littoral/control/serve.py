@@ -4,11 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import anyio
-import uvicorn
 from anyio.abc import SocketAttribute
 
 from littoral.control.desk import Desk
-from littoral.control.listener import Server, listen, until_cancelled
+from littoral.control.listener import Server, config, listen, until_cancelled
 from littoral.control.parts import Control, ControlParts, assemble
 from littoral.domain.enrolment import Place
 from littoral.domain.errors import LittoralError
@@ -17,7 +16,6 @@ from littoral.domain.ports import Network, State
 from littoral.domain.site import Disconnect, SiteSpec
 from littoral.trust.certificate import Issuer
 
-DRAIN_S = 5
 WATCH_S = 0.25
 
 
@@ -34,7 +32,7 @@ async def serve(parts: ControlParts, *, api_socket: str, session_address: str) -
     control = assemble(parts)
     async with await anyio.create_unix_listener(api_socket, mode=0o600) as listener:
         raw = listener.extra(SocketAttribute.raw_socket)  # noqa: S610  anyio's, not Django's
-        server = Server(_config(control))
+        server = Server(config(control.app))
         async with anyio.create_task_group() as group:
             group.start_soon(_listen, control, parts.network, session_address)
             group.start_soon(_watch, control.desk, parts.report)
@@ -85,21 +83,6 @@ def url_of(place: Place) -> str:
     """Where sessions are served."""
     host = f"[{place.host}]" if ":" in place.host else place.host
     return f"wss://{host}:{place.port}"
-
-
-def _config(control: Control) -> uvicorn.Config:
-    return uvicorn.Config(
-        control.app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        loop="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=DRAIN_S,
-    )
 
 
 async def _listen(control: Control, network: Network, address: str) -> None:

@@ -9,8 +9,9 @@ from littoral.domain.errors import Damaged
 from littoral.domain.ids import ProjectId, new_id
 from littoral.domain.ports import Clock, Disk, Entropy, State
 from littoral.domain.project import ProjectSpec
-from littoral.domain.resource import Metadata, Resource
+from littoral.domain.resource import Kind, Metadata, Resource, Spec
 from littoral.domain.site import SiteSpec
+from littoral.domain.units import Micros
 from littoral.domain.view import KeyRequest
 
 DEFAULT_PROJECT = ProjectId("default")
@@ -46,28 +47,8 @@ def first_start(
         state.put_value(_EPOCH, b"1")
     if state.value(_PEPPER) is None:
         state.put_value(_PEPPER, vault.seal(entropy.bytes(32), _PEPPER))
-    if state.get("Project", DEFAULT_PROJECT) is None:
-        now = clock.wall()
-        state.put(
-            Resource(
-                kind="Project",
-                metadata=Metadata(name=DEFAULT_PROJECT),
-                spec=ProjectSpec(title="Default"),
-                created_us=now,
-                updated_us=now,
-            )
-        )
-    if state.get("Site", SITE) is None:
-        now = clock.wall()
-        state.put(
-            Resource(
-                kind="Site",
-                metadata=Metadata(name=SITE),
-                spec=SiteSpec(title="Default"),
-                created_us=now,
-                updated_us=now,
-            )
-        )
+    _declare(state, "Project", DEFAULT_PROJECT, spec=ProjectSpec(title="Default"), now=clock.wall())
+    _declare(state, "Site", SITE, spec=SiteSpec(title="Default"), now=clock.wall())
     keys = Keys(state, vault, clock=clock, entropy=entropy)
     if state.value(_ADMIN) is not None and keys.administered():
         return None
@@ -78,6 +59,13 @@ def first_start(
     disk.write(admin_file, f"{minted.secret}\n".encode(), private=True)
     state.put_value(_ADMIN, minted.key.id.encode())
     return minted.secret
+
+
+def _declare(state: State, kind: Kind, name: str, *, spec: Spec, now: Micros) -> None:
+    """Declare a resource where there is none of its name."""
+    if state.get(kind, name) is None:
+        metadata = Metadata(name=name)
+        state.put(Resource(kind=kind, metadata=metadata, spec=spec, created_us=now, updated_us=now))
 
 
 def load_site(state: State, vault: Vault) -> Site:

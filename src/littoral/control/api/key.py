@@ -65,6 +65,7 @@ class KeyApi:
         desk = self._desk
         revoke = partial(desk.keys.revoke, call.path["id"], by=call.principal)
         key = await desk.workers.state(revoke)
-        await desk.links.tell_all(Revoke(number=desk.state.revision(), keys=(key.id,)))
+        number = await desk.workers.state(desk.state.revision)
+        await desk.links.tell_all(Revoke(number=number, keys=(key.id,)))
         await desk.delivery.everywhere()
         return key
