@@ -17,7 +17,7 @@ from littoral.app.command.encoding import plain
 from littoral.app.command.figures import moment
 from littoral.app.command.launch import background, become
 from littoral.app.command.local import running
-from littoral.app.command.reach import HERE, Reach, settings_of
+from littoral.app.command.reach import HERE, Reach, absolute, settings_of
 from littoral.app.command.screen import Screen, screen
 from littoral.app.command.standing import standing
 from littoral.app.registry import installed
@@ -91,8 +91,8 @@ def join(
         reach,
         host=start.host,
         port=start.port,
-        tls_certificate=_absolute(start.tls_certificate),
-        tls_key=_absolute(start.tls_key),
+        tls_certificate=absolute(start.tls_certificate),
+        tls_key=absolute(start.tls_key),
     )
     if start.print_unit:
         shown.raw(_unit(settings, start))
@@ -168,10 +168,6 @@ def _host() -> str:
     """The host's name as a node's name."""
     kept = re.sub(r"[^a-z0-9.-]+", "-", platform.node().lower()).strip("-.")
     return kept[:63].strip("-.") or "node"
-
-
-def _absolute(file: Path | None) -> str | None:
-    return None if file is None else str(file.expanduser().absolute())
 
 
 def leave(*, yes: bool = False, reach: Reach = HERE) -> int:

@@ -71,12 +71,16 @@ def invite(
 
 
 def labels_of(words: tuple[str, ...]) -> dict[str, str]:
-    """Labels as ``name=value`` words."""
+    """Labels, or arguments, given as ``name=value`` words.
+
+    Raises:
+        InvalidInput: A word is not like that.
+    """
     found: dict[str, str] = {}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or not name:
-            raise InvalidInput(f"--label {word!r} must look like class=small")
+            raise InvalidInput(f"{word!r} must look like name=value, such as class=small")
         found[name] = value
     return found
 

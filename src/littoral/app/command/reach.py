@@ -39,5 +39,9 @@ def settings_of(reach: Reach, **flags: Value | None) -> Settings:
     Raises:
         InvalidInput: A setting is unknown or out of its range.
     """
-    given = None if reach.data_dir is None else str(reach.data_dir.expanduser().absolute())
-    return load({"data_dir": given, **flags}, environment())
+    return load({"data_dir": absolute(reach.data_dir), **flags}, environment())
+
+
+def absolute(path: Path | None) -> str | None:
+    """A path as it stays wherever the program runs later; None stays None."""
+    return None if path is None else str(path.expanduser().absolute())

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from littoral.app.command.launch import Ended, Started, background, become, beside
 from littoral.app.command.local import running
-from littoral.app.command.reach import HERE, Reach, settings_of
+from littoral.app.command.reach import HERE, Reach, absolute, settings_of
 from littoral.app.command.screen import screen
 from littoral.app.settings import Settings
 from littoral.domain.deployment import EngineKind
@@ -80,8 +80,8 @@ def up(*, start: Start = START, inner: Inner = INNER, reach: Reach = HERE) -> No
         reach,
         host=start.host,
         port=start.port,
-        tls_certificate=_absolute(start.tls_certificate),
-        tls_key=_absolute(start.tls_key),
+        tls_certificate=absolute(start.tls_certificate),
+        tls_key=absolute(start.tls_key),
     )
     here = running(settings)
     if here is None and inner.announcing is None and not start.detach:
@@ -111,10 +111,6 @@ def up(*, start: Start = START, inner: Inner = INNER, reach: Reach = HERE) -> No
         shown.note("up.starting")
         first = _is_first(settings)
         announce(shown, plan(first=first, started=background(settings)))
-
-
-def _absolute(file: Path | None) -> str | None:
-    return None if file is None else str(file.expanduser().absolute())
 
 
 def _is_first(settings: Settings) -> bool:
