@@ -23,7 +23,7 @@ from littoral.testing.state import MemoryState
 Opener = Callable[[], AbstractContextManager[State]]
 SPECS: dict[Kind, Spec] = {
     "Project": ProjectSpec(title="Küste 云岸"),
-    "Site": SiteSpec(title="Hafen", canary=0.25),
+    "Site": SiteSpec(title="Hafen", snapshot_hours=12),
     "Model": ModelSpec(
         versions=(VersionSpec(name="v1", source="file:/m.gguf", size=Bytes(1 << 40)),)
     ),

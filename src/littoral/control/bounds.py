@@ -79,7 +79,6 @@ def check_site(spec: SiteSpec) -> None:
     within("spec.title", len(spec.title), (0, 200))
     within("spec.offline_days", spec.offline_days, (1, 90))
     within("spec.snapshot_hours", spec.snapshot_hours, (1, 720))
-    within("spec.canary", spec.canary, (0, 1))
     within("spec.bandwidth.kbit_s", spec.bandwidth.kbit_s, (0, 100_000_000))
     within("spec.bandwidth.from_hour", spec.bandwidth.from_hour, (0, 23))
     within("spec.bandwidth.to_hour", spec.bandwidth.to_hour, (0, 23))
