@@ -36,6 +36,17 @@ class Database:
         self._broken = False
         self._frames = 0
 
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, path: str, steps: Sequence[Step]) -> Generator["Database"]:
+        """Open the file at ``path`` for as long as the context lasts; raises what ``open`` does."""
+        database = cls(path, steps)
+        database.open()
+        try:
+            yield database
+        finally:
+            database.close()
+
     def open(self) -> None:
         """Lock, open, check and migrate the file.
 

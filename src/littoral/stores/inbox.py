@@ -15,6 +15,7 @@ from littoral.domain.ports import Failpoints
 from littoral.domain.units import Micros
 from littoral.domain.view import NumberedEvent, Wanted
 from littoral.stores.database import Database
+from littoral.stores.ledger import mark_of
 from littoral.stores.sqlite import META, Step, run
 from littoral.stores.sqlite import Row as Columns
 
@@ -91,19 +92,15 @@ class SqliteInbox:
             NewerData: A newer version wrote it.
             Damaged: It is damaged; nothing was changed.
         """
-        database = Database(path, STEPS)
-        database.open()
-        try:
+        with Database.opened(path, STEPS) as database:
             yield cls(database, failpoints)
-        finally:
-            database.close()
 
     def apply(self, node: NodeId, outbox: str, batch: Batch) -> Receipt:
         """Apply what follows the cursor, in one transaction; returns what became of it."""
         where = (node, outbox, LANES.index(batch.lane))
 
         def work(connection: apsw.Connection) -> Receipt:
-            before = _mark(run(connection, CURSOR, where))
+            before = mark_of(run(connection, CURSOR, where))
             judgement, rows = judge(before, batch)
             done = receipt(judgement, rows, before)
             for row in rows:
@@ -120,7 +117,7 @@ class SqliteInbox:
     def cursors(self, node: NodeId, outbox: str) -> Mapping[Lane, Mark]:
         """How far each lane of an outbox is applied."""
         rows = self._database.read(CURSORS, (node, outbox))
-        return {LANES[cast("int", row[0])]: _mark([row[1:]]) for row in rows}
+        return {LANES[cast("int", row[0])]: mark_of([row[1:]]) for row in rows}
 
     def take(self, events: Sequence[Event]) -> None:
         """Keep events of control's own."""
@@ -148,10 +145,6 @@ class SqliteInbox:
         if self._writes % PRUNE_EVERY == 1:
             for statement in PRUNE:
                 run(connection, statement)
-
-
-def _mark(rows: Sequence[Columns]) -> Mark:
-    return Mark(seq=cast("int", rows[0][0]), mac=cast("bytes", rows[0][1])) if rows else Mark()
 
 
 def _add(connection: apsw.Connection, node: NodeId, row: Row) -> None:

@@ -63,19 +63,15 @@ class SqliteLedger:
             NewerData: A newer version wrote it.
             Damaged: It is damaged; nothing was changed.
         """
-        database = Database(path, LEDGER_STEPS)
-        database.open()
-        try:
+        with Database.opened(path, LEDGER_STEPS) as database:
             yield cls(database, failpoints)
-        finally:
-            database.close()
 
     def apply(self, node: NodeId, outbox: str, batch: Batch) -> Receipt:
         """Apply what follows the cursor, in one transaction; returns what became of it."""
         where = {"node": node, "outbox": outbox}
 
         def work(connection: apsw.Connection) -> Receipt:
-            before = _cursor(run(connection, READ_CURSOR, where))
+            before = mark_of(run(connection, READ_CURSOR, where))
             judgement, rows = judge(before, batch)
             done = receipt(judgement, rows, before)
             for row in rows:
@@ -92,7 +88,7 @@ class SqliteLedger:
 
     def cursor(self, node: NodeId, outbox: str) -> Mark:
         """How far an outbox is applied."""
-        return _cursor(self._database.read(READ_CURSOR, {"node": node, "outbox": outbox}))
+        return mark_of(self._database.read(READ_CURSOR, {"node": node, "outbox": outbox}))
 
     def sums(
         self,
@@ -151,7 +147,8 @@ def _compose(groups: Sequence[str]) -> str:
     )
 
 
-def _cursor(rows: Sequence[Row]) -> Mark:
+def mark_of(rows: Sequence[Row]) -> Mark:
+    """The mark in a row of number and mac; where there is none, nothing is applied yet."""
     return Mark(seq=cast("int", rows[0][0]), mac=cast("bytes", rows[0][1])) if rows else Mark()
 
 

@@ -85,12 +85,8 @@ class SqliteState:
             NewerData: A newer version wrote it.
             Damaged: It is damaged; nothing was changed.
         """
-        database = Database(path, CONTROL_STEPS)
-        database.open()
-        try:
+        with Database.opened(path, CONTROL_STEPS) as database:
             yield cls(database, failpoints)
-        finally:
-            database.close()
 
     def get(self, kind: Kind, name: str) -> Resource | None:
         """One resource."""
