@@ -1,5 +1,6 @@
 """What follows a start: wait until ready, serve a model, try it, say how to go on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from littoral.app.command import deploy, hints, obtain
@@ -14,6 +15,7 @@ from littoral.app.command.readiness import wait_ready
 from littoral.app.command.screen import Screen
 from littoral.app.command.site import admin, target
 from littoral.app.settings import Settings
+from littoral.app.supervisor import is_joined
 from littoral.app.system import SystemClock, environment
 from littoral.client.admin import Admin
 from littoral.domain.deployment import FORMATS, EngineKind
@@ -51,6 +53,10 @@ def announce(shown: Screen, plan: Plan) -> None:
     settings = plan.settings
     url = _ready(shown, plan)
     told: dict[str, object] = {"url": url, "ready": True, "data_dir": settings.data_dir}
+    if is_joined(settings):
+        show_lines(shown, [shown.say("up.url", url=url), stop_hint(shown, plan)])
+        shown.json(told)
+        return
     if plan.first:
         show_key(shown, settings)
     served, chats = plan.model, True
@@ -137,7 +143,7 @@ def show_hints(shown: Screen, plan: Plan, *, url: str, model: str | None) -> Non
     environ = environment()
     settings = plan.settings
     path = settings.path("admin.key")
-    lines = ["", shown.say("up.url", url=url)]
+    lines = [shown.say("up.url", url=url)]
     if not plan.first:
         lines.append(shown.say("up.key.stored", path=str(path)))
     if model is None:
@@ -149,7 +155,16 @@ def show_hints(shown: Screen, plan: Plan, *, url: str, model: str | None) -> Non
         chat = hints.command(f"chat {model}", settings, environ)
         lines.append(shown.say("up.chat", command=chat))
         lines.append(shown.say("up.usage", command=hints.command("usage", settings, environ)))
+    show_lines(shown, [*lines, stop_hint(shown, plan)])
+
+
+def stop_hint(shown: Screen, plan: Plan) -> str:
+    """How to stop it."""
     stop = "up.stop" if plan.detached else "up.stop.here"
-    lines.append(shown.say(stop, command=hints.command("down", settings, environ)))
-    for line in lines:
+    return shown.say(stop, command=hints.command("down", plan.settings, environment()))
+
+
+def show_lines(shown: Screen, lines: Sequence[str]) -> None:
+    """Show one line after the other, a blank one first."""
+    for line in ("", *lines):
         shown.line(line)

@@ -21,7 +21,7 @@ from littoral.app.command.reach import HERE, Reach, absolute, settings_of
 from littoral.app.command.screen import Screen, screen
 from littoral.app.command.standing import standing
 from littoral.app.registry import installed
-from littoral.app.settings import Settings
+from littoral.app.settings import FIELDS, Settings
 from littoral.app.supervisor import make_folder
 from littoral.app.system import SystemClock, SystemEntropy, SystemFailpoints
 from littoral.app.unit import install, unit
@@ -81,7 +81,8 @@ def join(
     Args:
         url: Address that littoral nodes invite showed, such as https://cloud.example:8444.
         token: Join token.
-        name: Name of this node, as people will see it; by default the host's.
+        name: Name of this node, as people will see it; by default that of the settings, else the
+            host's.
         rejoin: Become a new node though this machine is one already; the old one is replaced.
         start: How it serves after it joined.
         reach: Which instance.
@@ -112,7 +113,9 @@ def join(
         if running(settings) is not None:
             raise Conflict("Littoral runs in this data folder: stop it first with littoral down")
         _check_wish(url, token)
-        wish = Wish(url=url.rstrip("/"), token=token, name=name or _host(), facts=_facts(settings))
+        wish = Wish(
+            url=url.rstrip("/"), token=token, name=name or _name(settings), facts=_facts(settings)
+        )
         LocalDisk(settings.data_dir).remove(REVOKED)
         found = anyio.run(partial(_joining(settings, store).join, wish, former=kept))
         shown.note("join.joined", name=found.identity.name, node=found.identity.node, url=url)
@@ -164,8 +167,10 @@ def _facts(settings: Settings) -> Inventory:
     return Surveyor(settings.data_dir, build=VERSION, engines=installed).read()
 
 
-def _host() -> str:
-    """The host's name as a node's name."""
+def _name(settings: Settings) -> str:
+    """What the settings name this node; where they do not, the host's name."""
+    if settings.name != FIELDS["name"].default:
+        return settings.name
     kept = re.sub(r"[^a-z0-9.-]+", "-", platform.node().lower()).strip("-.")
     return kept[:63].strip("-.") or "node"
 

@@ -11,6 +11,7 @@ from littoral.app.command.reach import Reach
 from littoral.app.command.site import admin
 from littoral.app.command.waiting import Patience
 from littoral.app.settings import Settings
+from littoral.app.supervisor import is_joined
 from littoral.domain.errors import LittoralError, Unavailable
 from littoral.domain.units import Seconds
 
@@ -37,6 +38,8 @@ def answers(url: str, path: str, *, trusted: SSLContext | bool = True) -> int | 
 def await_ready(settings: Settings, reach: Reach, started: Started) -> str:
     """Wait until the gateway and control answer; returns the address.
 
+    A machine that joined a cluster has control elsewhere: it is ready when it serves.
+
     Raises:
         Ended: The supervisor ended; the message ends its log.
         Unavailable: It is not ready in time.
@@ -48,6 +51,8 @@ def await_ready(settings: Settings, reach: Reach, started: Started) -> str:
             raise Ended(why(started))
         if here is None or answers(here.url, "/readyz", trusted=trust_in(here.certificate)) != 200:
             return None
+        if is_joined(settings):
+            return here.url
         try:
             with admin(reach) as control:
                 control.status()

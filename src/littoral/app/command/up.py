@@ -15,6 +15,7 @@ from littoral.app.command.local import running
 from littoral.app.command.reach import HERE, Reach, absolute, settings_of
 from littoral.app.command.screen import screen
 from littoral.app.settings import Settings
+from littoral.app.supervisor import is_joined
 from littoral.domain.deployment import EngineKind
 from littoral.domain.errors import InvalidInput
 
@@ -83,6 +84,10 @@ def up(*, start: Start = START, inner: Inner = INNER, reach: Reach = HERE) -> No
         tls_certificate=absolute(start.tls_certificate),
         tls_key=absolute(start.tls_key),
     )
+    if start.model is not None and is_joined(settings):
+        raise InvalidInput(
+            "this machine is a node of a cluster: deploy models there, with where: in a Deployment"
+        )
     here = running(settings)
     if here is None and inner.announcing is None and not start.detach:
         shown.note("up.starting")

@@ -7,6 +7,7 @@ import ssl
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -90,13 +91,14 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
     _refuse_revoked(disk)
     outbox = _outbox(settings, clock, failpoints, sink=log)
     blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
+    identity = _identity(settings, disk, credentials)
     count, api_socket = tables_of(settings), str(settings.path("run/control.sock"))
     with contextlib.ExitStack() as stack:
         flights = [stack.enter_context(flight_file(settings, each)) for each in range(count)]
         quota = stack.enter_context(quota_file(settings, mine=NODE, columns=count + 1))
         async with outbox as opened, _responses(settings, clock, log) as responses:
             yield NodeParts(
-                identity=_identity(settings, disk, credentials),
+                identity=identity,
                 network=_network(clock, entropy, failpoints, store=store),
                 pace=NEAR if credentials is None else FAR,
                 session=_session(settings, credentials),
@@ -116,7 +118,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 joined=credentials is not None,
                 flights=flights,
                 quota=quota,
-                gateways=_gateways(given),
+                gateways=_gateways(given, name=identity.name),
                 machine=Host().read,
                 report=_report,
                 patience=_patience(settings),
@@ -276,8 +278,9 @@ def _responses(
     return SqliteResponses.open(path, clock=clock, sink=sink, most=Bytes(most))
 
 
-def _gateways(given: Handed) -> list[Launch]:
-    settings = given.settings
+def _gateways(given: Handed, *, name: str) -> list[Launch]:
+    """The gateways, which say in each answer that this node gave it."""
+    settings = replace(given.settings, name=name)
     return [
         launcher(settings, given.descriptors[f"listen{each}"], each)
         for each in range(settings.gateway_workers)

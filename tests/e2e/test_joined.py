@@ -1,0 +1,110 @@
+"""A machine that joined: it serves what its site is for, with control or without."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from e2e.conftest import PACKAGES, Site, free_port
+
+pytestmark = pytest.mark.timeout(180)
+ECHO = {
+    "kind": "Deployment",
+    "metadata": {"name": "echo"},
+    "spec": {"engine": "fake", "model": "echo", "where": {"tier": "edge"}},
+}
+
+
+class Edge:
+    """A machine of the cluster, run by its commands."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._key = key
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("LITTORAL_")}
+        environ |= {"PYTHONPATH": PACKAGES, "LITTORAL_NAME": "pier-4"}
+        command = [sys.executable, "-m", "littoral", *words, "--data-dir", str(self.folder)]
+        return subprocess.run(
+            command, env=environ, capture_output=True, text=True, timeout=90, check=False
+        )
+
+    def start(self) -> subprocess.CompletedProcess[str]:
+        return self.run("up", "--detach", "--port", str(self.port))
+
+    def kill(self) -> None:
+        """What a power cut does: every process ends at once."""
+        told = json.loads((self.folder / "run/status.json").read_text())
+        pids = [told["pid"], *(row["pid"] for row in told["processes"] if row["pid"])]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+    def ask(self) -> tuple[dict[str, str], str]:
+        body = {"model": "echo", "messages": [{"role": "user", "content": "hello"}]}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/v1/chat/completions",
+            json.dumps(body).encode(),
+            {"authorization": f"Bearer {self._key}", "content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310  loopback
+            return dict(reply.headers), json.load(reply)["choices"][0]["message"]["content"]
+
+
+@pytest.fixture
+def cloud(make_site) -> Site:
+    environ = {
+        "LITTORAL_NODES_LISTEN": f"127.0.0.1:{free_port()}",
+        "LITTORAL_SESSION_LISTEN": f"127.0.0.1:{free_port()}",
+    }
+    return make_site(environ=environ)
+
+
+def test_a_joined_machine_starts_again_and_serves_while_control_is_gone(cloud, tmp_path):
+    assert cloud.request("POST", "/api/v1/apply", {"documents": [ECHO]})[0] == 200
+    body = {"site": "default", "labels": {}, "tier": "edge", "minutes": 15}
+    _, invited = cloud.request("POST", "/api/v1/invitations", body)
+    edge = Edge(tmp_path / "edge", cloud.key)
+    joined = edge.run("node", "join", invited["url"], "--token", invited["token"], "--no-start")
+    assert joined.returncode == 0, joined.stderr
+    try:
+        assert edge.start().returncode == 0
+        cloud.wait_for(lambda: "pier-4" in nodes_that_serve(cloud), "the engine at the edge")
+        assert edge.ask()[0]["x-littoral-route"].startswith("pier-4/")
+        cloud.stop()
+        edge.kill()
+        again = edge.start()
+        assert again.returncode == 0, again.stderr
+        assert f"http://127.0.0.1:{edge.port}" in again.stdout
+        cloud.wait_for(lambda: answers(edge), "an answer of the edge alone")
+        headers, said = edge.ask()
+        assert said == "echo: hello"
+        assert headers["x-littoral-offline"] == "true"
+        refused = edge.run("up", "--detach", "--model", "smollm2-135m")
+        assert refused.returncode == 2
+        assert "a node of a cluster" in refused.stderr
+    finally:
+        edge.run("down")
+
+
+def nodes_that_serve(cloud: Site) -> set[str]:
+    _, found = cloud.request("GET", "/api/v1/nodes")
+    return {
+        node["name"]
+        for node in found["items"]
+        for endpoint in (node["status"] or {"endpoints": []})["endpoints"]
+        if endpoint["state"] == "ready"
+    }
+
+
+def answers(edge: Edge) -> bool:
+    try:
+        return bool(edge.ask()[1])
+    except OSError:
+        return False
