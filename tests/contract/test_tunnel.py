@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from littoral.app.tube import Doorway, Hatch
+from littoral.app.tube import Doorway, Hatch, Tube
 from littoral.domain.session import Credit, Data, Open, Reset
 from littoral.domain.stream import WINDOW
 
@@ -164,6 +164,37 @@ async def hold(path, *, task_status):
     async with await anyio.connect_unix(path):
         task_status.started()
         await anyio.sleep_forever()
+
+
+class Deaf:
+    """A connection whose other end sends without pause and reads nothing."""
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        return None
+
+    async def receive(self, most):
+        return b"x" * most
+
+    async def send(self, _data):
+        await anyio.sleep_forever()
+
+
+async def test_a_client_that_reads_nothing_still_sends_what_is_allowed_and_costs_no_turns():
+    sent = []
+    tube = Tube(1, sent.append)
+    async with anyio.create_task_group() as group:
+        group.start_soon(tube.run, Deaf())
+        await anyio.wait_all_tasks_blocked()
+        tube.heard(Data(stream=1, body=b"an answer"))
+        await anyio.wait_all_tasks_blocked()
+        assert sum(len(frame.body) for frame in sent) == WINDOW
+        tube.heard(Credit(stream=1, upto=2 * WINDOW))
+        await anyio.wait_all_tasks_blocked()
+        assert sum(len(frame.body) for frame in sent) == 2 * WINDOW
+        group.cancel_scope.cancel()
 
 
 async def test_late_frames_are_nobodys(tmp_path):

@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import Final, TypeAlias, final
 
 import anyio
-import anyio.lowlevel
 from anyio.abc import ByteStream, TaskGroup
 
 from littoral.domain.ids import DeploymentName, KeyId, NodeId, ProjectId, RequestId
@@ -49,7 +48,7 @@ class Tube:
         self._send = send
         self._inward, self._outward = Inward(), Outward()
         self._come: list[bytes] = []
-        self._changed = anyio.Event()
+        self._changed, self._allowed = anyio.Event(), anyio.Event()
         self._over = False
 
     def heard(self, frame: Data | Reset | Credit) -> None:
@@ -57,6 +56,7 @@ class Tube:
         match frame:
             case Credit():
                 self._outward.allow(frame.upto)
+                self._allowed.set()
             case Data() if self._inward.take(len(frame.body)):
                 self._come.append(frame.body)
                 self._over = frame.fin
@@ -95,8 +95,9 @@ class Tube:
                 self._outward.put(data)
                 self._flush()
                 while self._outward.waiting:
-                    await self._changed.wait()
-                    await anyio.lowlevel.checkpoint()
+                    allowed = self._allowed = anyio.Event()
+                    await allowed.wait()
+                    self._flush()
         self._outward.put(b"", last=True)
         self._flush()
         scope.cancel()
