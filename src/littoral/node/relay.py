@@ -39,12 +39,12 @@ class Relay:
         self._switch = Switch()
         self._outlets: dict[Port, Outlet] = {}
         self._arrived: dict[Port, Signal] = {}
-        self._snapshot: Snapshot | None = None
+        self._terms: _Terms | None = None
         self._tunnel: Tunnel | None = None
 
     def swapped(self, snapshot: Snapshot) -> None:
         """Check calls by a new snapshot."""
-        self._snapshot = snapshot
+        self._terms = _Terms(snapshot)
 
     async def attach(self, tunnel: Tunnel) -> None:
         """Let control's API be reached through a tunnel, until cancelled."""
@@ -118,7 +118,9 @@ class Relay:
             return "a node calls in its own name only, and says by which way"
         if head.size > MOST_BODY:
             return f"the body of a call has at most {MOST_BODY} bytes"
-        return unknown_to(self._snapshot, head)
+        if self._terms is None:
+            return "this node has no snapshot yet"
+        return self._terms.against(head)
 
     def _send(self, passed: Passed) -> None:
         for port, frame in passed:
@@ -134,30 +136,33 @@ def _named(frame: Open, me: NodeId) -> Open:
     return replace(frame, head=replace(frame.head, origin=me, hops=0))
 
 
-def unknown_to(snapshot: Snapshot | None, head: CallHead) -> str:
-    """Why a snapshot does not allow a call; empty where it does."""
-    if snapshot is None:
-        return "this node has no snapshot yet"
-    served = {each.name: each.serves for each in snapshot.assignments}
-    if served.get(head.deployment) != head.model:
-        return f"deployment {head.deployment!r} does not serve {head.model!r} here"
-    owners = {grant.id: grant.project for grant in snapshot.keys if not grant.revoked}
-    if owners.get(head.key) != head.project:
-        return "the key of this call is unknown here, revoked, or of another project"
-    return _abroad(snapshot, head)
+class _Terms:
+    """What a snapshot allows calls from outside, by name: a call looks up, and goes through none.
 
+    Args:
+        snapshot: Ours.
+    """
 
-def _abroad(snapshot: Snapshot, head: CallHead) -> str:
-    """Why a call may not come from where it comes from; empty where it may."""
-    spots = snapshot.neighbours
-    origin, here = spots.get(head.origin), spots.get(snapshot.node)
-    if origin is None or here is None:
-        return f"{head.origin} is no node that this one knows"
-    residencies: dict[ProjectId, Residency] = {
-        each.project: each.residency for each in snapshot.traffic
-    }
-    residency = residencies.get(head.project, "any")
-    hops = (here,) if head.via == "peer" else (HOME, here)
-    if not allowed(residency, origin, hops):
-        return f"requests of project {head.project!r} may not come here: {residency}"
-    return ""
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._node = snapshot.node
+        self._spots = snapshot.neighbours
+        self._served = {each.name: each.serves for each in snapshot.assignments}
+        self._owners = {grant.id: grant.project for grant in snapshot.keys if not grant.revoked}
+        self._residencies: dict[ProjectId, Residency] = {
+            each.project: each.residency for each in snapshot.traffic
+        }
+
+    def against(self, head: CallHead) -> str:
+        """Why a call is not allowed; empty where it is."""
+        if self._served.get(head.deployment) != head.model:
+            return f"deployment {head.deployment!r} does not serve {head.model!r} here"
+        if self._owners.get(head.key) != head.project:
+            return "the key of this call is unknown here, revoked, or of another project"
+        origin, here = self._spots.get(head.origin), self._spots.get(self._node)
+        if origin is None or here is None:
+            return f"{head.origin} is no node that this one knows"
+        residency = self._residencies.get(head.project, "any")
+        hops = (here,) if head.via == "peer" else (HOME, here)
+        if not allowed(residency, origin, hops):
+            return f"requests of project {head.project!r} may not come here: {residency}"
+        return ""

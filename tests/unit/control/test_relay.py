@@ -7,10 +7,11 @@ from dataclasses import replace
 import anyio
 import pytest
 
+from calls import CALL, Line, Tunnel
 from littoral.control.relay import Relay
-from littoral.control.remote import Neighbours, remotes_of
+from littoral.control.remote import remotes_of
 from littoral.domain.endpoint import Address, Endpoint, Machine
-from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
+from littoral.domain.ids import DeploymentName, EndpointId, NodeId, ProjectId
 from littoral.domain.node import NodeStatus
 from littoral.domain.reach import HOME, Spot
 from littoral.domain.session import (
@@ -24,7 +25,6 @@ from littoral.domain.session import (
     SnapshotOffer,
     Stored,
 )
-from littoral.domain.stream import CallHead
 from littoral.domain.units import Bytes
 from littoral.testing.channel import channel_pair
 from littoral.testing.ledger import MemoryLedger
@@ -32,18 +32,7 @@ from littoral.testing.usage import usage_batch, usage_record
 
 pytestmark = pytest.mark.anyio
 
-A, B = NodeId("nd_a"), NodeId("nd_b")
-CALL = CallHead(
-    to=B,
-    origin=A,
-    path="/v1/chat/completions",
-    request=RequestId("req_1"),
-    project=ProjectId("p"),
-    key=KeyId("k"),
-    deployment=DeploymentName("d"),
-    model="m",
-    size=1,
-)
+A, B = CALL.origin, CALL.to
 ENGINE = Endpoint(
     id=EndpointId("d@1"),
     deployment=DeploymentName("d"),
@@ -64,16 +53,6 @@ def hello(node):
     return Hello(
         protocol=1, node=node, name=node, boot="b", build="1", outbox="ob", snapshot=(0, 0)
     )
-
-
-class Line:
-    """The far end of a session: keeps what is sent to the node."""
-
-    def __init__(self):
-        self.sent = []
-
-    async def send(self, frame):
-        self.sent.append(frame)
 
 
 class Bench:
@@ -206,23 +185,6 @@ async def test_nodes_that_are_silent_gone_or_nowhere_have_nothing_to_offer(bench
     assert remotes_of(A, bench.fleet.nodes(), spots).endpoints == ()
 
 
-async def test_what_nodes_are_told_is_looked_at_once_until_something_changes(bench, site):
-    neighbours = Neighbours(bench.fleet, site.clock)
-    first = neighbours.number()
-    assert neighbours.of(A) == remotes_of(A, bench.fleet.nodes(), bench.fleet.spots())
-    bench.fleet.beat(B, None)
-    site.clock.advance(1.0)
-    assert neighbours.number() == first
-    bench.fleet.beat(B, status(replace(ENGINE, state="failed")))
-    assert neighbours.number() == first + 1
-    assert neighbours.of(A).endpoints == ()
-    bench.fleet.beat(B, status(ENGINE))
-    again = neighbours.number()
-    site.clock.advance(12.0)  # B falls silent, and nobody rings for that
-    assert neighbours.number() == again + 1
-    assert neighbours.of(A).endpoints == ()
-
-
 @asynccontextmanager
 async def opened(site, node):
     """The node's end of a session with a whole control."""
@@ -280,20 +242,6 @@ async def test_calls_pass_while_the_records_of_both_nodes_are_being_stored(site)
         assert (await heard(near, Data)).body == b"x"
         ledger.let.set()
         assert (await heard(near, Stored)).mark.seq == 1
-
-
-class Tunnel:
-    """Keeps what it hears, and says what it is told to."""
-
-    def __init__(self):
-        self.came = []
-
-    def heard(self, frame):
-        self.came.append(frame)
-
-    async def run(self, send):
-        self.send = send
-        await anyio.sleep_forever()
 
 
 async def test_nodes_reach_the_admin_api_through_the_tunnel_and_it_opens_nothing(bench):

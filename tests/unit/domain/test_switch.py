@@ -4,22 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from littoral.domain.ids import DeploymentName, KeyId, NodeId, ProjectId, RequestId
+from calls import CALL
 from littoral.domain.session import Credit, Data, Open, Reset
-from littoral.domain.stream import WINDOW, CallHead, ReplyHead
+from littoral.domain.stream import WINDOW, ReplyHead
 from littoral.domain.switch import MOST_AHEAD, Switch
-
-HEAD = CallHead(
-    to=NodeId("nd_b"),
-    origin=NodeId("nd_a"),
-    path="/v1/chat/completions",
-    request=RequestId("req_1"),
-    project=ProjectId("p"),
-    key=KeyId("k"),
-    deployment=DeploymentName("d"),
-    model="m",
-    size=1,
-)
 
 
 @pytest.fixture
@@ -31,7 +19,7 @@ def switch():
 
 
 def opened(stream=1):
-    return Open(stream=stream, head=HEAD)
+    return Open(stream=stream, head=CALL)
 
 
 def test_a_call_gets_a_number_of_its_own_on_the_other_channel(switch):

@@ -5,13 +5,15 @@ from dataclasses import replace
 import anyio
 import pytest
 
+import calls
+from calls import Line, Tunnel
 from littoral.domain.deployment import Assignment
-from littoral.domain.ids import DeploymentName, KeyId, NodeId, ProjectId, RequestId
+from littoral.domain.ids import DeploymentName, KeyId, NodeId, ProjectId
 from littoral.domain.project import KeyGrant
 from littoral.domain.reach import HOME, Spot
 from littoral.domain.session import Beat, Credit, Data, Open, Reset
 from littoral.domain.snapshot import Snapshot
-from littoral.domain.stream import CallHead, ReplyHead
+from littoral.domain.stream import ReplyHead
 from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
 from littoral.node.relay import CONTROL, MOST_BODY, Relay
@@ -20,18 +22,7 @@ pytestmark = pytest.mark.anyio
 
 ME, OTHER = NodeId("nd_me"), NodeId("nd_other")
 EDGE = Spot(site="factory", tier="edge")
-CALL = CallHead(
-    to=ME,
-    origin=OTHER,
-    hops=1,
-    path="/v1/chat/completions",
-    request=RequestId("req_1"),
-    project=ProjectId("p"),
-    key=KeyId("k"),
-    deployment=DeploymentName("d"),
-    model="m",
-    size=1,
-)
+CALL = replace(calls.CALL, to=ME, origin=OTHER, hops=1)
 
 
 def snapshot(**fields):
@@ -48,16 +39,6 @@ def snapshot(**fields):
         "neighbours": {ME: EDGE, OTHER: HOME},
     }
     return Snapshot(**(given | fields))
-
-
-class Line:
-    """The near end of a channel: keeps what is sent on it."""
-
-    def __init__(self):
-        self.sent = []
-
-    async def send(self, frame):
-        self.sent.append(frame)
 
 
 class Bench:
@@ -221,20 +202,6 @@ async def test_frames_of_no_stream_are_not_for_the_relay(bench):
     assert not bench.relay.take(CONTROL, Beat(number=1))
     assert bench.relay.take(CONTROL, Reset(stream=9, code="cancelled"))
     assert await bench.heard("gateway") is None
-
-
-class Tunnel:
-    """Keeps what it hears, and says what it is told to."""
-
-    def __init__(self):
-        self.came = []
-
-    def heard(self, frame):
-        self.came.append(frame)
-
-    async def run(self, send):
-        self.send = send
-        await anyio.sleep_forever()
 
 
 async def test_a_tunnel_leads_to_control_in_this_nodes_name_and_back(bench):
