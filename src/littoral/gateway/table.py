@@ -139,6 +139,12 @@ class ModelRow:
         self.expected_out = 128
         self.expected_length = 0.0
 
+    def among(self, places: Sequence[Place]) -> "ModelRow":
+        """The same name with some of its places only: no limits, no split, nothing to remember."""
+        row = ModelRow(self.name, places, self.traffic)
+        row.expected_out, row.expected_length = self.expected_out, self.expected_length
+        return row
+
     def length_of(self, tokens_out: int) -> float:
         """Log half-width of the output's length; a cap below what is usual leaves none."""
         return self.expected_length if tokens_out == self.expected_out else 0.0

@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from crossing import VIA, Pair
+from littoral.cost.predictor import unknown
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId, ProjectId
 from littoral.domain.session import Data, Open, Reset
 from littoral.domain.stream import MOST_STREAMS
 from littoral.domain.traffic import TrafficGrant
+from littoral.domain.units import Tokens
 from littoral.gateway.refusal import Refusal
 from littoral.placement.filters import CAPABILITIES
 
@@ -42,6 +44,13 @@ def test_a_guest_goes_to_its_deployment_only_and_never_to_a_third_node(pair, kit
     assert pair.b.loop.dialled == []
     assert [frame.code for frame in pair.of(Reset, "b")] == ["no_candidate"]
     assert kit.status_of(transport) == 502
+
+
+def test_a_guest_is_expected_to_answer_as_long_as_others_of_its_name(pair):
+    pair.b.worker.source.take_folds((replace(unknown(EndpointId("e9")), out_p50=Tokens(900)),))
+    pair.ask()
+    (inner,) = pair.b.worker.inners
+    assert inner.exchange.tokens_out() == 900
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ class _Visit(Unframed):
             for place in model.places
             if place.via is None and place.endpoint.deployment == self.deployment
         ]
-        return ModelRow(name, ours, model.traffic) if ours else None
+        return model.among(ours) if ours else None
 
     def keep(self) -> None:
         """Keep nothing: the answer is another node's to remember."""
@@ -108,6 +108,7 @@ class _Guest:
         self._stream = opened.stream
         self._head = opened.head
         self._pieces: list[bytes] = []
+        self._come = 0
         self._inward = Inward()
         self._outward = Outward()
         self._inner: Inner | None = None
@@ -128,8 +129,8 @@ class _Guest:
 
     def _take(self, frame: Data) -> None:
         self._pieces.append(frame.body)
-        come = sum(map(len, self._pieces))
-        if not self._inward.take(len(frame.body)) or come > self._head.size:
+        self._come += len(frame.body)
+        if not self._inward.take(len(frame.body)) or self._come > self._head.size:
             self.reset("too_large", "more bytes came than were announced or allowed")
         elif frame.fin:
             self._begin(b"".join(self._pieces))
