@@ -4,12 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import final
 
 from littoral.domain.endpoint import Capability, EngineSpec
-from littoral.domain.errors import InvalidInput
 from littoral.domain.units import Tokens
-from littoral.engines.process import Allowed, Offer, ProcessDriver, Told, artefact_of
+from littoral.engines.process import (
+    Allowed,
+    Offer,
+    ProcessDriver,
+    Told,
+    artefact_of,
+    check_context,
+)
 
 SLOTS = 4
-CONTEXT_MIN, CONTEXT_AIM, CONTEXT_MAX = 64, 2048, 8192
+CONTEXT_AIM, CONTEXT_MAX = 2048, 8192
 CACHE_SHARE = 0.1
 """Part of the free memory that the key-value cache may take where no context is given."""
 
@@ -44,11 +50,7 @@ class LlamaCpp(ProcessDriver):
     def check(self, spec: EngineSpec) -> None:
         """Raise ``InvalidInput`` where a field or option is wrong, naming what is allowed."""
         super().check(spec)
-        trained = artefact_of(spec).facts.context
-        context = spec.assignment.context
-        if context is not None and not CONTEXT_MIN <= context <= trained:
-            text = f"context must be {CONTEXT_MIN} to {trained}, what the model was trained for"
-            raise InvalidInput(f"{text}; not {context}", param="spec.context")
+        check_context(spec)
 
     def start_of(self, spec: EngineSpec) -> Mapping[str, object]:
         """What the process is told beside the deployment's options.

@@ -4,13 +4,18 @@ from collections.abc import Mapping
 from typing import final
 
 from littoral.domain.endpoint import Capability, EngineSpec
-from littoral.domain.errors import InvalidInput
 from littoral.domain.units import Tokens
-from littoral.engines.process import Allowed, Offer, ProcessDriver, Told, artefact_of
+from littoral.engines.process import (
+    Allowed,
+    Offer,
+    ProcessDriver,
+    Told,
+    artefact_of,
+    check_context,
+)
 
 SLOTS = 4
 CONTEXT = 4096
-CONTEXT_MIN = 64
 """Tokens of one request where none are given; never more than the model was trained for."""
 OPTIONS: Mapping[str, Allowed] = {"threads": (1, 512), "cache_gb": (1, 256)}
 
@@ -27,11 +32,7 @@ class OpenVino(ProcessDriver):
     def check(self, spec: EngineSpec) -> None:
         """Raise ``InvalidInput`` where a field or option is wrong, naming what is allowed."""
         super().check(spec)
-        trained = artefact_of(spec).facts.context
-        context = spec.assignment.context
-        if context is not None and not CONTEXT_MIN <= context <= trained:
-            text = f"context must be {CONTEXT_MIN} to {trained}, what the model was trained for"
-            raise InvalidInput(f"{text}; not {context}", param="spec.context")
+        check_context(spec)
 
     def start_of(self, spec: EngineSpec) -> Mapping[str, object]:
         """What the process is told beside the deployment's options."""

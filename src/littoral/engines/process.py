@@ -26,6 +26,8 @@ PROGRAM = (sys.executable, "-m", "littoral", "engine")
 READY_S = Seconds(600.0)
 PROBE_S = Seconds(2.0)
 SLOTS_MAX = 256
+CONTEXT_MIN = 64
+"""Fewest tokens of context that a deployment may ask for."""
 
 Range: TypeAlias = tuple[int, int]
 Span: TypeAlias = tuple[float, float]
@@ -189,6 +191,15 @@ def artefact_of(spec: EngineSpec) -> Artefact:
             f"model {spec.assignment.model!r} has no weights here yet", param="spec.model"
         )
     return artefact
+
+
+def check_context(spec: EngineSpec) -> None:
+    """Raise ``InvalidInput`` where more context is asked for than the model was trained for."""
+    trained = artefact_of(spec).facts.context
+    context = spec.assignment.context
+    if context is not None and not CONTEXT_MIN <= context <= trained:
+        text = f"context must be {CONTEXT_MIN} to {trained}, what the model was trained for"
+        raise InvalidInput(f"{text}; not {context}", param="spec.context")
 
 
 def threads_of(spec: EngineSpec) -> int:

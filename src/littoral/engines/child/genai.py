@@ -224,16 +224,14 @@ class Desk:
             "total_tokens": len(work.tokens) + tokens,
         }
         if not ask.stream:
-            body = self._head(work, kind="chat.completion" if work.chat else "text_completion")
+            body = self._head(work)
             body |= {"choices": [_choice(work, text, finish)], "usage": usage}
             await responder.send(200, msgspec.json.encode(body))
             return
         await self._event(responder, work, "", finish=finish)
         if ask.stream_options is not None and ask.stream_options.include_usage:
-            last = self._head(
-                work, kind="chat.completion.chunk" if work.chat else "text_completion"
-            )
-            await responder.event(msgspec.json.encode({**last, "choices": [], "usage": usage}))
+            last: Object = {**self._head(work), "choices": [], "usage": usage}
+            await responder.event(msgspec.json.encode(last))
         await responder.event(b"[DONE]")
         await responder.end()
 
@@ -264,11 +262,12 @@ class Desk:
             choice["delta"] = {} if finish else {**role, "content": piece}
         else:
             choice["text"] = piece
-        head = self._head(work, kind="chat.completion.chunk" if work.chat else "text_completion")
-        await responder.event(msgspec.json.encode({**head, "choices": [choice]}))
+        await responder.event(msgspec.json.encode({**self._head(work), "choices": [choice]}))
 
-    def _head(self, work: Work, *, kind: str) -> Object:
-        model = self._start.alias
+    def _head(self, work: Work) -> Object:
+        kind, model = "text_completion", self._start.alias
+        if work.chat:
+            kind = "chat.completion.chunk" if work.ask.stream else "chat.completion"
         return {"id": work.identity, "object": kind, "created": CREATED, "model": model}
 
 
