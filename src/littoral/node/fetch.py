@@ -62,6 +62,8 @@ class Fetch:
     world: FetchParts
     wasted: int = 0
     """Bytes that came and were of no use."""
+    done: Bytes = Bytes(0)
+    """How many bytes are here and verified."""
     part: BlobPart | None = None
     _strikes: dict[str, int] = field(default_factory=dict[str, int])
     _moved: Seconds = Seconds(0.0)
@@ -79,6 +81,7 @@ class Fetch:
         """
         world = self.world
         self.part = part = await world.parts.open(self.manifest)
+        self.done = self._there(part)
         try:
             await self._check_room()
             self._moved = world.clock.now()
@@ -90,12 +93,9 @@ class Fetch:
                 await part.close()
             self.part = None
 
-    @property
-    def done(self) -> Bytes:
-        """How many bytes are here and verified."""
-        part, manifest = self.part, self.manifest
-        if part is None:
-            return Bytes(0)
+    def _there(self, part: BlobPart) -> Bytes:
+        """What came before: counted once, and on from there with each chunk."""
+        manifest = self.manifest
         there = (each for each in range(len(manifest.chunks)) if part.has(each))
         return Bytes(sum(manifest.length(each) for each in there))
 
@@ -193,6 +193,7 @@ class Fetch:
             if not await part.seal(index):
                 self.wasted += manifest.length(index) + len(piece)
                 return -1
+            self.done = Bytes(self.done + manifest.length(index))
             await self.world.told(self.done)
             index += 1
         return index

@@ -40,6 +40,7 @@ class World:
         self.minute = 0
         self.answers: dict[str, object] = {}
         self.stale = 0
+        self.told: list[int] = []
 
     async def serve(self, address: str, begin: int, end: int) -> bytes | int:
         answer = self.answers.get(address)
@@ -51,7 +52,8 @@ class World:
         self.stale += bool(stale)
         return self.sources
 
-    async def _told(self, _done: Bytes) -> None:
+    async def _told(self, done: Bytes) -> None:
+        self.told.append(done)
         await anyio.lowlevel.checkpoint()
 
     def fetch(self) -> Fetch:
@@ -111,6 +113,7 @@ def test_what_is_there_from_an_earlier_try_does_not_come_again():
     world = simulate(run)
     assert world.here == DATA
     assert world.downloads.sent["wan"] <= len(DATA) + CHUNK_LEAST
+    assert world.told == list(range(CHUNK_LEAST, len(DATA) + 1, CHUNK_LEAST))
 
 
 def test_silence_of_a_minute_ends_it_and_slowness_never_does():
