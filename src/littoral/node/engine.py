@@ -191,7 +191,8 @@ class Supervised:
 
             async def hangs() -> None:
                 await self._unanswered(instance)
-                ends.append(f"no answer to health checks for {PROBE_WITHIN:.0f} s")
+                patience_s = PROBE_WITHIN * self._parts.patience.pace
+                ends.append(f"no answer to health checks for {patience_s:.0f} s")
                 group.cancel_scope.cancel()
 
             async def asked() -> None:

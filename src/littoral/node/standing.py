@@ -87,8 +87,7 @@ class Standing:
         """See how things stand now."""
         snapshot = self._held.snapshot
         if snapshot is not None:
-            with suppress(StorageFull):
-                self._clock.passed(snapshot.issued_us)
+            self._clock.passed(snapshot.issued_us)
         wall, skew = self._clock.wall(), self._clock.skew_us()
         self._skew_us = skew if abs(skew - self._skew_us) > LEAST_SKEW_US else self._skew_us
         self._say_doubt()
