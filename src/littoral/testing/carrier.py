@@ -11,6 +11,7 @@ from littoral.domain.link import Peer
 from littoral.domain.pipe import Pipe, PipeClosed
 from littoral.domain.ports import ChannelClosed, Shed
 from littoral.domain.units import Micros
+from littoral.testing.network import listening
 
 Handler = Callable[[Pipe], Awaitable[None]]
 CAPACITY = 64
@@ -153,13 +154,8 @@ class MemoryCarrier:
     @asynccontextmanager
     async def listen(self, address: str, handler: Handler) -> AsyncGenerator[None]:
         """Serve each new pipe with ``handler`` until the context ends."""
-        async with anyio.create_task_group() as group:
-            self._listeners[address] = (group, handler)
-            try:
-                yield
-            finally:
-                del self._listeners[address]
-                group.cancel_scope.cancel()
+        async with listening(self._listeners, address, handler):
+            yield
 
     def cut(self, *, drop: bool = True) -> None:
         """Lose all connections that are open."""

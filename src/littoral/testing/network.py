@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -9,6 +10,7 @@ from anyio.abc import TaskGroup
 from littoral.domain.ports import Channel, ChannelClosed
 from littoral.testing.channel import MemoryChannel, channel_pair
 
+T = TypeVar("T")
 Handler = Callable[[Channel], Awaitable[None]]
 
 
@@ -34,13 +36,22 @@ class MemoryNetwork:
     @asynccontextmanager
     async def listen(self, address: str, handler: Handler) -> AsyncGenerator[None]:
         """Serve each new channel with ``handler`` until the context ends."""
-        async with anyio.create_task_group() as group:
-            self._listeners[address] = (group, handler)
-            try:
-                yield
-            finally:
-                del self._listeners[address]
-                group.cancel_scope.cancel()
+        async with listening(self._listeners, address, handler):
+            yield
+
+
+@asynccontextmanager
+async def listening(
+    listeners: dict[str, tuple[TaskGroup, T]], address: str, handler: T
+) -> AsyncGenerator[None]:
+    """Have a listener at an address, with a group for what it serves, until the context ends."""
+    async with anyio.create_task_group() as group:
+        listeners[address] = (group, handler)
+        try:
+            yield
+        finally:
+            del listeners[address]
+            group.cancel_scope.cancel()
 
 
 async def _serve(handler: Handler, channel: MemoryChannel) -> None:
