@@ -2,16 +2,21 @@
 
 When nothing is ready the loop moves its clock to the next timer instead of sleeping. When there is
 no timer either, nothing could ever happen again: it raises ``Deadlock`` where a real loop would
-hang. It has no sockets and never sees a worker thread: twins use neither. Its tasks are numbered,
-and sets of them have the order of their numbers, so the same seed gives the same run in every
-process.
+hang; the same where tasks run on and on while its clock stands still. An alarm whose handler
+raises, as a test's time limit does, ends the run wherever it strikes: a callback, a task that
+catches everything, the bookkeeping of a cancel scope. The loop has no sockets and never sees a
+worker thread: twins use neither. Its tasks are numbered, and sets of them have the order of their
+numbers, so the same seed gives the same run in every process.
 """
 
 import asyncio
 import selectors
+import signal
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextvars import Context
-from typing import Any, TypeVar, cast
+from types import FrameType
+from typing import Any, Final, TypeVar, cast
 
 import anyio
 
@@ -20,8 +25,12 @@ from littoral.domain.units import Micros, Seconds
 T = TypeVar("T")
 
 
+TURNS: Final = 100_000
+"""So many turns of the loop at one moment are no work any more."""
+
+
 class Deadlock(RuntimeError):
-    """Every task waits and no timer is set."""
+    """Every task waits and no timer is set, or tasks run for ever at one moment."""
 
 
 class _TimeSelector(selectors.BaseSelector):
@@ -30,6 +39,8 @@ class _TimeSelector(selectors.BaseSelector):
     def __init__(self) -> None:
         self.waited: Callable[[float], None] = lambda _seconds: None
         self._none: dict[object, selectors.SelectorKey] = {}
+        self._turns = 0
+        self.struck: BaseException | None = None
 
     def register(self, fileobj: object, events: int, data: object = None) -> selectors.SelectorKey:
         raise OSError(f"virtual time knows no files: {fileobj!r}, {events}, {data!r}")
@@ -41,8 +52,14 @@ class _TimeSelector(selectors.BaseSelector):
         return self._none
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self.struck is not None:
+            raise self.struck
         if timeout is None:
             raise Deadlock("no task can run and no timer is set")
+        self._turns = 0 if timeout > 0 else self._turns + 1
+        if self._turns > TURNS:
+            self._turns = 0  # the tasks have as many again to end in
+            raise Deadlock(f"time stands still: {TURNS} turns of the loop at one moment")
         self.waited(max(timeout, 0.0))
         return []
 
@@ -71,14 +88,35 @@ class SimLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._virtual = 0.0
         self._tasks = 0
-        selector = _TimeSelector()
-        super().__init__(selector)
-        selector.waited = self._pass
+        self._turn = _TimeSelector()
+        super().__init__(self._turn)
+        self._turn.waited = self._pass
         self.set_task_factory(self._number)
 
     def time(self) -> float:
         """Seconds since the loop was made."""
         return self._virtual
+
+    def run_forever(self) -> None:
+        """Run until stopped, or until the handler of an alarm has raised."""
+        before = signal.getsignal(signal.SIGALRM)
+        if not callable(before) or threading.current_thread() is not threading.main_thread():
+            super().run_forever()
+            return
+
+        def alarm(number: int, frame: FrameType | None) -> None:
+            try:
+                before(number, frame)
+            except BaseException as error:
+                self._turn.struck = error  # whoever is struck may catch it
+                raise
+
+        signal.signal(signal.SIGALRM, alarm)
+        try:
+            super().run_forever()
+        finally:
+            signal.signal(signal.SIGALRM, before)
+            self._turn.struck = None
 
     def _pass(self, seconds: float) -> None:
         self._virtual += seconds + 1e-9 * bool(seconds)

@@ -1,9 +1,15 @@
 """Virtual time."""
 
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+
 import anyio
 import pytest
 
-from littoral.testing.loop import Deadlock, LoopClock, simulate
+from littoral.testing.loop import Deadlock, LoopClock, later, simulate
 
 
 def test_three_days_pass_without_waiting() -> None:
@@ -39,3 +45,53 @@ def test_waiting_for_nothing_is_said_not_hung() -> None:
 
     with pytest.raises(Deadlock):
         simulate(main)
+
+
+def test_running_for_ever_at_one_moment_is_said_not_hung() -> None:
+    async def main() -> None:
+        while True:
+            await anyio.lowlevel.checkpoint()
+
+    with pytest.raises(Deadlock, match="time stands still"):
+        simulate(main)
+
+
+class Interrupted(BaseException):
+    """What a test's time limit raises, wherever the program is."""
+
+
+@pytest.fixture
+def alarm() -> Iterator[Callable[[], None]]:
+    """Strikes now."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number, frame)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    yield lambda: signal.raise_signal(signal.SIGALRM)
+    assert signal.signal(signal.SIGALRM, before) is interrupt
+
+
+def test_an_alarm_in_a_callback_ends_the_run(alarm: Callable[[], None]) -> None:
+    async def main() -> None:
+        later(1.0, alarm)
+        await anyio.sleep(2)
+
+    with pytest.raises(Interrupted):
+        simulate(main)
+
+
+def test_an_alarm_in_a_task_that_catches_everything_ends_the_run(alarm: Callable[[], None]) -> None:
+    async def main() -> None:
+        with contextlib.suppress(BaseException):
+            alarm()
+        await anyio.sleep(2)
+
+    with pytest.raises(Interrupted):
+        simulate(main)
+
+
+def test_in_another_thread_there_are_no_alarms(alarm: Callable[[], None]) -> None:
+    del alarm
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(simulate, lambda: anyio.sleep(2)).result()
