@@ -214,7 +214,7 @@ def _safest(
     for option in passed or late:
         total, cost, position, first = option
         money = cost / 1e6
-        if money >= score:
+        if money > score:
             continue
         _, _, _, _, _, _, t_in, _, speed, scale, _, _, usable, t_crowd, harm = rows[position]
         writing = length * (1.0 - first / total)

@@ -258,7 +258,9 @@ def test_a_dearer_place_is_not_even_looked_at_and_certainty_keeps_a_width():
     assert ask([sure]).total_p90 == pytest.approx(0.7 * math.exp(0.02))
 
 
-def test_of_two_alike_the_lower_position_is_taken():
-    assert ask([FREE, FREE], total_s=2.0, miss_cost=1.0).position == 0
+@pytest.mark.parametrize("total_s", [2.0, 1e6])
+def test_of_two_alike_the_faster_is_taken_then_the_lower_position(total_s):
+    assert ask([FREE, FREE], total_s=total_s, miss_cost=1.0).position == 0
     faster = FREE._replace(t0=0.01)
-    assert ask([FREE, faster], total_s=2.0, miss_cost=1.0).position == 1
+    assert ask([FREE, faster], total_s=total_s, miss_cost=1.0).position == 1
+    assert ask([FREE, FREE], [4, 0], total_s=total_s, miss_cost=1.0).position == 1
