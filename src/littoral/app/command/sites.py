@@ -1,5 +1,6 @@
 """``littoral sites``: places where nodes stand together; ``littoral ca``: the roots they trust."""
 
+from collections import Counter
 from typing import cast
 
 from littoral.app.command.confirm import confirm
@@ -9,12 +10,13 @@ from littoral.app.command.reach import HERE, Reach
 from littoral.app.command.screen import screen
 from littoral.app.command.site import admin
 from littoral.domain.errors import Conflict, UnknownName
+from littoral.domain.node import GONE
 from littoral.domain.resource import Resource
 from littoral.domain.site import SiteSpec
 
 
 def list_sites(*, reach: Reach = HERE) -> None:
-    """List sites, and how many nodes each has.
+    """List sites, and how many nodes each has that were neither revoked nor replaced.
 
     Args:
         reach: Which instance.
@@ -22,12 +24,13 @@ def list_sites(*, reach: Reach = HERE) -> None:
     shown = screen(as_json=reach.json)
     with admin(reach) as control:
         sites, nodes = control.resources("Site"), control.nodes()
+    standing = Counter(node.site for node in nodes if node.mark not in GONE)
     shown.json({"sites": plain(sites)})
     rows = [
         (
             site.metadata.name,
             spec.title,
-            str(sum(node.site == site.metadata.name for node in nodes)),
+            str(standing[site.metadata.name]),
             f"{spec.offline_days} d",
             f"{spec.snapshot_hours} h",
             "metered" if spec.metered else "-",
