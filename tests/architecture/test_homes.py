@@ -54,7 +54,7 @@ HOMES: dict[str, set[str]] = {
         *("gateway/wire/tls.py", "gateway/wire/upstream.py"),
     },
     "subprocess": {"app", "jobs/source/pypi.py"},
-    "threading": {"app/command/waiting.py", "stores", "testing/origin.py"},
+    "threading": {"app/command/waiting.py", "stores", "testing/loop.py", "testing/origin.py"},
     "time": {"app/system.py"},
     "tokenizers": {"engines/child/encoder.py"},
     "urllib": {

@@ -6,7 +6,7 @@ two disks that went different ways after a copy are told apart where they do.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, assert_never, get_args
 
 from littoral.domain.ids import ProjectId, RequestId
 from littoral.domain.node import Event
@@ -59,6 +59,8 @@ def lane_of(note: Note) -> Lane:
             return "sample"
         case Rollup():
             return "metric"
+        case _:
+            assert_never(note)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +99,7 @@ class Batch:
 
     @property
     def first(self) -> int:
-        """The first number that it covers; 1 where it is empty."""
-        if not self.rows:
-            return 1
+        """The first number that it covers; to be asked of a batch that has rows."""
         head = self.rows[0]
         return head.seq if head.hole is None else head.hole
 

@@ -161,6 +161,15 @@ def test_a_window_larger_than_ours_is_refused():
         applied(frame, OLD)
 
 
+def test_the_end_of_a_frame_may_come_after_its_bytes():
+    packed = made((0, 340, 1, 2), body=hashlib.shake_256(b"").digest(340))
+    checksum = {zstd.CompressionParameter.checksum_flag: 1}
+    frame = zstd.compress(bytes(340), options=checksum)
+    head, _ = read_head(memoryview(packed), parent_size=len(OLD), most=1 << 20)
+    pieces = [frame[:-2], frame[-2:-1], frame[-1:]]
+    assert b"".join(apply(head, memoryview(OLD), pieces)) == bytes(340)
+
+
 @given(flips=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1))
 def test_a_delta_that_was_changed_gives_the_child_or_is_found_out(flips):
     packed = bytearray(delta(OLD, NEW))
