@@ -9,12 +9,15 @@ SEED_BASE ?= 1
 EDGES ?= 20
 HOURS ?= 24
 JOBS ?= 2
+ONLY ?=
+CUT ?= 240
+RATE ?= 1
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --no-annotate --no-config
 PURE := src/littoral/domain/*,src/littoral/trust/*,src/littoral/cost/*,src/littoral/placement/*,src/littoral/planner/*
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check lint static cover slow sim conformance docs translations wheel lock clean base dev \
+.PHONY: help up down test check lint static cover slow sim lab conformance docs translations wheel lock clean base dev \
 	bench-engines bench-gateway bench-serving bench-start bench-outbox bench-footprint bench-traffic bench-overload bench-loadgen bench-memory bench-placement
 
 help:           ## list the recipes
@@ -54,6 +57,9 @@ slow: dev       ## kill loops, ledger equality, power-loss images, the size of a
 sim: dev        ## simulate fleets: SEEDS of them from SEED_BASE on, EDGES edges for HOURS each
 	@seq $(SEED_BASE) $$(($(SEED_BASE) + $(SEEDS) - 1)) | xargs -P $(JOBS) -I SEED \
 		$(BIN)/littoral lab fleet --edges $(EDGES) --hours $(HOURS) --seed SEED
+
+lab: dev        ## real processes in network namespaces (root): ONLY=site,... CUT=seconds RATE=1
+	@$(PY) tests/lab/run.py --only "$(ONLY)" --cut $(CUT) --rate $(RATE)
 
 conformance: dev ## unmodified clients, each in its own environment, and the table of what works
 	@$(PY) tests/clients/run.py

@@ -11,21 +11,18 @@ root, and says so where it has neither.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests")]
-from tun import IP, Weather, wan  # noqa: E402  as above
-
+sys.path.insert(0, str(HERE.parents[1] / "tests"))
 from cluster import Cluster  # noqa: E402  its folder is known only from here on
+from lab.tun import IP, Weather, missing, wan  # noqa: E402  as above
 
 OUT = HERE.parent / "out" / "session.json"
 RATE = 32_000.0
@@ -37,26 +34,18 @@ LOADS = {
 }
 
 
-def missing() -> str:
-    """Why this cannot run here; empty where it can."""
-    if sys.platform != "linux" or not Path("/dev/net/tun").exists():
-        return "needs Linux with /dev/net/tun"
-    if os.geteuid():
-        return "needs root, to make network namespaces"
-    return ""
-
-
 def once(weather: Weather, words: list[str], *, seconds: float, seed: int) -> dict[str, object]:
     """One load on one link."""
     cluster = Cluster()
-    with tempfile.TemporaryDirectory() as folder, wan(seed) as (near, far, relay):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        wan(seed) as (near, far, relay),
+        relay.running(),
+    ):
         cards = {"far": cluster.control(), "near": cluster.node("nd_1")}
         for name, shown in cards.items():
             Path(folder, name).write_text(json.dumps(asdict(shown)), "utf-8")
-        relay.up.weather = relay.down.weather = weather
-        over = threading.Event()
-        moving = threading.Thread(target=relay.run, args=(lambda: not over.is_set(),))
-        moving.start()
+        relay.set(weather)
         children = []
         try:
             for end, space in (("far", far), ("near", near)):
@@ -69,8 +58,6 @@ def once(weather: Weather, words: list[str], *, seconds: float, seed: int) -> di
             for child in children:
                 child.kill()
                 child.wait()
-            over.set()
-            moving.join()
         return json.loads(told) | {"sent_up": relay.up.octets, "sent_down": relay.down.octets}
 
 

@@ -23,6 +23,9 @@ class Got:
     tokens_in: int = 0
     tokens_out: int = 0
     events: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    why: str = ""
+    """What a client met instead of an answer."""
 
 
 @dataclass
@@ -88,15 +91,16 @@ def ask(site, rng: random.Random, *, model: str, key: str) -> Got:
     got = Got(kind)
     try:
         with site.open("POST", "/v1/chat/completions", body, key=key) as reply:
-            got.status, got.request = reply.status, reply.headers.get("x-request-id", "")
+            got.headers = {name.lower(): value for name, value in reply.headers.items()}
+            got.status, got.request = reply.status, got.headers.get("x-request-id", "")
             if got.status != 200:
-                reply.read()
+                got.why = reply.read()[:300].decode(errors="replace")
             elif kind == "whole":
                 count(got, json.loads(reply.read())["usage"])
             else:
                 stream(got, reply, stop_after=rng.randrange(1, 6) if kind == "cancel" else None)
-    except FAILURES:
-        got.complete = False
+    except FAILURES as error:
+        got.complete, got.why = False, repr(error)
     return got
 
 

@@ -1,0 +1,159 @@
+"""One cloud, three edges, and a WAN that is cut for long: nobody on the edges' networks may notice.
+
+Within the cut an edge loses power, control starts anew, and every clock goes ahead by 26 hours, so
+that all certificates expire; then another edge loses power. Afterwards everything heals.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from e2e import load
+from lab.machine import CHAT, FAKETIME, Edge
+from lab.report import Report
+from lab.traffic import Asked, Traffic
+from lab.tun import Weather
+from lab.world import World
+
+FAIR = Weather(delay_s=0.02, rate=1_250_000.0)
+CALM_S = 10.0
+NOTICED_S = 25.0
+"""So long after the cut, and after it healed, answers may say either."""
+DAY_S = 26 * 3600.0
+BACK_S = 65.0
+FIRST_TOKEN_S = 60.0
+DEPLOYMENT = {
+    "kind": "Deployment",
+    "metadata": {"name": "chat-edge"},
+    "spec": {"model": "tiny", "serves": CHAT, "where": {"tier": "edge"}, "slots": 2},
+}
+
+
+@dataclass(frozen=True)
+class Outage:
+    """While a machine was off and starting: from the kill to its first whole answer."""
+
+    machine: str
+    begin: float
+    end: float
+
+    def covers(self, asked: Asked) -> bool:
+        """Whether a request met it."""
+        mine = asked.machine == self.machine
+        return mine and asked.sent <= self.end and asked.ended >= self.begin
+
+
+def run(world: World, report: Report, *, cut_s: float, rate: float) -> None:
+    """Play it, and say what held."""
+    for edge in world.edges:
+        world.cables[edge.space].set(FAIR)
+    world.begin(DEPLOYMENT)
+    traffic = Traffic(world.key, world.began)
+    with traffic.flowing(world.edges, rate=rate, seed=world.seed):
+        time.sleep(CALM_S)
+        cut = traffic.now()
+        outages = _cut(world, report, traffic, cut_s=cut_s)
+        healed = traffic.now()
+        world.weather(FAIR)
+        back = world.until(world.all_connected, "every edge to be back", timeout_s=180.0)
+        report.must(f"all edges back within {BACK_S:.0f} s", f"{back:.1f} s", holds=back <= BACK_S)
+        time.sleep(max(0.0, NOTICED_S - back) + CALM_S)
+    _answers(report, traffic.asked, outages, cut=cut, healed=healed)
+    _books(world, report, traffic.asked)
+
+
+def _cut(world: World, report: Report, traffic: Traffic, *, cut_s: float) -> list[Outage]:
+    """What happens while nothing passes."""
+    outages: list[Outage] = []
+    begin = time.monotonic()
+
+    def reboot(edge: Edge, when: str) -> None:
+        outage = _reboot(world, traffic, edge)
+        outages.append(outage)
+        took = outage.end - outage.begin
+        what = f"first answer of {when} within {FIRST_TOKEN_S:.0f} s"
+        report.must(what, f"{took:.1f} s", holds=took <= FIRST_TOKEN_S)
+
+    def control() -> None:
+        world.cloud.power_off()
+        world.cloud.start()
+
+    steps: list[tuple[float, Callable[[], object]]] = [
+        (0.25, lambda: reboot(world.edges[0], "an offline reboot")),
+        (0.4, control),
+    ]
+    if FAKETIME:
+        steps.append((0.6, lambda: world.shift(DAY_S)))
+        last = world.edges[-1]
+        steps.append((0.7, lambda: reboot(last, "an offline reboot past the certificate's end")))
+    else:
+        report.skip("certificates that expire: needs libfaketime (Debian: libfaketime)")
+    world.weather(Weather(cut=True))
+    for share, step in steps:
+        time.sleep(max(0.0, begin + share * cut_s - time.monotonic()))
+        step()
+    time.sleep(max(0.0, begin + cut_s - time.monotonic()))
+    report.say("WAN cut, s", round(time.monotonic() - begin))
+    return outages
+
+
+def _reboot(world: World, traffic: Traffic, edge: Edge) -> Outage:
+    begin = traffic.now()
+    edge.power_off()
+    edge.start(timeout_s=120.0)
+    world.until(
+        lambda: _answered(traffic, edge, begin), f"an answer of {edge.space}", timeout_s=120
+    )
+    ends = [a.ended for a in traffic.asked if a.machine == edge.space and _whole(a, begin)]
+    return Outage(edge.space, begin, min(ends))
+
+
+def _whole(asked: Asked, begin: float) -> bool:
+    return asked.sent > begin and asked.got.complete
+
+
+def _answered(traffic: Traffic, edge: Edge, begin: float) -> bool:
+    return any(a.machine == edge.space and _whole(a, begin) for a in traffic.asked)
+
+
+def _answers(
+    report: Report, asked: Sequence[Asked], outages: Sequence[Outage], *, cut: float, healed: float
+) -> None:
+    """Nobody may have noticed the cut, but by what the answers say of it."""
+    apart = [a for a in asked if any(outage.covers(a) for outage in outages)]
+    rest = [a for a in asked if a not in apart]
+    within = [a for a in rest if cut <= a.sent and a.ended <= healed]
+    failed = [a for a in rest if a.failed]
+    report.say("requests, whole lab", len(asked))
+    report.say("requests within the cut, reboots apart", len(within))
+    report.say("requests that met a reboot", len(apart))
+    report.say("of these failed", sum(a.failed for a in apart))
+    report.say("requests failed, reboots apart", [f"{a.machine} {a.got}" for a in failed[:5]])
+    report.must("no request failed", len(failed), holds=bool(within) and not failed)
+    sure = [a for a in within if a.got.status == 200 and a.sent > cut + NOTICED_S]
+    silent = sum(not a.offline for a in sure)
+    report.must(
+        "while cut, answers say so", bool(sure) and not silent, f"{silent} of {len(sure)} do not"
+    )
+    before = [a for a in rest if a.ended < cut or a.sent > healed + BACK_S]
+    wrong = sum(a.offline for a in before)
+    report.must(
+        "while not, they do not", bool(before) and not wrong, f"{wrong} of {len(before)} do"
+    )
+
+
+def _books(world: World, report: Report, asked: Sequence[Asked]) -> None:
+    """The ledger is what the clients got."""
+    drained = world.until(world.cloud.flushed, "every outbox to be empty", timeout_s=120.0)
+    report.say("outboxes empty after the traffic's end, s", round(drained, 1))
+    rows = world.cloud.rows()
+    tally = load.Tally([a.got for a in asked])
+    wrong = load.compare(tally, rows)
+    seen = wrong[:5] or f"{len(rows)} rows"
+    report.must("the ledger is what the clients got", seen, holds=not wrong)
+    whole = tally.complete()
+    ok = [row for row in rows if row["status"] == "ok" and row["request"] in whole]
+    got = sum(g.tokens_out for g in whole.values())
+    booked = sum(row["tokens_out"] for row in ok)
+    seen = f"{got} got, {booked} booked"
+    report.must("tokens of whole answers are equal", seen, holds=got == booked)
