@@ -30,7 +30,8 @@ HOMES: dict[str, set[str]] = {
     "httptools": {"app/bench/wire/connection.py", "engines/child/http.py", "gateway/wire"},
     "msgspec": {
         *("app", "client", "control", "engines", "gateway", "jobs", "stores"),
-        *("node/enrolment.py", "node/identity.py", "node/upkeep.py"),
+        *("node/diary.py", "node/enrolment.py", "node/identity.py", "node/start.py"),
+        "node/upkeep.py",
     },
     "httpx2": {
         "app/command/conversation.py",

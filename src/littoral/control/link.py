@@ -10,6 +10,7 @@ import anyio
 from littoral.control.worker import Bell
 from littoral.domain.errors import DeadlinePassed, Unavailable
 from littoral.domain.ids import NodeId
+from littoral.domain.node import Link as Measured
 from littoral.domain.ports import Channel, ChannelClosed, Clock
 from littoral.domain.session import Applied, Frame, Goodbye
 from littoral.domain.units import Seconds
@@ -70,6 +71,8 @@ class Links:
         self._number = 0
         self._boots: dict[NodeId, deque[str]] = {}
         self._turns: dict[NodeId, bool] = {}
+        self._first: dict[NodeId, Seconds] = {}
+        self._up: dict[NodeId, float] = {}
 
     @property
     def count(self) -> int:
@@ -81,11 +84,13 @@ class Links:
         older = self._open.get(link.node)
         link.began = self._clock.now()
         self._open[link.node] = link
+        self._first.setdefault(link.node, link.began)
         boots = self._boots.setdefault(link.node, deque(maxlen=BOOTS))
         self._turns[link.node] = link.boot in boots and boots[-1] != link.boot
         if not boots or boots[-1] != link.boot:
             boots.append(link.boot)
         if older is not None:
+            self._count(older)
             older.goodbye = Goodbye(code="superseded")
             older.scope.cancel()
         return older
@@ -116,7 +121,27 @@ class Links:
         if self._open.get(link.node) is not link:
             return False
         del self._open[link.node]
+        self._count(link)
         return True
+
+    def measured(self, node: NodeId) -> Measured | None:
+        """How well a node with a session is reached, since its first one in this run."""
+        link = self._open.get(node)
+        if link is None:
+            return None
+        facts, now = link.channel.link(), self._clock.now()
+        whole = now - self._first[node]
+        up = self._up.get(node, 0.0) + now - link.began
+        return Measured(
+            rtt_s=Seconds(0.0 if facts is None else round(facts.rtt_s, 4)),
+            goodput=0.0 if facts is None else float(f"{facts.goodput:.2g}"),
+            availability=round(min(1.0, up / whole), 4) if whole > 0 else 1.0,
+        )
+
+    def _count(self, link: Link) -> None:
+        """A session is over: its time counts."""
+        lived = self._clock.now() - link.began
+        self._up[link.node] = self._up.get(link.node, 0.0) + lived
 
     def end(self, node: NodeId, code: str) -> None:
         """End a node's session, if one is open, and tell it why."""

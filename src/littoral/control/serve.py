@@ -6,6 +6,7 @@ from functools import partial
 import anyio
 from anyio.abc import SocketAttribute
 
+from littoral.control.absence import Absences
 from littoral.control.desk import Desk
 from littoral.control.listener import Server, config, listen, until_cancelled
 from littoral.control.parts import Control, ControlParts, assemble
@@ -45,11 +46,16 @@ async def serve(parts: ControlParts, *, api_socket: str, session_address: str) -
             group.start_soon(control.desk.node_blobs.run)
             group.start_soon(control.desk.deltas.run)
             group.start_soon(control.desk.rollouts.run)
+            group.start_soon(_absences(control.desk).run)
             if parts.tunnel is not None:
                 group.start_soon(control.relay.attach, parts.tunnel)
             with anyio.CancelScope(shield=True):
                 await server.serve(sockets=[raw])
             group.cancel_scope.cancel()
+
+
+def _absences(desk: Desk) -> Absences:
+    return Absences(desk.fleet, clock=desk.clock, sink=desk.events)
 
 
 def _certificate(parts: ControlParts, desk: Desk) -> Callable[[], Awaitable[Issuer]]:

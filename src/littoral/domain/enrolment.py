@@ -17,6 +17,8 @@ NEXT_KEY, PENDING = f"{FOLDER}/key.next.pem", f"{FOLDER}/pending.json"
 """Where a joined node keeps who it is, inside its data folder."""
 REVOKED = f"{FOLDER}/revoked"
 """Written when control said that this node is one no longer: why."""
+DIARY = "events.json"
+"""The last events of a node, for people on its machine."""
 STANDING = "run/standing.json"
 """How a node stands with control, for people on its machine."""
 

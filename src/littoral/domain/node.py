@@ -57,6 +57,30 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a machine's sensors and counters say at one time; None where it has none of a kind.
+
+    ``hottest_c`` is the hottest zone in degrees Celsius, ``margin_c`` how far the zone that is
+    nearest to its bound is below it. ``throttles`` counts how often a core was slowed down for its
+    heat, ``cooling`` is whether one is now. ``memory_waits`` is the per cent of the last minute in
+    which some task waited for memory, ``kills`` counts processes that the kernel ended for want of
+    it. ``disk_used`` is the share of the data folder's file system in use, ``io_errors`` counts
+    errors of its device. ``busy`` is the share of all cores' time in use since the last reading.
+    """
+
+    hottest_c: float | None = None
+    margin_c: float | None = None
+    throttles: int | None = None
+    cooling: bool | None = None
+    memory_waits: float | None = None
+    kills: int | None = None
+    disk_used: float | None = None
+    io_errors: int | None = None
+    read_only: bool = False
+    busy: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """How well a node reaches control: round trip, goodput, and the share of time it did.
 
@@ -81,7 +105,7 @@ class NodeStatus:
     speeds: tuple[Speed, ...] = ()
     link: Link | None = None
     trouble: tuple[str, ...] = ()
-    """What is wrong with its enrolment, in sentences; empty where nothing is."""
+    """What is wrong there, in sentences; empty where nothing is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,3 +138,5 @@ class Node:
     inventory: Inventory | None = None
     enrolled: Enrolled | None = None
     """None: the node beside control, which needs no certificate."""
+    heard: Link | None = None
+    """How well control reaches it, as control measures it; None where there is no session."""

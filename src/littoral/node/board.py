@@ -35,7 +35,7 @@ class Board:
         self.changed = Signal()
         self.machine = Machine(cores=1, memory=Bytes(0), memory_free=Bytes(0))
         self.outbox_depth = 0
-        self.trouble: tuple[str, ...] = ()
+        self._trouble: dict[str, str] = {}
         self.inventory: Inventory | None = None
         self.link: Link | None = None
         self._speeds: dict[EndpointId, tuple[Speed, ...]] = {}
@@ -125,16 +125,20 @@ class Board:
             self._reach = reach
             self.changed.notify()
 
-    def put_trouble(self, sentence: str) -> None:
-        """Show what is wrong with the certificate; empty: nothing is."""
-        trouble = (sentence,) if sentence else ()
-        if trouble == self.trouble:
-            return
-        self.trouble = trouble
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """What is wrong now, in sentences."""
+        return tuple(self._trouble.values())
+
+    def put_trouble(self, topic: str, sentence: str) -> bool:
+        """Show what is wrong with something; empty: nothing is. Returns whether that is news."""
+        if self._trouble.get(topic, "") == sentence:
+            return False
+        self._trouble.pop(topic, None)
         if sentence:
-            self.say("certificate", "certificate_trouble", sentence, level="warning")
-        else:
-            self.say("certificate", "certificate_renewed", "the certificate was renewed")
+            self._trouble[topic] = sentence
+        self.changed.notify()
+        return True
 
     def put_speeds(self, endpoint: EndpointId, speeds: tuple[Speed, ...]) -> None:
         """Show how fast an engine was."""
@@ -171,8 +175,12 @@ class Board:
         event = Event(
             at_us=self._clock.wall(), level=level, subject=subject, code=code, message=message
         )
-        self._events.append(event)
         self._sink.emit(event)
+        self.hear(event)
+
+    def hear(self, event: Event) -> None:
+        """Take an event that the sink knows already."""
+        self._events.append(event)
         self.changed.notify()
 
     def say_error(self, subject: str, error: LittoralError) -> None:

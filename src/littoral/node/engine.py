@@ -1,7 +1,7 @@
 """One engine under supervision: checked, started, probed, restarted, and never a surprise."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -13,6 +13,7 @@ from littoral.domain.deployment import Assignment
 from littoral.domain.endpoint import Endpoint, EndpointState, EngineSpec, Machine
 from littoral.domain.errors import InvalidInput, LittoralError, UnknownName
 from littoral.domain.ids import Digest, EndpointId
+from littoral.domain.node import Level
 from littoral.domain.ports import Chance, Clock, Failpoints, Instance, Registry
 from littoral.domain.units import Seconds, Tokens
 from littoral.node.backoff import Patience, delay
@@ -31,6 +32,14 @@ BREAK = Seconds(120.0)
 RECHECK = Seconds(30.0)
 """How often it is looked again whether what was refused is possible now."""
 MEGA = 1_000_000
+HUNG = "no answer to health checks"
+ASKED = "an operator asked for it"
+
+_LEVELS: Mapping[str, Level] = {
+    "engine_crashed": "warning",
+    "engine_hung": "warning",
+    "engine_restarted": "info",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +100,7 @@ class Supervised:
                 await self._again.wait(at_most_s=wait)
         finally:
             self._parts.promises.release(self.id)
+            self._parts.board.put_trouble(self._role, "")
             self._parts.board.drop_endpoint(self.id)
 
     def drain(self) -> None:
@@ -179,6 +189,7 @@ class Supervised:
         self._publish("ready", "", seen=instance.endpoint)
         parts.board.say(f"deployment/{name}", "engine_ready", f"{name} is ready after {took:.1f} s")
         self._told = ""
+        parts.board.put_trouble(self._role, "")
 
     async def _watched(self, instance: Instance) -> str:
         """Return why the engine ended, or that it hangs."""
@@ -192,12 +203,12 @@ class Supervised:
             async def hangs() -> None:
                 await self._unanswered(instance)
                 patience_s = PROBE_WITHIN * self._parts.patience.pace
-                ends.append(f"no answer to health checks for {patience_s:.0f} s")
+                ends.append(f"{HUNG} for {patience_s:.0f} s")
                 group.cancel_scope.cancel()
 
             async def asked() -> None:
                 await self._ended.wait()
-                ends.append("an operator asked for it")
+                ends.append(ASKED)
                 group.cancel_scope.cancel()
 
             group.start_soon(ended)
@@ -234,7 +245,7 @@ class Supervised:
         wait = delay(self._streak, cap_s=longest, chance=self._parts.chance)
         self._streak += 1
         self._publish("starting", f"next try in {wait:.1f} s: {end.reason}")
-        self._tell("engine_crashed", end.reason)
+        self._tell(_code_of(end.reason), end.reason)
         return wait
 
     def _tell(self, code: str, reason: str) -> None:
@@ -242,7 +253,8 @@ class Supervised:
         if (text := f"{code} {reason}") != self._told:
             self._told = text
             name = self.assignment.name
-            level = "warning" if code == "engine_crashed" else "error"
+            level = _LEVELS.get(code, "error")
+            self._parts.board.put_trouble(self._role, f"{name} does not run: {reason}")
             self._parts.board.say(f"deployment/{name}", code, f"{name}: {reason}", level=level)
 
     def _publish(self, state: EndpointState, reason: str, *, seen: Endpoint | None = None) -> None:
@@ -272,3 +284,10 @@ class _NoMemory(LittoralError):
 
 def _mega(size: int) -> int:
     return -(-size // MEGA)
+
+
+def _code_of(reason: str) -> str:
+    """The code of an event that says why an engine ended."""
+    if reason == ASKED:
+        return "engine_restarted"
+    return "engine_hung" if reason.startswith(HUNG) else "engine_crashed"

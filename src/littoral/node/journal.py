@@ -13,6 +13,7 @@ from littoral.domain.node import Event
 from littoral.domain.ports import Clock, Outbox
 from littoral.domain.units import Seconds
 from littoral.node.board import Board
+from littoral.node.diary import Diary
 from littoral.node.flush import Flush
 
 FIRST, LONGEST = Seconds(10.0), Seconds(3600.0)
@@ -41,13 +42,17 @@ class Journal:
         outbox: Where they are written.
         flush: Is told that there is something to send.
         clock: Times the windows.
+        diary: Is shown what was written, for people on this machine.
     """
 
-    def __init__(self, board: Board, outbox: Outbox, flush: Flush, *, clock: Clock) -> None:
+    def __init__(
+        self, board: Board, outbox: Outbox, flush: Flush, *, clock: Clock, diary: Diary
+    ) -> None:
         self._board = board
         self._outbox = outbox
         self._flush = flush
         self._clock = clock
+        self._diary = diary
         self._windows: dict[tuple[str, str, str], _Window] = {}
 
     async def run(self) -> None:
@@ -55,11 +60,13 @@ class Journal:
         try:
             while True:
                 await self._write([*self._fresh(), *self._ended()])
+                self._diary.keep()
                 if not self._board.has_events:
                     await self._board.changed.wait(at_most_s=TICK if self._windows else None)
         finally:
             with anyio.move_on_after(TICK, shield=True):
                 await self._write([*self._fresh(), *self._ended(everything=True)])
+            self._diary.keep(at_once=True)
 
     def _fresh(self) -> list[Event]:
         """Of the board's events those that nothing like them came just before."""
@@ -100,5 +107,6 @@ class Journal:
             except LittoralError:
                 await anyio.sleep(TICK)
                 continue
+            self._diary.add(events)
             self._flush.news()
             return

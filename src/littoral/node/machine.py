@@ -39,10 +39,7 @@ class Host:
         )
 
     def _text(self, path: str) -> str:
-        try:
-            return (self._root / path).read_text("ascii", "replace")
-        except OSError:
-            return ""
+        return text_of(self._root / path)
 
     def _meminfo(self) -> dict[str, int]:
         rows = (line.split() for line in self._text("proc/meminfo").splitlines())
@@ -50,18 +47,8 @@ class Host:
             row[0].rstrip(":"): int(row[1]) * 1024 for row in rows if len(row) > 1
         }
 
-    def _groups(self, controller: str) -> Iterator[Path]:
-        """Folders of this process's control group and of all above it."""
-        for line in self._text("proc/self/cgroup").splitlines():
-            number, controllers, path = line.split(":", 2)
-            if number != "0" and controller not in controllers.split(","):
-                continue
-            top = Path("sys/fs/cgroup" if number == "0" else f"sys/fs/cgroup/{controllers}")
-            inner = Path(path.lstrip("/"))
-            yield from (top / part for part in (inner, *inner.parents))
-
     def _memory_limits(self) -> Iterator[tuple[int, int]]:
-        for folder in self._groups("memory"):
+        for folder in groups_of(self._root, "memory"):
             for limit, used in (
                 ("memory.max", "memory.current"),
                 ("memory.limit_in_bytes", "memory.usage_in_bytes"),
@@ -86,7 +73,7 @@ class Host:
         return max(1, min([len(siblings), *self._quotas()]))
 
     def _quotas(self) -> Iterator[int]:
-        for folder in self._groups("cpu"):
+        for folder in groups_of(self._root, "cpu"):
             quota, _, period = self._text(f"{folder}/cpu.max").strip().partition(" ")
             if not quota:
                 quota = self._text(f"{folder}/cpu.cfs_quota_us").strip()
@@ -102,3 +89,22 @@ class Host:
                 self._contended = share > (CALM if self._contended else BUSY)
                 return self._contended
         return False
+
+
+def text_of(path: Path) -> str:
+    """What a file of the kernel says; empty where there is none, or it may not be read."""
+    try:
+        return path.read_text("ascii", "replace")
+    except OSError:
+        return ""
+
+
+def groups_of(root: Path, controller: str) -> Iterator[Path]:
+    """Folders of this process's control group and of all above it, relative to ``root``."""
+    for line in text_of(root / "proc/self/cgroup").splitlines():
+        number, controllers, path = line.split(":", 2)
+        if number != "0" and controller not in controllers.split(","):
+            continue
+        top = Path("sys/fs/cgroup" if number == "0" else f"sys/fs/cgroup/{controllers}")
+        inner = Path(path.lstrip("/"))
+        yield from (top / part for part in (inner, *inner.parents))

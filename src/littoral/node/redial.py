@@ -8,7 +8,7 @@ import anyio
 
 from littoral.domain.errors import LittoralError
 from littoral.domain.link import LIVELY, SPREAD_S
-from littoral.domain.ports import Chance, Channel, Shed
+from littoral.domain.ports import Chance, Channel, Clock, Shed
 from littoral.domain.units import Seconds
 from littoral.node.backoff import delay
 from littoral.node.board import Board
@@ -94,9 +94,16 @@ def is_shed(failure: BaseException | None) -> bool:
     return failure is not None and any(isinstance(each, Shed) for each in causes(failure))
 
 
-async def watch(channel: Channel, board: Board) -> None:
+def back_after(gone: Seconds | None, now: Seconds) -> str:
+    """That control is connected, and for how long it was not (None: it never was, in this run)."""
+    if gone is None:
+        return "control is connected"
+    return f"control is connected again after {now - gone:.0f} s"
+
+
+async def watch(channel: Channel, board: Board, clock: Clock) -> None:
     """Tell people when a session has no connection, and why, until cancelled."""
-    said = ""
+    said, gone = "", None
     while (facts := channel.link()) is not None:
         trouble = facts.trouble
         if not trouble and facts.silent_s > LIVELY.suspect_s:
@@ -104,8 +111,9 @@ async def watch(channel: Channel, board: Board) -> None:
         if bool(trouble) != bool(said):
             board.cut_off("control does not answer" if trouble else "")
             if trouble:
+                gone = Seconds(clock.now() - facts.silent_s)
                 board.say("session", "session_interrupted", trouble, level="warning")
             else:
-                board.say("session", "session_resumed", "control is connected again")
+                board.say("session", "session_resumed", back_after(gone, clock.now()))
         said = trouble
         await anyio.sleep(LOOK_EVERY)

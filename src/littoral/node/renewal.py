@@ -30,6 +30,14 @@ KEY_US: Final = 90 * trust.DAY_US
 EARLIEST, SPREAD = 0.4, 0.2
 """A certificate is renewed at half of its life, ten per cent of it sooner or later."""
 
+SOON = 0.2
+"""Share of a certificate's life that is left when its end is near."""
+RENEWED: Final = ("certificate_renewed", "the certificate was renewed")
+LATE: Final = (
+    "certificate_renewed_late",
+    "the certificate had run out, and was renewed by proof of the key",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
@@ -44,7 +52,7 @@ class Joined:
 class RenewalParts:
     """What renewal needs. ``send`` sends control a frame, and says whether there is a session.
 
-    ``say`` is told what is wrong with the certificate, in a sentence; empty once nothing is.
+    ``say`` is told what became of the certificate: a code of an event, and a sentence.
     """
 
     store: IdentityStore
@@ -54,7 +62,7 @@ class RenewalParts:
     chance: Chance
     entropy: Entropy
     send: Callable[[Renew], Awaitable[bool]]
-    say: Callable[[str], None]
+    say: Callable[[str, str], None]
 
 
 class Renewal:
@@ -111,18 +119,29 @@ class Renewal:
             return self._failed(error.message, late=late)
         self._streak = 0
         self._due = self._next_due()
-        self._parts.say("")
+        self._parts.say(*(LATE if late and not doubted else RENEWED))
         return LOOK
 
     def _failed(self, reason: str, *, late: bool) -> Seconds:
         if not late:
             self._due = Micros(self._parts.clock.wall() + int(AGAIN * 1_000_000))
-            self._parts.say(f"the certificate was not renewed: {reason}")
+            if self._ends_soon():
+                self._parts.say(
+                    "certificate_ending", f"the certificate ends soon and was not renewed: {reason}"
+                )
+            else:
+                self._parts.say("certificate_refused", f"the certificate was not renewed: {reason}")
             return LOOK
         wait = delay(self._streak, first_s=LATE_FIRST, cap_s=LATE_CAP, chance=self._parts.chance)
         self._streak += 1
-        self._parts.say(f"the certificate ran out and was not renewed: {reason}")
+        self._parts.say(
+            "certificate_ended", f"the certificate ran out and was not renewed: {reason}"
+        )
         return wait
+
+    def _ends_soon(self) -> bool:
+        life, now = self.credentials.life, self._parts.clock.wall()
+        return life.end_us - now < SOON * (life.end_us - life.begin_us)
 
     async def _renew(self, now: Micros) -> None:
         """Over the session; where there is none, later: the certificate is good still."""

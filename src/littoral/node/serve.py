@@ -1,7 +1,7 @@
 """Serve: all parts of a node, put together and run until it is asked to stop."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 from anyio import to_thread
@@ -35,12 +35,13 @@ from littoral.node.clock import FloorClock
 from littoral.node.converge import Converger
 from littoral.node.engine import EngineParts
 from littoral.node.gateway import GatewayKeeper, Launch
-from littoral.node.journal import Journal
 from littoral.node.learning import Learning
 from littoral.node.limits import LimitRows
 from littoral.node.memory import Promises
+from littoral.node.overheard import Overheard
 from littoral.node.redial import NEAR, Pace
 from littoral.node.relay import Relay
+from littoral.node.reports import ReportParts, Reports
 from littoral.node.session import SessionParts, Uplink
 from littoral.node.shelf import Shelf
 from littoral.node.slot import Slots
@@ -48,7 +49,6 @@ from littoral.node.snapshot import HeldSnapshot, SnapshotParts
 from littoral.node.standing import Standing
 from littoral.node.tending import Tending, TendingParts, Tools
 
-MACHINE_EVERY = Seconds(10.0)
 FLUSH = Seconds(2.0)
 """How long a stop waits for control to store the last records; they are safe either way."""
 
@@ -74,7 +74,7 @@ class NodeParts:
     0 is ours and that of gateway n is n + 1; ``report`` is told role and pid of all
     children; ``unpack`` turns bytes into frames; ``anchors`` says whose snapshots to take before
     there is one, None where no control plane is known yet; ``joined`` is whether control is on
-    another machine.
+    another machine; ``overheard`` has events of the outbox.
     """
 
     identity: Identity
@@ -102,6 +102,7 @@ class NodeParts:
     fetching: "Fetching | None" = None
     joined: bool = False
     tunnel: Tunnel | None = None
+    overheard: Overheard = field(default_factory=Overheard)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +169,7 @@ class _Wired:
         self.tending = Tending(self._tending_parts(tables))
         self.uplink = Uplink(self._session_parts())
         self.standing.reachable = lambda: self.uplink.reachable
-        flush = self.uplink.flush
-        self.journal = Journal(self.board, parts.outbox, flush, clock=parts.clock)
+        self.reports = Reports(self._report_parts())
 
     def _booking(self, table: FlightTable, column: int) -> Booking:
         return Booking(
@@ -277,6 +277,20 @@ class _Wired:
             under_way=lambda: sum(len(table.open()) for table in tables),
         )
 
+    def _report_parts(self) -> ReportParts:
+        parts = self.parts
+        return ReportParts(
+            board=self.board,
+            outbox=parts.outbox,
+            flush=self.uplink.flush,
+            disk=parts.disk,
+            clock=parts.clock,
+            machine=parts.machine,
+            tools=parts.tools,
+            overheard=parts.overheard,
+            pace=parts.patience.pace,
+        )
+
     def _booked(self, records: Sequence[UsageRecord]) -> None:
         self.learning.take(records)
         self.uplink.flush.appended()
@@ -307,6 +321,7 @@ class _Wired:
 
     def load(self) -> None:
         """Begin with the snapshot that is on disk, and say so where one cannot be used."""
+        self.reports.begin()
         complaints = self.held.load()
         for complaint in complaints:
             self.board.say("snapshot", "snapshot_damaged", complaint, level="error")
@@ -345,12 +360,6 @@ class _Wired:
             await booking.tried.wait()
         await self.uplink.run()
 
-    async def watch_machine(self) -> None:
-        """Keep the host's figures fresh."""
-        while True:
-            self.board.machine = self.parts.machine()
-            await anyio.sleep(MACHINE_EVERY * self.parts.patience.pace)
-
 
 async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
     """Run a node: engines, gateway, outbox and session, until ``stop`` is set.
@@ -361,14 +370,13 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
     node = _Wired(parts)
     node.load()
     async with anyio.create_task_group() as group:
-        group.start_soon(node.watch_machine)
         group.start_soon(node.standing.run)
         group.start_soon(node.learning.run)
         group.start_soon(node.converger.run)
         if node.artefacts is not None:
             group.start_soon(node.artefacts.run)
         group.start_soon(node.uplink_later)
-        group.start_soon(node.journal.run)
+        group.start_soon(node.reports.run)
         group.start_soon(node.shelf.run)
         group.start_soon(node.tending.run, node.uplink)
         if parts.tunnel is not None:
@@ -384,4 +392,5 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
         await node.keep()
         with anyio.move_on_after(FLUSH):
             await node.uplink.flush.drained()
+        node.reports.end()
         group.cancel_scope.cancel()

@@ -41,7 +41,7 @@ from littoral.node.artefact import Artefacts
 from littoral.node.backoff import Patience
 from littoral.node.board import Board
 from littoral.node.flush import LOOK, Flush
-from littoral.node.redial import NEAR, Pace, Redial, is_shed, watch, why
+from littoral.node.redial import NEAR, Pace, Redial, back_after, is_shed, watch, why
 from littoral.node.relay import CONTROL, Relay
 from littoral.node.snapshot import HeldSnapshot
 from littoral.node.standing import Standing
@@ -98,6 +98,7 @@ class Uplink:
         self._channel: Channel | None = None
         self._redial = Redial(parts.pace, parts.chance)
         self.connected = False
+        self._gone: Seconds | None = None
         self.trouble: str = ""
         """Why there is no session, for people; empty while there is one."""
 
@@ -150,7 +151,9 @@ class Uplink:
         """Say once that control is gone, or anew where the reason is another one."""
         board = self._parts.board
         if self.connected:
-            board.say("session", "session_ended", f"control is not connected: {reason}")
+            self._gone = self._parts.clock.now()
+            text = f"control is not connected: {reason}"
+            board.say("session", "session_ended", text, level="warning")
             board.cut_off("control is not connected")
             self._parts.standing.lost()
         elif reason != self.trouble:
@@ -180,13 +183,13 @@ class Uplink:
         self._redial.spread_s = welcome.spread_s
         parts.standing.met(welcome.server_us)
         parts.board.outbox_depth = await self.flush.depth()
-        parts.board.say("session", "session_began", "control is connected")
+        parts.board.say("session", "session_began", back_after(self._gone, parts.clock.now()))
         self._taking = Taking(parts.held, parts.board)
         async with anyio.create_task_group() as group:
             group.start_soon(self._beat, channel, welcome.beat_s)
             group.start_soon(partial(self.flush.run, channel, spread_s=welcome.flush_s))
             group.start_soon(self._taking.run, channel)
-            group.start_soon(watch, channel, parts.board)
+            group.start_soon(watch, channel, parts.board, parts.clock)
             group.start_soon(partial(parts.relay.serve, CONTROL, channel, first=1))
             if parts.artefacts is not None:
                 group.start_soon(parts.artefacts.connected)

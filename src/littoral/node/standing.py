@@ -107,6 +107,7 @@ class Standing:
         doubt = self._clock.doubt
         if doubt != self._doubt:
             self._doubt = doubt
+            self._board.put_trouble("clock", _DOUBTS[doubt] if doubt else "")
             if doubt:
                 self._board.say("clock", "clock_suspect", _DOUBTS[doubt], level="warning")
             else:
@@ -116,6 +117,7 @@ class Standing:
         before, self._stage = self._stage, stage
         if stage == before:
             return
+        self._board.put_trouble("snapshot", "" if stage == "fresh" else _SAID[stage])
         if stage == "fresh":
             self._board.say("snapshot", "snapshot_extended", "this node's keys hold again")
         elif stage == "ended":

@@ -43,11 +43,19 @@ class Taking:
                 await self._came.wait()
                 continue
             answer = self._answer(self._frames.popleft())
+            if isinstance(answer, Applied):
+                self._say(answer)
             if isinstance(answer, Applied) and answer.ok:
                 with anyio.move_on_after(SERVED_WITHIN):
                     await self._board.all_serve((answer.epoch, answer.version))
             if answer is not None:
                 await channel.send(answer)
+
+    def _say(self, answer: Applied) -> None:
+        """Tell people here, too, why what control offers is not served."""
+        sentence = f"control's snapshot is not served: {answer.reason}" if answer.reason else ""
+        if self._board.put_trouble("refused", sentence) and sentence:
+            self._board.say("snapshot", "snapshot_refused", sentence, level="error")
 
     def _answer(self, frame: SnapshotOffer | PartPiece) -> Frame | None:
         if isinstance(frame, SnapshotOffer):

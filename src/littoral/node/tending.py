@@ -1,6 +1,6 @@
 """Tending: everything that looks after a node itself, put together: upkeep, renewal, probes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,7 +8,7 @@ import anyio
 
 from littoral.domain.enrolment import Inventory
 from littoral.domain.link import LinkFacts
-from littoral.domain.node import Link
+from littoral.domain.node import Level, Link, Reading
 from littoral.domain.ports import Blobs, Chance, Clock, Disk, Failpoints
 from littoral.domain.session import Frame
 from littoral.domain.units import Seconds
@@ -18,10 +18,18 @@ from littoral.node.errand import ErrandParts, Errands
 from littoral.node.identity import IdentityStore
 from littoral.node.probing import Probe, Probing, ProbingParts
 from littoral.node.renewal import Joined, Renewal, RenewalParts
+from littoral.node.start import UNKNOWN, Origin
 from littoral.node.upkeep import Upkeep
 
 LINK_EVERY = Seconds(30.0)
 """How often the way to control is looked at."""
+
+_LEVELS: Mapping[str, Level] = {
+    "certificate_refused": "warning",
+    "certificate_ending": "warning",
+    "certificate_ended": "error",
+}
+"""Codes that say that something is wrong with the certificate."""
 
 
 class Line(Protocol):
@@ -45,13 +53,16 @@ class Tools:
     """What a node is looked after with: from the app.
 
     ``inventory`` reads what this machine is; ``tail`` gives the last lines of a process's log;
-    ``probe`` asks an engine; ``joined`` is what a node that joined keeps its certificate with.
+    ``probe`` asks an engine; ``joined`` is what a node that joined keeps its certificate with;
+    ``sensors`` reads heat, memory, disk and load; ``origin`` is what this run is part of.
     """
 
     inventory: Callable[[], Inventory]
     tail: Callable[[str, int], str]
     probe: Probe
     joined: Joined | None = None
+    sensors: Callable[[], Reading] = Reading
+    origin: Origin = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +133,13 @@ class Tending:
                 availability=round(good / looks, 2),
             )
 
+    def _say(self, code: str, sentence: str) -> None:
+        """Show what is wrong with the certificate, and tell what is news of it."""
+        board, level = self._parts.board, _LEVELS.get(code, "info")
+        news = board.put_trouble("certificate", sentence if level != "info" else "")
+        if news or code == "certificate_renewed_late":
+            board.say("certificate", code, sentence, level=level)
+
     async def _send(self, frame: Frame) -> bool:
         return self._line is not None and await self._line.send(frame)
 
@@ -148,6 +166,6 @@ class Tending:
                 chance=parts.chance,
                 entropy=joined.entropy,
                 send=send,
-                say=parts.board.put_trouble,
+                say=self._say,
             ),
         )

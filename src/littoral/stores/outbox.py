@@ -233,7 +233,9 @@ class SqliteOutbox:
         try:
             self._file.reopen()
         except (apsw.Error, OSError) as error:
+            self._file.tell("outbox.io_error", f"the file cannot be opened again: {error}")
             return Unavailable(f"the outbox cannot be opened again: {error}")
+        self._file.tell("outbox.io_error", f"the file was opened anew after an error: {cause}")
         return Unavailable(f"the outbox was reopened after an error: {cause}")
 
 

@@ -1,11 +1,17 @@
 """What happens at a node is written down first; what repeats is told as one, with its count."""
 
+from functools import partial
+
 import anyio
+import msgspec
 import pytest
 
+from littoral.domain.enrolment import DIARY
 from littoral.domain.node import Event
+from littoral.node.diary import EVERY, Diary
 from littoral.node.flush import Flush
 from littoral.node.journal import FIRST, Journal
+from littoral.testing.disk import MemoryDisk
 from littoral.testing.loop import simulate
 from littoral.testing.outbox import MemoryOutbox
 
@@ -14,12 +20,16 @@ class Desk:
     """A journal that runs, and its outbox."""
 
     def __init__(self, around) -> None:
+        self.clock, self.chance = around.clock, around.chance
+        self.failpoints = around.failpoints
         self.board = around.board
         self.outbox = MemoryOutbox()
         flush = Flush(
             self.outbox, board=self.board, chance=around.chance, failpoints=around.failpoints
         )
-        self.journal = Journal(self.board, self.outbox, flush, clock=around.clock)
+        self.disk = MemoryDisk()
+        diary = Diary(self.disk, clock=around.clock)
+        self.journal = Journal(self.board, self.outbox, flush, clock=around.clock, diary=diary)
 
     async def written(self) -> list[Event]:
         rows = (await self.outbox.read("event", 0, 500)).rows
@@ -122,3 +132,46 @@ def test_what_was_counted_when_the_node_ends_is_written(desk) -> None:
         assert [event.count for event in await desk.written()] == [1, 2]
 
     simulate(after)
+
+
+def diary(desk) -> list[Event]:
+    return msgspec.json.decode(desk.disk.files[DIARY], type=list[Event])
+
+
+def test_people_on_the_machine_find_the_last_events_in_a_file_over_restarts(desk) -> None:
+    async def script() -> None:
+        desk.fail("one")
+        await anyio.sleep(0.1)
+        assert [event.message for event in diary(desk)] == ["one"]
+        desk.fail("two", code="other")
+        await anyio.sleep(0.1)
+        assert len(diary(desk)) == 1
+        await anyio.sleep(EVERY + 1)
+        assert [event.message for event in diary(desk)] == ["one", "two"]
+
+    desk.during(script)
+    again = Desk(desk)
+    again.disk.files.update(desk.disk.files)
+    again.during(partial(again_said, again))
+    assert [event.message for event in diary(again)] == ["one", "two", "three"]
+
+
+async def again_said(desk) -> None:
+    desk.fail("three")
+    await anyio.sleep(0.1)
+
+
+def test_a_diary_that_cannot_be_read_or_written_stops_nothing(desk) -> None:
+    desk.disk.files[DIARY] = b"half a"
+
+    async def script() -> None:
+        desk.disk.full = True
+        desk.fail("one")
+        await anyio.sleep(EVERY + 1)
+        assert desk.disk.files[DIARY] == b"half a"
+        desk.disk.full = False
+        desk.fail("two", code="other")
+        await anyio.sleep(EVERY + 1)
+        assert [event.message for event in diary(desk)] == ["one", "two"]
+
+    desk.during(script)

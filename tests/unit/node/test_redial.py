@@ -126,7 +126,7 @@ def test_on_one_host_there_is_nothing_to_watch():
     async def main():
         board = Board(clock=LoopClock(), sink=ListSink(), report=lambda _pids: None)
         channel, far = channel_pair()
-        await watch(channel, board)
+        await watch(channel, board, LoopClock())
         await channel.close()
         await far.close()
         return board.has_events

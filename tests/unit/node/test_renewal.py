@@ -70,6 +70,7 @@ class Edge:
         self.connected = True
         self.silent = False
         self.said: list[str] = []
+        self.codes: list[str] = []
         key = trust.make_key(SeededEntropy(5).bytes(48))
         request = JoinRequest(
             token=self.cloud.token(), csr=trust.request(key), name="edge", facts=Inventory()
@@ -91,9 +92,13 @@ class Edge:
                 chance=SeededChance(3),
                 entropy=SeededEntropy(6),
                 send=self.send,
-                say=self.said.append,
+                say=self.say,
             ),
         )
+
+    def say(self, code: str, sentence: str) -> None:
+        self.codes.append(code)
+        self.said.append(sentence)
 
     async def send(self, frame) -> bool:
         if self.connected and not self.silent:
@@ -127,7 +132,7 @@ def test_a_connected_node_never_runs_out():
             assert edge.good
         (node,) = edge.desk.fleet.nodes()
         assert f"{edge.store.read().life.serial:x}" == node.enrolled.serials[0]
-        assert set(edge.said) == {""}
+        assert set(edge.codes) == {"certificate_renewed"}
 
     during(script)
 
@@ -152,7 +157,9 @@ def test_a_node_away_for_weeks_is_renewed_by_proof_when_it_is_back():
         edge.registrar.doors[URL] = edge.desk
         await anyio.sleep(11 * 60)
         assert edge.good
-        assert edge.said[-1] == ""
+        assert edge.codes[-1] == "certificate_renewed_late"
+        assert {"certificate_refused", "certificate_ending"} < set(edge.codes)
+        assert edge.codes.index("certificate_ending") < edge.codes.index("certificate_ended")
 
     during(script)
 
@@ -212,7 +219,7 @@ def test_a_node_that_only_seems_revoked_gets_a_certificate_and_goes_on():
     async def script(edge):
         edge.renewal.doubted()
         await anyio.sleep(1)
-        assert edge.until > edge.held.life.end_us or edge.said == [""]
+        assert edge.until > edge.held.life.end_us or edge.codes == ["certificate_renewed"]
         assert REVOKED not in edge.disk.files
 
     during(script)

@@ -246,7 +246,7 @@ def test_how_a_node_stands_is_written_when_it_changes_and_errands_are_answered(a
             await anyio.sleep(3)
             assert standing(disk) == (False, ["nobody answers at wss://x"])
             stands[0] = (True, "")
-            around.board.put_trouble("the certificate ran out")
+            around.board.put_trouble("certificate", "the certificate ran out")
             await anyio.sleep(3)
             assert standing(disk) == (True, ["the certificate ran out"])
             assert upkeep.take(Do(number=4, verb="drain"))
@@ -254,7 +254,7 @@ def test_how_a_node_stands_is_written_when_it_changes_and_errands_are_answered(a
             assert not upkeep.take(Done(number=1, ok=True))
             upkeep.lost("revoked")
             disk.full = True
-            around.board.put_trouble("")
+            around.board.put_trouble("certificate", "")
             await anyio.sleep(3)
             disk.full = False
             await anyio.sleep(3)
@@ -263,7 +263,3 @@ def test_how_a_node_stands_is_written_when_it_changes_and_errands_are_answered(a
 
     simulate(main)
     assert sent == [Done(number=4, ok=True, result="3")]
-    assert [event.code for event in around.sink.events if event.subject == "certificate"] == [
-        "certificate_trouble",
-        "certificate_renewed",
-    ]

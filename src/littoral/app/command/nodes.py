@@ -9,7 +9,7 @@ from littoral.app.command.screen import Screen, screen
 from littoral.app.command.site import admin
 from littoral.domain.enrolment import SITE, Inventory, Invitation, Tier
 from littoral.domain.errors import InvalidInput, UnknownName
-from littoral.domain.node import Node, Speed
+from littoral.domain.node import Link, Node, Speed
 from littoral.domain.units import Bytes
 
 
@@ -131,11 +131,9 @@ def _show(shown: Screen, node: Node) -> None:
         return
     for sentence in status.trouble:
         shown.line(f"! {sentence}")
-    if (link := status.link) is not None:
-        rate = size(Bytes(int(link.goodput)))
-        shown.line(
-            f"link: {span(link.rtt_s)} round trip, {rate}/s, up {link.availability:.0%} of the time"
-        )
+    for side, link in (("link", status.link), ("seen by control", node.heard)):
+        if link is not None:
+            shown.line(f"{side}: {_link(link)}")
     machine = status.machine
     told = f"{size(machine.memory_free)} free of {size(machine.memory)}"
     shown.line(f"{machine.cores} cores, {told}{', contended' if machine.contended else ''}")
@@ -150,6 +148,13 @@ def _show(shown: Screen, node: Node) -> None:
     if status.speeds:
         shown.line()
         _show_speeds(shown, status.speeds)
+
+
+def _link(link: Link) -> str:
+    """How good a link is; what was not measured is left out."""
+    figures = [f"{span(link.rtt_s)} round trip"] if link.rtt_s else []
+    figures += [f"{size(Bytes(int(link.goodput)))}/s"] if link.goodput else []
+    return ", ".join([*figures, f"up {link.availability:.0%} of the time"])
 
 
 def _show_inventory(shown: Screen, found: Inventory) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import anyio
@@ -49,10 +50,13 @@ from littoral.node.backoff import Patience
 from littoral.node.gateway import Launch
 from littoral.node.identity import Credentials, IdentityStore
 from littoral.node.inventory import Surveyor
-from littoral.node.machine import Host
+from littoral.node.machine import Host, text_of
+from littoral.node.overheard import Overheard
 from littoral.node.redial import FAR, NEAR
 from littoral.node.renewal import Joined
+from littoral.node.sensors import Sensors
 from littoral.node.serve import Fetching, Identity, NodeParts, serve
+from littoral.node.start import Origin
 from littoral.node.tending import Tools
 from littoral.stores.blobs import DiskBlobs
 from littoral.stores.disk import LocalDisk
@@ -89,14 +93,15 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
     store = IdentityStore(disk, failpoints)
     credentials = store.read()
     _refuse_revoked(disk)
-    outbox = _outbox(settings, clock, failpoints, sink=log)
+    overheard = Overheard(log)
+    outbox = _outbox(settings, clock, failpoints, sink=overheard)
     blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
     identity = _identity(settings, disk, credentials)
     count, api_socket = tables_of(settings), str(settings.path("run/control.sock"))
     with contextlib.ExitStack() as stack:
         flights = [stack.enter_context(flight_file(settings, each)) for each in range(count)]
         quota = stack.enter_context(quota_file(settings, mine=NODE, columns=count + 1))
-        async with outbox as opened, _responses(settings, clock, log) as responses:
+        async with outbox as opened, _responses(settings, clock, overheard) as responses:
             yield NodeParts(
                 identity=identity,
                 network=_network(clock, entropy, failpoints, store=store),
@@ -112,6 +117,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 chance=SystemChance(),
                 failpoints=failpoints,
                 sink=log,
+                overheard=overheard,
                 unpack=unpack,
                 tunnel=None if credentials is None else Doorway(api_socket),
                 anchors=_anchors(disk, credentials),
@@ -230,7 +236,15 @@ def _tools(settings: Settings, credentials: Credentials | None) -> Tools:
         tail=partial(_tail, settings),
         probe=Prober(SystemClock()).probe,
         joined=_joined(credentials),
+        sensors=Sensors(settings.data_dir).read,
+        origin=_origin(),
     )
+
+
+def _origin() -> Origin:
+    """Which boot of the machine, and which run of the supervisor, this is part of."""
+    boot = text_of(Path("/proc/sys/kernel/random/boot_id")).strip()
+    return Origin(machine=boot, supervisor=f"{boot}:{os.getppid()}")
 
 
 def _joined(credentials: Credentials | None) -> Joined | None:

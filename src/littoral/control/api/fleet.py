@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import get_args
 
@@ -75,11 +76,15 @@ class FleetApi:
     async def nodes(self, call: Call) -> Sequence[Node]:
         """All nodes."""
         del call
-        return self._desk.fleet.nodes()
+        return [self._measured(node) for node in self._desk.fleet.nodes()]
 
     async def node(self, call: Call) -> Node:
         """One node."""
-        return self._desk.fleet.node(call.path["id"])
+        return self._measured(self._desk.fleet.node(call.path["id"]))
+
+    def _measured(self, node: Node) -> Node:
+        """A node, with how well it is reached now."""
+        return replace(node, heard=self._desk.links.measured(node.id))
 
     async def events(self, call: Call) -> Sequence[NumberedEvent]:
         """The events kept."""
