@@ -86,6 +86,11 @@ def test_a_joined_machine_starts_again_and_serves_while_control_is_gone(cloud, t
         headers, said = edge.ask()
         assert said == "echo: hello"
         assert headers["x-littoral-offline"] == "true"
+        events = edge.run("events")
+        assert events.returncode == 0, events.stderr
+        assert "on this machine" in events.stderr
+        assert "(machine_restarted" not in events.stdout
+        assert "(supervisor_restarted" in events.stdout
         refused = edge.run("up", "--detach", "--model", "smollm2-135m")
         assert refused.returncode == 2
         assert "a node of a cluster" in refused.stderr

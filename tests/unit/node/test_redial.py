@@ -103,7 +103,7 @@ def test_people_are_told_once_when_a_link_breaks_and_once_when_it_is_back():
         channel, _far = channel_pair()
         channel.facts = facts()
         async with anyio.create_task_group() as group:
-            group.start_soon(watch, channel, board)
+            group.start_soon(watch, channel, board, LoopClock())
             await anyio.sleep(7)
             channel.facts = facts(trouble="nobody listens")
             await anyio.sleep(20)
@@ -118,7 +118,7 @@ def test_people_are_told_once_when_a_link_breaks_and_once_when_it_is_back():
 
     assert simulate(main) == [
         ("session_interrupted", "nobody listens"),
-        ("session_resumed", "control is connected again"),
+        ("session_resumed", "control is connected again after 40 s"),
     ]
 
 

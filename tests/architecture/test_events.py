@@ -1,0 +1,36 @@
+"""Every code of an event is in the reference, and the reference names no other."""
+
+import ast
+import re
+
+from littoral.domain.failpoint import NAMES
+from littoral.trust.role import SCOPE_OF
+
+SAYS = ("node/", "stores/", "control/", "jobs/", "domain/strain.py", "gateway/wire/loop.py")
+"""Where events are made."""
+CODE = re.compile(
+    r"(?:blob|ca|certificate|clock|delta|disk|engine|gateway|limits|machine|memory|model|nodes?"
+    r"|outbox|policy|responses|rollout|session|snapshot|supervisor|thermal)[._][a-z_]+"
+)
+FILES = frozenset(
+    {
+        *("memory.current", "memory.events", "memory.limit_in_bytes", "memory.max"),
+        *("memory.oom_control", "memory.usage_in_bytes", "snapshot.bin"),
+    }
+)
+"""Names of files that look alike."""
+
+
+def test_every_code_of_an_event_is_in_the_reference_and_no_other(root, sources):
+    text = (root / "docs/reference/events.md").read_text("utf-8")
+    written = set(re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE))
+    made = {
+        node.value
+        for source in sources
+        if source.name.startswith(SAYS)
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and CODE.fullmatch(node.value)
+    } - {*NAMES, *SCOPE_OF, *FILES}
+    assert written == made
