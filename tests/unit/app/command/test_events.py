@@ -1,4 +1,4 @@
-"""What a node wrote down itself is shown where control is out of reach, and says that it is that."""
+"""What a node wrote down itself is shown where control is out of reach, and says so."""
 
 import json
 
@@ -48,7 +48,8 @@ def test_a_diary_that_is_not_there_or_not_readable_is_empty(settings, tmp_path) 
     assert list(kept(settings, Only(), 0)) == []
 
 
-def test_a_joined_machine_without_a_word_of_control_shows_its_own(settings, tmp_path, capsys):
+@pytest.mark.usefixtures("settings")
+def test_a_joined_machine_without_a_word_of_control_shows_its_own(tmp_path, capsys):
     (tmp_path / "identity").mkdir()
     (tmp_path / "identity/identity.json").write_text("{}")
     events(reach=Reach(data_dir=tmp_path))
