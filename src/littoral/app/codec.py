@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from littoral.app.tolerance import TOLERANT, tolerated
 from littoral.domain.errors import Damaged, TooLarge
 from littoral.domain.session import FRAMES, Frame
 
@@ -69,7 +70,12 @@ def unpack(data: bytes) -> Frame:
         raise Damaged(f"a frame of {len(data)} bytes is over {MAX_FRAME}")
     try:
         number, body = _ENVELOPE.decode(data)
-        return _DECODERS[number].decode(body)
+        try:
+            return _DECODERS[number].decode(body)
+        except msgspec.ValidationError:
+            if FRAMES[number] not in TOLERANT:
+                raise
+            return tolerated(FRAMES[number], body)
     except KeyError as error:
         raise Damaged(f"no frame has the number {error}") from None
     except (msgspec.MsgspecError, RecursionError) as error:

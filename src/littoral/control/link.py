@@ -32,7 +32,7 @@ class Link:
     """A session under way.
 
     ``goodbye`` is what ends it from this side; ``parts`` are those of the snapshot that was offered
-    last, of which the node has asked for ``wanted``; ``refused`` is why it did not take it,
+    last, of which the node has asked for ``wanted``; ``refused`` is why it did not take it, or all,
     and ``again`` that it is to be offered once more.
     """
 
@@ -196,8 +196,8 @@ class Links:
 
 
 def is_news(this: Link, frame: Applied) -> bool:
-    """Note that a snapshot was refused; whether for another reason than before."""
-    this.again = True
+    """Note what became of a snapshot; whether it was refused for another reason than before."""
+    this.again = this.again or not frame.ok
     before, this.refused = this.refused, frame.reason
     return before != frame.reason
 

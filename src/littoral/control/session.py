@@ -227,21 +227,28 @@ class Sessions:
                 this.asked.ring()
             case BlobAsk() | BlobProgress() | BlobsHeld():
                 await self._blob(this, frame)
-            case Applied(ok=False):
-                if is_news(this, frame):
-                    self._event("snapshot.refused", refusal_of(this, frame))
+            case Applied():
+                self._applied(this, frame)
             case Renew():
                 self._parts.fleet.beat(this.node, None)
                 await this.channel.send(await _renewed(self._parts, this.node, frame))
             case Done():
                 self._parts.fleet.beat(this.node, None)
                 self._parts.links.answered(this, frame)
-            case Applied():
-                this.refused = ""
-                self._parts.fleet.beat(this.node, None)
-                self._parts.delivery.applied(this.node, (frame.epoch, frame.version))
             case _:
                 self._parts.fleet.beat(this.node, None)
+
+    def _applied(self, this: Link, frame: Applied) -> None:
+        """What became of a snapshot at its node."""
+        news = is_news(this, frame)
+        if not frame.ok:
+            if news:
+                self._event("snapshot.refused", refusal_of(this, frame))
+            return
+        if frame.unread and news:
+            self._event("snapshot.partial", f"{this.node} serves a part: {frame.reason}")
+        self._parts.fleet.beat(this.node, None)
+        self._parts.delivery.applied(this.node, (frame.epoch, frame.version))
 
     async def _blob(self, this: Link, frame: BlobAsk | BlobProgress | BlobsHeld) -> None:
         """Take what a node says of blobs, and answer what it asks."""

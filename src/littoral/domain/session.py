@@ -105,12 +105,17 @@ class SnapshotOffer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """The node holds and serves this snapshot, or says why not."""
+    """The node holds and serves this snapshot, or says why not.
+
+    Where it does, ``unread`` counts what of it this build could not read and leaves out, and
+    ``reason`` names that.
+    """
 
     epoch: int
     version: int
     ok: bool
     reason: str = ""
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,8 @@ class Snapshot:
     site: str = HOME_SITE
     not_after_us: Micros | None = None
     signers: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    unread: tuple[str, ...] = ()
+    """What of it this build could not read, for people: it is left out, with what it bounds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,8 @@ class KeysPart:
     """Parts ``keys/00`` to ``keys/0f``: keys by the first four bits of SHA-256 of their ids."""
 
     keys: tuple[KeyGrant, ...]
+    unread: tuple[str, ...] = ()
+    """Ids of those that this build could not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +108,8 @@ class DeploymentsPart:
     """Part ``deployments``: what this node shall serve."""
 
     assignments: tuple[Assignment, ...]
+    unread: tuple[str, ...] = ()
+    """Names of those that this build could not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +119,8 @@ class PoliciesPart:
     traffic: tuple[TrafficGrant, ...]
     keeping: Mapping[ProjectId, Keeping]
     neighbours: Mapping[NodeId, Spot] = field(default_factory=dict[NodeId, Spot])
+    unread: tuple[str, ...] = ()
+    """Projects whose policy this build could not read, and neighbours (``nd_...``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +128,8 @@ class LimitsPart:
     """Part ``limits``: bounds of keys, projects and models."""
 
     limits: Mapping[str, Limits]
+    unread: tuple[str, ...] = ()
+    """Ids of those that this build could not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The snapshot a node holds: signed, on disk before it counts, and kept when control is gone."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -15,6 +15,8 @@ from littoral.node.slot import SLOTS, SlotName, Slots, other
 from littoral.trust import manifest as travelling
 
 TRIAL = Seconds(60.0)
+NAMED = 5
+"""Most things left out that one sentence names."""
 DEATHS = 3
 """So many deaths of a gateway in the first minute of a snapshot bring the one before it back."""
 
@@ -104,7 +106,7 @@ class HeldSnapshot:
             return Applied(epoch=0, version=0, ok=False, reason=error.message)
         reason = self._refusal(manifest)
         if reason or manifest.number == self.number:
-            return _answer(manifest, reason)
+            return _answer(manifest, reason, None if reason else self.snapshot)
         held = dict(self._held.parts) if self._held else {}
         if self._incoming is not None:
             held |= self._incoming.parts
@@ -178,7 +180,7 @@ class HeldSnapshot:
             self._take(incoming)
         except LittoralError as error:
             return _answer(incoming.manifest, error.message)
-        return _answer(incoming.manifest, "")
+        return _answer(incoming.manifest, "", self.snapshot)
 
     def _take(self, incoming: Incoming) -> None:
         """First to disk, then to memory."""
@@ -228,8 +230,24 @@ class HeldSnapshot:
             self._parts.slots.put_signers(snapshot.signers)
 
 
-def _answer(manifest: Manifest, reason: str) -> Applied:
-    return Applied(epoch=manifest.epoch, version=manifest.version, ok=not reason, reason=reason)
+def _answer(manifest: Manifest, reason: str, held: Snapshot | None = None) -> Applied:
+    """That it is served, with what of it is left out, or why it is not."""
+    unread = () if held is None else held.unread
+    return Applied(
+        epoch=manifest.epoch,
+        version=manifest.version,
+        ok=not reason,
+        reason=reason or left_out(unread),
+        unread=len(unread),
+    )
+
+
+def left_out(unread: Sequence[str]) -> str:
+    """What of a snapshot is left out, for people; empty where nothing is."""
+    if not unread:
+        return ""
+    rest = f" and {len(unread) - NAMED} more" if len(unread) > NAMED else ""
+    return f"this build cannot read, and leaves out: {', '.join(unread[:NAMED])}{rest}"
 
 
 def _ordered(manifest: Manifest, parts: Mapping[str, bytes]) -> Iterable[bytes]:

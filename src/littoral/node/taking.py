@@ -53,9 +53,11 @@ class Taking:
 
     def _say(self, answer: Applied) -> None:
         """Tell people here, too, why what control offers is not served."""
-        sentence = f"control's snapshot is not served: {answer.reason}" if answer.reason else ""
+        what = "is served in part" if answer.ok else "is not served"
+        sentence = f"control's snapshot {what}: {answer.reason}" if answer.reason else ""
         if self._board.put_trouble("refused", sentence) and sentence:
-            self._board.say("snapshot", "snapshot_refused", sentence, level="error")
+            code = "snapshot_partial" if answer.ok else "snapshot_refused"
+            self._board.say("snapshot", code, sentence, level="error")
 
     def _answer(self, frame: SnapshotOffer | PartPiece) -> Frame | None:
         if isinstance(frame, SnapshotOffer):

@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -159,7 +159,7 @@ def join(
     return _joined(manifest, [part for parts_ in found.values() for part in parts_])
 
 
-def _joined(manifest: Manifest, parts: Iterable[Part]) -> Snapshot:
+def _joined(manifest: Manifest, parts: Sequence[Part]) -> Snapshot:
     keys: list[KeyGrant] = []
     deployments, policies = DeploymentsPart(assignments=()), PoliciesPart(traffic=(), keeping={})
     limits, trust = LimitsPart(limits={}), TrustPart(pepper=b"", signers={})
@@ -175,13 +175,19 @@ def _joined(manifest: Manifest, parts: Iterable[Part]) -> Snapshot:
                 limits = part
             case _:
                 trust = part
+    bad = _unusable(parts)
     return Snapshot(
         epoch=manifest.epoch,
         version=manifest.version,
         issued_us=manifest.issued_us,
         node=manifest.node,
         pepper=trust.pepper,
-        keys=tuple(sorted(keys, key=lambda grant: grant.id)),
+        keys=tuple(
+            sorted(
+                (each for each in keys if not bad & {each.project, f"key:{each.id}"}),
+                key=lambda grant: grant.id,
+            )
+        ),
         assignments=deployments.assignments,
         traffic=policies.traffic,
         neighbours=policies.neighbours,
@@ -191,6 +197,43 @@ def _joined(manifest: Manifest, parts: Iterable[Part]) -> Snapshot:
         site=manifest.site,
         not_after_us=manifest.not_after_us,
         signers=trust.signers,
+        unread=_unread(parts),
+    )
+
+
+def _unusable(parts: Iterable[Part]) -> frozenset[str]:
+    """Projects, and keys (``key:...``), whose policy or limits could not be read.
+
+    What cannot be bounded as it should be is not used at all.
+
+    Raises:
+        Damaged: That is the limits of a model: nothing less than all of its users would be enough.
+    """
+    found: set[str] = set()
+    for part in parts:
+        if isinstance(part, PoliciesPart):
+            found.update(part.unread)
+        if isinstance(part, LimitsPart):
+            for name in part.unread:
+                if name.startswith("model:"):
+                    raise Damaged(f"limits of a kind that this build does not know: {name}")
+                found.add(name.removeprefix("project:"))
+    return frozenset(found)
+
+
+def _unread(parts: Iterable[Part]) -> tuple[str, ...]:
+    """What was left out, for people."""
+    kinds = {
+        KeysPart: "key",
+        DeploymentsPart: "deployment",
+        PoliciesPart: "policy of",
+        LimitsPart: "limits of",
+    }
+    return tuple(
+        f"{kinds[type(part)]} {name}"
+        for part in parts
+        if not isinstance(part, TrustPart)
+        for name in part.unread
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from littoral.app.codec import pack, unpack
@@ -12,7 +13,7 @@ from littoral.domain.session import Applied, PartPiece, PartsWanted
 from littoral.domain.snapshot import Anchors, Snapshot
 from littoral.domain.units import Micros
 from littoral.node.slot import OLD, SIGNERS, Slots, path_of
-from littoral.node.snapshot import HeldSnapshot, SnapshotParts
+from littoral.node.snapshot import HeldSnapshot, SnapshotParts, left_out
 from littoral.testing.clock import SettableClock
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.failpoints import ArmedFailpoints, Crash
@@ -345,3 +346,18 @@ def test_dying_after_a_revocation_keeps_it(holder) -> None:
     holder.disk.files["snapshot/revoked"] = b"\xff\xfe"
     holder.begin().load()
     assert [grant.revoked for grant in holder.held.snapshot.keys] == [False]
+
+
+def test_what_this_build_cannot_read_is_left_out_counted_and_named(holder):
+    def newer(frame) -> bytes:
+        number, plain = msgspec.msgpack.decode(pack(frame))
+        if "keys" in plain:
+            plain["keys"][0]["scopes"] = ["dream"]
+        return msgspec.msgpack.encode([number, plain])
+
+    answer = holder.offer(FIRST, Issuer(newer))
+    assert (answer.ok, answer.unread) == (True, 1)
+    assert answer.reason == "this build cannot read, and leaves out: key k"
+    assert holder.held.snapshot.keys == ()
+    assert holder.reloaded() == (1, 5)
+    assert left_out(["x"] * 7).endswith("x and 2 more")

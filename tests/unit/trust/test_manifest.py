@@ -3,13 +3,15 @@
 import zlib
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from littoral.app.codec import pack, unpack
+from littoral.domain.deployment import Assignment
 from littoral.domain.errors import Damaged
-from littoral.domain.ids import KeyId, NodeId, ProjectId
+from littoral.domain.ids import DeploymentName, KeyId, NodeId, ProjectId
 from littoral.domain.limits import Limits
 from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.session import Goodbye
@@ -154,3 +156,92 @@ def test_a_part_is_known_by_size_and_digest() -> None:
 def test_bytes_that_do_not_decompress_within_bounds_are_refused(data) -> None:
     with pytest.raises(Damaged):
         manifest.expand(data)
+
+
+class Newer:
+    """Packs parts as a control would that knows more values than this build."""
+
+    def __init__(self, **changes) -> None:
+        self._changes = changes
+
+    def __call__(self, frame) -> bytes:
+        number, plain = msgspec.msgpack.decode(pack(frame))
+        for field, change in self._changes.items():
+            if field in plain:
+                change(plain[field])
+        return msgspec.msgpack.encode([number, plain])
+
+
+def served(snapshot: Snapshot = SNAPSHOT, **changes) -> Snapshot:
+    """What this build makes of a newer control's snapshot."""
+    made = manifest.issue(snapshot, seed=SEED, pack=Newer(**changes))
+    return manifest.join(read(made.token), made.parts, unpack=unpack)
+
+
+def put(name: str, *, at: int | str = 0, value: object = "of 2031"):
+    """Give a field of one entry a value that this build does not know."""
+
+    def change(entries) -> None:
+        entries[at][name] = value
+
+    return change
+
+
+OTHER = KeyGrant(id=KeyId("o"), mac=b"m" * 32, project=ProjectId("other"), scopes=("infer",))
+TWO = replace(SNAPSHOT, keys=(*SNAPSHOT.keys, OTHER))
+
+
+def test_an_unknown_scope_costs_that_key_alone():
+    found = served(keys=lambda keys: keys[0].update(scopes=["dream"]) if len(keys) else None)
+    assert 0 < len(found.unread) <= 2
+    assert {f"key {each.id}" for each in found.keys}.isdisjoint(found.unread)
+    assert len(found.keys) + len(found.unread) == 2
+
+
+def test_an_unknown_engine_costs_that_deployment_alone():
+    both = tuple(
+        Assignment(name=DeploymentName(name), revision=1, serves=name, engine="fake", model="m")
+        for name in ("a", "b")
+    )
+    found = served(replace(SNAPSHOT, assignments=both), assignments=put("engine"))
+    assert [each.name for each in found.assignments] == ["b"]
+    assert found.unread == ("deployment a",)
+    assert found.keys == SNAPSHOT.keys
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"traffic": put("residency")}, "policy of p"),
+        ({"keeping": put("store", at="p")}, "policy of p"),
+        ({"limits": put("concurrent", at="project:p")}, "limits of project:p"),
+    ],
+)
+def test_a_project_whose_bounds_cannot_be_read_has_no_keys_here(changes, told):
+    bounded = replace(TWO, limits={**TWO.limits, "project:p": Limits(concurrent=1)})
+    found = served(bounded, **changes)
+    assert [each.id for each in found.keys] == ["o"]
+    assert found.unread == (told,)
+
+
+def test_a_key_whose_limits_cannot_be_read_is_no_key_here():
+    found = served(limits=put("budget", at="key:a", value={"amount": 1.0, "period": "decade"}))
+    assert [each.id for each in found.keys] == ["b"]
+
+
+def test_a_models_limits_that_cannot_be_read_refuse_the_whole():
+    bounded = replace(SNAPSHOT, limits={"model:m": Limits(concurrent=1)})
+    with pytest.raises(Damaged, match="model:m"):
+        served(bounded, limits=put("concurrent", at="model:m"))
+
+
+def test_an_entry_without_a_name_refuses_the_whole():
+    with pytest.raises(Damaged):
+        served(traffic=lambda rows: rows.append({"weight": 1.0}))
+
+
+def test_what_a_newer_control_adds_is_skipped():
+    def more(entries) -> None:
+        entries[0]["later"] = 7
+
+    assert served(traffic=more, keys=more) == SNAPSHOT
