@@ -33,6 +33,7 @@ def network(
     *,
     admit: Admit | None = None,
     failpoints: ArmedFailpoints | None = None,
+    **more,
 ) -> LinkNetwork:
     parts = {
         "carrier": carrier,
@@ -41,7 +42,8 @@ def network(
         "entropy": SeededEntropy(seed),
         "failpoints": ArmedFailpoints() if failpoints is None else failpoints,
     }
-    return LinkNetwork(LinkParts(**parts, **({} if admit is None else {"admit": admit})))
+    more |= {} if admit is None else {"admit": admit}
+    return LinkNetwork(LinkParts(**parts, **more))
 
 
 class Ends:
@@ -76,14 +78,14 @@ async def listening(
 Body = Callable[[MemoryCarrier, Ends, Channel], Awaitable[None]]
 
 
-def dialled(body: Body, carrier: MemoryCarrier | None = None) -> None:
+def dialled(body: Body, carrier: MemoryCarrier | None = None, **own) -> None:
     """Run a test between both ends of one session."""
     world, ends = carrier or MemoryCarrier(peer=peer()), Ends()
 
     async def main() -> None:
         async with (
             listening(world, ends.serve),
-            network(world, 2).dial(ADDRESS) as channel,
+            network(world, 2, **own).dial(ADDRESS) as channel,
         ):
             await body(world, ends, channel)
 

@@ -101,8 +101,9 @@ class Renewal:
         """
         while True:
             now = self._parts.clock.wall()
-            wait = LOOK
-            if self._doubted or now >= self._due:
+            end = self.credentials.life.end_us
+            wait = min(LOOK, Seconds((end - now) / 1_000_000)) if now < end else LOOK
+            if self._doubted or now >= min(self._due, end):
                 wait = await self._try(now)
             await self._doubt.wait(at_most_s=wait)
 

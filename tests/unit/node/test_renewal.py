@@ -176,6 +176,19 @@ def test_a_cut_shorter_than_the_certificate_is_nothing_to_worry_about():
     during(script)
 
 
+def test_at_its_certificates_end_a_node_turns_to_late_renewal_by_itself():
+    async def script(edge):
+        edge.connected = False
+        left = edge.until - edge.cloud.clock.wall()
+        await anyio.sleep(left / 1_000_000 - 1)
+        assert edge.codes[-1] == "certificate_ending"
+        await anyio.sleep(3)
+        assert edge.codes[-1] == "certificate_renewed_late"
+        assert edge.good
+
+    during(script)
+
+
 def test_control_that_does_not_answer_is_asked_again():
     async def script(edge):
         edge.silent = True

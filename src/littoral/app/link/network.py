@@ -16,7 +16,7 @@ from littoral.domain.ids import NodeId
 from littoral.domain.link import RESUME_S, Peer
 from littoral.domain.pipe import Carrier, Pipe, PipeClosed
 from littoral.domain.ports import Chance, Channel, ChannelClosed, Clock, Entropy, Failpoints, Shed
-from littoral.domain.units import Seconds
+from littoral.domain.units import Micros, Seconds
 
 OPENING_S: Final = Seconds(10.0)
 """How long the first message may take."""
@@ -37,12 +37,17 @@ def _anybody(_peer: Peer) -> str:
     return ""
 
 
+def _for_ever() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkParts:
     """What sessions over a network need of the world.
 
     ``carrier`` opens and accepts connections, ``entropy`` makes session ids that nobody guesses;
-    a session whose connection was lost is kept for ``resume_s``; ``admit`` judges who dials.
+    a session whose connection was lost is kept for ``resume_s``; ``admit`` judges who dials;
+    ``holds`` is when the certificate ends that this end shows when it dials, None: never.
     """
 
     carrier: Carrier
@@ -52,6 +57,7 @@ class LinkParts:
     failpoints: Failpoints
     resume_s: Seconds = RESUME_S
     admit: Admit = _anybody
+    holds: Callable[[], Micros | None] = _for_ever
 
 
 @dataclass(slots=True, eq=False)
@@ -121,6 +127,7 @@ class LinkNetwork:
         while not mux.over:
             wait_s = AGAIN_S
             try:
+                until = parts.holds()
                 async with parts.carrier.dial(address) as pipe:
                     session = b"" if accept is None else accept.session
                     answer = await _offer(pipe, Offer(session=session, seen=_three(mux.seen)))
@@ -130,7 +137,7 @@ class LinkNetwork:
                         await mux.end("gone", "control does not have this session any more")
                         return
                     accept = answer
-                    await mux.carry(pipe, answer.seen)
+                    await self._carried(mux, pipe, answer.seen, until=until)
                 lost = parts.clock.now()
             except (ChannelClosed, Damaged, TimeoutError) as error:
                 if accept is None and isinstance(error, ChannelClosed):
@@ -188,7 +195,9 @@ class LinkNetwork:
                 resume_s=parts.resume_s,
             )
             await pipe.send(opening(answer))
-            await self._carried(session, pipe, offer.seen if resumed else (0, 0, 0))
+            until = None if pipe.peer is None else pipe.peer.until_us
+            seen = offer.seen if resumed else (0, 0, 0)
+            await self._carried(session.mux, pipe, seen, until=until)
         except (PipeClosed, LittoralError) as error:
             session.mux.say_trouble(str(error))
         finally:
@@ -207,20 +216,22 @@ class LinkNetwork:
             await pipe.close("protocol", str(error))
         return None
 
-    async def _carried(self, session: _Session, pipe: Pipe, seen: tuple[int, ...]) -> None:
-        """Let the connection carry the session, no longer than its certificate holds."""
+    async def _carried(
+        self, mux: Mux, pipe: Pipe, seen: tuple[int, ...], *, until: Micros | None
+    ) -> None:
+        """Let the connection carry the session, no longer than the node's certificate holds."""
         async with anyio.create_task_group() as group:
-            if pipe.peer is not None:
-                group.start_soon(self._until, pipe, pipe.peer)
-            await session.mux.carry(pipe, seen)
+            if until is not None:
+                group.start_soon(self._until, pipe, until)
+            await mux.carry(pipe, seen)
             group.cancel_scope.cancel()
 
-    async def _until(self, pipe: Pipe, peer: Peer) -> None:
+    async def _until(self, pipe: Pipe, until: Micros) -> None:
         clock = self._parts.clock
-        left = (peer.until_us - clock.wall()) / 1e6
+        left = (until - clock.wall()) / 1e6
         while left > 0:
             await anyio.sleep(min(left, RECHECK_S))
-            left = (peer.until_us - clock.wall()) / 1e6
+            left = (until - clock.wall()) / 1e6
         await pipe.close("certificate", "the certificate of the node has ended")
 
     async def _serve(self, listener: _Listener, session: _Session) -> None:

@@ -9,6 +9,7 @@ from littoral.domain.enrolment import control_host
 from littoral.domain.link import Shown
 from littoral.domain.pipe import Remote
 from littoral.domain.ports import Clock, Entropy, Failpoints, Network
+from littoral.domain.units import Micros
 
 
 def remote(*, clock: Clock, entropy: Entropy, failpoints: Failpoints) -> Remote:
@@ -30,7 +31,7 @@ def remote(*, clock: Clock, entropy: Entropy, failpoints: Failpoints) -> Remote:
     return made
 
 
-def towards_control(
+def towards_control(  # noqa: PLR0913  what TLS, sessions and certificates need meets here
     shown: Callable[[], Awaitable[Shown]],
     *,
     cluster: str,
@@ -38,6 +39,7 @@ def towards_control(
     entropy: Entropy,
     failpoints: Failpoints,
     lenient: Callable[[], bool],
+    holds: Callable[[], Micros | None],
 ) -> Network:
     """What a node reaches control with.
 
@@ -48,6 +50,7 @@ def towards_control(
         entropy: For ids of sessions.
         failpoints: Passed where a session goes on.
         lenient: Whether this host's clock is too wrong to compare dates of certificates.
+        holds: When the node's certificate of the moment ends.
     """
     parts = CarrierParts(shown=shown, clock=clock, name=control_host(cluster), lenient=lenient)
     return LinkNetwork(
@@ -57,5 +60,6 @@ def towards_control(
             chance=SystemChance(),
             entropy=entropy,
             failpoints=failpoints,
+            holds=holds,
         )
     )

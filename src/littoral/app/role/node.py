@@ -201,6 +201,9 @@ def _network(
     def is_early() -> bool:
         return clock.wall() < credentials.life.begin_us
 
+    def until() -> Micros:
+        return (store.read() or credentials).life.end_us
+
     cluster = credentials.identity.cluster
     return towards_control(
         shown,
@@ -209,6 +212,7 @@ def _network(
         entropy=entropy,
         failpoints=failpoints,
         lenient=is_early,
+        holds=until,
     )
 
 

@@ -244,6 +244,24 @@ def test_a_connection_lasts_no_longer_than_the_certificate_and_the_session_goes_
     dialled(body, carrier)
 
 
+def test_a_node_ends_its_connection_itself_when_its_certificate_ends():
+    begin = 1_800_000_000_000_000
+    carrier = MemoryCarrier(peer=None)  # a listener that does not look at dates
+    ends_us = [Micros(begin + 100_000_000)]
+
+    async def body(_carrier, ends, channel):
+        for number in range(150):
+            await channel.send(Beat(number=number))
+            if number == 90:
+                assert len(carrier.dialled) == 1
+                ends_us[0] = Micros(begin + 900_000_000)  # renewed: the next connection shows that
+            await anyio.sleep(1)
+        assert len(carrier.dialled) == 2
+        assert numbers(ends) == list(range(150))
+
+    dialled(body, carrier, holds=lambda: ends_us[0])
+
+
 @pytest.mark.parametrize("code", ["superseded", "revoked", "drained"])
 def test_a_goodbye_ends_the_session_for_good(code):
     async def body(carrier, ends, channel):
