@@ -4,16 +4,15 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping
 from http.client import HTTPConnection
 from pathlib import Path
+from types import MappingProxyType
 
 from e2e.conftest import PACKAGES, Site
+from lab.clock import Clock
 from lab.tun import IP, entered, kill
 
-FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-"""Where Debian's package ``libfaketime`` puts it; empty where it is not installed."""
 ADDRESS = "10.231.0.1"
 JOIN, SESSION = 8444, 8445
 CHAT = "chat"
@@ -25,14 +24,21 @@ class Machine(Site):
     Args:
         space: Its namespace.
         folder: Where its data and its clock are; removed by whoever made it.
+        shim: The library through which it sees its clock; None where it sees the true one.
         environ: More variables.
     """
 
-    def __init__(self, space: str, folder: Path, *, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        space: str,
+        folder: Path,
+        *,
+        shim: Path | None,
+        environ: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.space = space
-        self.clock = folder / f"{space}.clock"
-        self.clock.write_text("+0\n", "ascii")
-        variables = {**environ, **shifted(self.clock), "LITTORAL_NAME": space}
+        self.clock = Clock(folder / f"{space}.clock", shim)
+        variables = {**environ, **self.clock.variables(), "LITTORAL_NAME": space}
         super().__init__(folder / space, environ=variables, wrap=[IP, "netns", "exec", space])
         self.port = 8080
 
@@ -69,24 +75,17 @@ class Machine(Site):
             self._process.wait()
             self._process = None
 
-    def shift(self, seconds: float) -> None:
-        """Set its wall clock so far beside the true one, within a second; others stay."""
-        part = self.clock.with_suffix(".part")
-        part.write_text(f"{seconds:+.0f}\n", "ascii")
-        part.replace(self.clock)
-        threading.Event().wait(1.5)
-
 
 class Cloud(Machine):
     """The machine that control runs on; edges reach it at ``ADDRESS``."""
 
-    def __init__(self, space: str, folder: Path) -> None:
+    def __init__(self, space: str, folder: Path, *, shim: Path | None) -> None:
         environ = {
             "LITTORAL_NODES_LISTEN": f"0.0.0.0:{JOIN}",
             "LITTORAL_NODES_URL": f"https://{ADDRESS}:{JOIN}",
             "LITTORAL_SESSION_LISTEN": f"0.0.0.0:{SESSION}",
         }
-        super().__init__(space, folder, environ=environ)
+        super().__init__(space, folder, shim=shim, environ=environ)
 
     def nodes(self) -> dict[str, dict]:
         """What control knows of each joined machine, by name."""
@@ -101,9 +100,8 @@ class Cloud(Machine):
 class Edge(Machine):
     """A machine that joins."""
 
-    def __init__(self, space: str, folder: Path) -> None:
-        super().__init__(space, folder, environ={})
-        self.load = ""
+    load = ""
+    """The key of its clients."""
 
     def join(self, cloud: Cloud) -> None:
         """Become a node of the cloud's cluster."""
@@ -126,17 +124,3 @@ def clean() -> dict[str, str]:
     """Our environment without what would reach into the product."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("LITTORAL_")}
     return kept | {"PYTHONPATH": PACKAGES}
-
-
-def shifted(clock: Path) -> dict[str, str]:
-    """Variables under which wall time, and no other, is what the file says."""
-    if not FAKETIME:
-        return {}
-    found = {
-        "LD_PRELOAD": str(FAKETIME[0]),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "NO_FAKE_STAT": "1",
-    }
-    return {**found, "LITTORAL_PASS_ENVIRONMENT": ",".join(found)}

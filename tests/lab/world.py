@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from lab.clock import shim
 from lab.machine import ADDRESS, CHAT, Cloud, Edge
 from lab.tun import IP, Plug, Relay, Weather, cable, kill, spaces
 from littoral.testing import gguf
@@ -30,8 +31,11 @@ class World:
         self.began = time.monotonic()
         self.key = ""
         self.cables: dict[str, Relay] = {}
-        self.cloud = Cloud(f"lab{os.getpid()}-cloud", folder)
-        self.edges = [Edge(f"lab{os.getpid()}-edge{at}", folder) for at in range(1, edges + 1)]
+        self.shim = shim(folder)
+        self.cloud = Cloud(f"lab{os.getpid()}-cloud", folder, shim=self.shim)
+        self.edges = [
+            Edge(f"lab{os.getpid()}-edge{at}", folder, shim=self.shim) for at in range(1, edges + 1)
+        ]
 
     @contextmanager
     def built(self) -> Iterator[None]:
@@ -86,7 +90,7 @@ class World:
     def shift(self, seconds: float) -> None:
         """Set every wall clock so far beside the true one."""
         for machine in (*self.edges, self.cloud):
-            machine.shift(seconds)
+            machine.clock.shift(seconds)
 
     def until(self, happened: Callable[[], bool], what: str, *, timeout_s: float) -> float:
         """Wait for something; seconds it took.

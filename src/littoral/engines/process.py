@@ -24,7 +24,7 @@ from littoral.domain.units import Seconds, Tokens
 
 PROGRAM = (sys.executable, "-m", "littoral", "engine")
 READY_S = Seconds(600.0)
-PROBE_S = Seconds(2.0)
+PROBE_S = Seconds(10.0)
 SLOTS_MAX = 256
 CONTEXT_MIN = 64
 """Fewest tokens of context that a deployment may ask for."""

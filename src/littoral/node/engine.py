@@ -22,8 +22,8 @@ from littoral.node.memory import Promises
 from littoral.node.signal import Signal
 
 PROBE_EVERY = Seconds(2.0)
-PROBE_WITHIN = Seconds(10.0)
-"""An engine that has not answered for so long hangs."""
+PROBE_WITHIN = Seconds(30.0)
+"""An engine that has not answered for so long hangs; a busy machine is slow to answer, too."""
 STEADY = Seconds(60.0)
 """Running for so long forgives earlier crashes."""
 CRASH_WINDOW = Seconds(300.0)
