@@ -178,7 +178,15 @@ class Site:
         self.stop()
         file = apsw.Connection(str(self.data_dir / "ledger.db"), flags=apsw.SQLITE_OPEN_READONLY)
         with contextlib.closing(file):
-            fields = ("request", "attempt", "status", "tokens_in", "tokens_out", "estimated")
+            fields = (
+                "request",
+                "attempt",
+                "status",
+                "tokens_in",
+                "tokens_out",
+                "estimated",
+                "at_us",
+            )
             query = f"select {', '.join(fields)} from line where key = ?"  # noqa: S608  names
             rows = file.execute(query, (self._load_id,))
             return [dict(zip(fields, row, strict=True)) for row in rows]

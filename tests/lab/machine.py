@@ -92,10 +92,6 @@ class Cloud(Machine):
         _, found = self.request("GET", "/api/v1/nodes")
         return {node["name"]: node for node in found["items"] if node["name"] != self.space}
 
-    def rows(self) -> list[dict]:
-        """Stop, and read what the ledger holds of the load."""
-        return self.ledger()
-
 
 class Edge(Machine):
     """A machine that joins."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src")]
-from lab import site  # noqa: E402  their folder is known only from here on
+from lab import dates, site, wan  # noqa: E402  their folder is known only from here on
 from lab.report import Report, table, write  # noqa: E402  as above
 from lab.tun import missing  # noqa: E402  as above
 from lab.world import world  # noqa: E402  as above
@@ -35,7 +35,11 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the machines' folders")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
-    known = {"site": partial(_site, given)}
+    known = {
+        "site": partial(_site, given),
+        "wan": partial(_wan, given),
+        "clock": partial(_clock, given),
+    }
     chosen = given.only.split(",") if given.only else list(known)
     if strange := set(chosen) - set(known):
         parser.error(f"no scenario {strange.pop()!r}; known: {', '.join(known)}")
@@ -66,6 +70,16 @@ def _played(name: str, play: Callable[[Report], None]) -> Report:
 def _site(given: argparse.Namespace, report: Report) -> None:
     with world(edges=given.edges, seed=given.seed, keep=given.keep) as made:
         site.run(made, report, cut_s=given.cut, rate=given.rate)
+
+
+def _wan(given: argparse.Namespace, report: Report) -> None:
+    with world(edges=1, seed=given.seed, keep=given.keep) as made:
+        wan.run(made, report, rate=given.rate)
+
+
+def _clock(given: argparse.Namespace, report: Report) -> None:
+    with world(edges=3, seed=given.seed, keep=given.keep) as made:
+        dates.run(made, report, rate=given.rate)
 
 
 if __name__ == "__main__":

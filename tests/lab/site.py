@@ -9,25 +9,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from e2e import load
-from lab.machine import CHAT, Edge
+from lab.books import compared
+from lab.machine import Edge
 from lab.report import Report
 from lab.traffic import Asked, Traffic
 from lab.tun import Weather
-from lab.world import World
+from lab.world import FAIR, World, chat
 
-FAIR = Weather(delay_s=0.02, rate=1_250_000.0)
 CALM_S = 10.0
 NOTICED_S = 25.0
 """So long after the cut answers may say either."""
 DAY_S = 26 * 3600.0
 BACK_S = 65.0
 FIRST_TOKEN_S = 60.0
-DEPLOYMENT = {
-    "kind": "Deployment",
-    "metadata": {"name": "chat-edge"},
-    "spec": {"model": "tiny", "serves": CHAT, "where": {"tier": "edge"}, "slots": 2},
-}
 
 
 @dataclass(frozen=True)
@@ -55,9 +49,8 @@ class Cut:
 
 def run(world: World, report: Report, *, cut_s: float, rate: float) -> None:
     """Play it, and say what held."""
-    for edge in world.edges:
-        world.cables[edge.space].set(FAIR)
-    world.begin(DEPLOYMENT)
+    world.weather(FAIR)
+    world.begin(chat("tiny"))
     traffic = Traffic(world.key, world.began)
     with traffic.flowing(world.edges, rate=rate, seed=world.seed):
         time.sleep(CALM_S)
@@ -69,7 +62,7 @@ def run(world: World, report: Report, *, cut_s: float, rate: float) -> None:
         report.must(f"all edges back within {BACK_S:.0f} s", f"{back:.1f} s", holds=back <= BACK_S)
         time.sleep(2 * CALM_S)
     _answers(report, traffic.asked, outages, cut=Cut(begin, end, end + back))
-    _books(world, report, traffic.asked)
+    compared(world, report, traffic.asked)
 
 
 def _cut(world: World, report: Report, traffic: Traffic, *, cut_s: float) -> list[Outage]:
@@ -143,20 +136,3 @@ def _answers(
     wrong = sum(a.offline for a in before)
     seen = f"{wrong} of {len(before)}"
     report.must("while not, none says so", seen, holds=bool(before) and not wrong)
-
-
-def _books(world: World, report: Report, asked: Sequence[Asked]) -> None:
-    """The ledger is what the clients got."""
-    drained = world.until(world.cloud.flushed, "every outbox to be empty", timeout_s=120.0)
-    report.say("outboxes empty after the traffic's end, s", round(drained, 1))
-    rows = world.cloud.rows()
-    tally = load.Tally([a.got for a in asked])
-    wrong = load.compare(tally, rows)
-    seen = wrong[:5] or f"{len(rows)} rows"
-    report.must("the ledger is what the clients got", seen, holds=not wrong)
-    whole = tally.complete()
-    ok = [row for row in rows if row["status"] == "ok" and row["request"] in whole]
-    got = sum(g.tokens_out for g in whole.values())
-    booked = sum(row["tokens_out"] for row in ok)
-    seen = f"{got} got, {booked} booked"
-    report.must("tokens of whole answers are equal", seen, holds=got == booked)

@@ -15,6 +15,16 @@ from lab.machine import ADDRESS, CHAT, Cloud, Edge
 from lab.tun import IP, Plug, Relay, Weather, cable, kill, spaces
 from littoral.testing import gguf
 
+FAIR = Weather(delay_s=0.02, rate=1_250_000.0)
+"""A good link: 10 Mbit/s, 40 ms there and back."""
+
+
+def chat(model: str) -> Mapping[str, object]:
+    """A deployment on every edge: of real weights, or of the made engine's model ``echo``."""
+    spec: dict[str, object] = {"model": model, "serves": CHAT, "where": {"tier": "edge"}}
+    engine = {"engine": "fake"} if model == "echo" else {"slots": 2}
+    return {"kind": "Deployment", "metadata": {"name": "chat-edge"}, "spec": spec | engine}
+
 
 class World:
     """All machines.
@@ -74,8 +84,8 @@ class World:
         self.until(self.all_serve, f"{CHAT} to be served by each edge", timeout_s=180.0)
 
     def all_serve(self) -> bool:
-        """Whether each edge answers the clients by itself."""
-        return all(serves(edge, self.key) for edge in self.edges)
+        """Whether each edge answers by itself; asked with a key that is not the clients'."""
+        return all(serves(edge, self.cloud.key) for edge in self.edges)
 
     def all_connected(self) -> bool:
         """Whether control hears every edge now."""

@@ -23,7 +23,7 @@ from littoral.domain.ids import NodeId
 from littoral.domain.life import EXTEND_US
 from littoral.domain.link import HANDSHAKES, RESUME_S, Rhythm, spread_s
 from littoral.domain.node import Event
-from littoral.domain.outbox import Batch, Lane, Mark, Receipt
+from littoral.domain.outbox import Batch, Lane, Mark, Receipt, dated
 from littoral.domain.ports import (
     Channel,
     ChannelClosed,
@@ -263,7 +263,8 @@ class Sessions:
 
     async def _store(self, this: Link, records: Records) -> None:
         """Apply rows once, then, and only then, say so."""
-        parts, batch = self._parts, records.batch
+        parts = self._parts
+        batch = dated(records.batch, parts.clock.wall())
         try:
             book = parts.ledger if batch.lane == "ledger" else parts.inbox
             done = await parts.workers.ledger(partial(book.apply, this.node, records.outbox, batch))

@@ -5,7 +5,7 @@ two disks that went different ways after a copy are told apart where they do.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, assert_never, get_args
 
 from littoral.domain.ids import ProjectId, RequestId
@@ -163,6 +163,30 @@ def judge(cursor: Mark, batch: Batch) -> tuple[Judgement, Sequence[Row]]:
     if not _chains(cursor.mac, before[0] if before else batch.prev_mac):
         return "forked", ()
     return "applied", fresh
+
+
+def dated(batch: Batch, now_us: Micros) -> Batch:
+    """The batch with nothing of a later date than ``now_us``, when it came.
+
+    A node whose clock was wrong while it could ask nobody may have been ahead of the time.
+    """
+    if all(_at(row) <= now_us for row in batch.rows):
+        return batch
+    return replace(batch, rows=tuple(_at_most(row, now_us) for row in batch.rows))
+
+
+def _at(row: Row) -> int:
+    note = row.usage or row.event
+    return 0 if note is None else note.at_us
+
+
+def _at_most(row: Row, now_us: Micros) -> Row:
+    usage, event = row.usage, row.event
+    if usage is not None and usage.at_us > now_us:
+        usage = replace(usage, at_us=now_us)
+    if event is not None and event.at_us > now_us:
+        event = replace(event, at_us=now_us)
+    return replace(row, usage=usage, event=event)
 
 
 def receipt(judgement: Judgement, rows: Sequence[Row], cursor: Mark) -> Receipt:

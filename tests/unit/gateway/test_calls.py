@@ -245,3 +245,29 @@ def test_a_call_that_is_not_for_that_node_is_no_fault_of_its_engine(pair, kit):
     (place,) = pair.a.worker.source.places()
     assert not place.ejected
     assert not place.throttle.refuses(pair.a.clock.now())
+
+
+def cut_off(pair, code):
+    """Five requests, one at the own engine and some under way to the other, whose calls end."""
+    pair.a.endpoints(pair.remote(slots=8), pair.a.endpoint(1, deployment=DeploymentName("m")))
+    asked = [pair.ask(STREAMED)[1] for _ in range(5)]
+    pair.a.worker.source.tables.models["m"].retries.left = 0.0
+    streams = [frame.stream for frame in pair.of(Open, "a")]
+    assert len(streams) > 1
+    for stream in streams:
+        pair.a.worker.calls.take(Reset(stream=stream, code=code))
+        pair.run()
+    return asked
+
+
+def test_all_that_a_cut_link_took_is_answered_elsewhere_whatever_the_budget_of_retries(pair, kit):
+    asked = cut_off(pair, "session_lost")
+    for engine in pair.a.loop.dialled:
+        engine.protocol.data_received(kit.stream_head + kit.chunk(kit.usage + kit.done))
+        pair.run()
+    assert [kit.status_of(each) for each in asked] == [200] * 5
+
+
+def test_engines_that_failed_are_not_tried_elsewhere_beyond_the_budget(pair, kit):
+    asked = cut_off(pair, "internal")
+    assert [kit.status_of(each) for each in asked if each.data].count(502) > 1

@@ -167,7 +167,7 @@ class Exchange(Screened):
         elif events is not None and events.done:
             self._end_stream(events, b"")
         else:
-            self._failed(reason, connect=not engine.reached)
+            self._failed(reason, connect=not engine.reached, severed=engine.severed)
 
     def _flow(self, engine: Engine, events: Events) -> None:
         data = engine.take()
@@ -269,9 +269,15 @@ class Exchange(Screened):
             self._refused(refusal)
 
     def _failed(
-        self, reason: str, *, connect: bool = False, busy: bool = False, blame: bool = True
+        self,
+        reason: str,
+        *,
+        connect: bool = False,
+        busy: bool = False,
+        blame: bool = True,
+        severed: bool = False,
     ) -> None:
-        """The engine failed, or is too busy: try another place, else say so."""
+        """The engine failed, is too busy or cut off: try another place, else say so."""
         worker, failed = self._worker, self.place.endpoint.id
         worker.counters["engine_failures"] += 1
         self.blame(connect=connect, busy=busy) if blame else self.place.breaker.let_go()
@@ -281,8 +287,9 @@ class Exchange(Screened):
         if self._rival is not None and self.hand_over():
             return
         now = worker.time()
-        if self.attempt < MAX_RETRIES and self._may_repeat() and self.move(now):
-            self.model.retries.spend()
+        if self.attempt < MAX_RETRIES and self._may_repeat(free=severed) and self.move(now):
+            if not severed:
+                self.model.retries.spend()
             worker.counters["retries"] += 1
             self.start(now)
             return

@@ -41,7 +41,10 @@ class Caller(Owner, Protocol):
 class Remote(Engine):
     """One call: what an exchange sees of it is a connection that is used once."""
 
-    __slots__ = ("_calls", "_counted", "_inward", "_outward", "_reached", "_reason", "_stream")
+    __slots__ = (
+        *("_calls", "_counted", "_inward", "_outward", "_reached", "_reason"),
+        *("_severed", "_stream"),
+    )
 
     def __init__(self, pool: Pool, owner: Owner, calls: Calls) -> None:
         super().__init__(pool, owner, b"")
@@ -51,12 +54,18 @@ class Remote(Engine):
         self._stream = 0
         self._reached = False
         self._reason = ""
+        self._severed = False
         self._counted: Usage | None = None
 
     @property
     def reached(self) -> bool:
         """Whether the other node said anything."""
         return self._reached
+
+    @property
+    def severed(self) -> bool:
+        """Whether the session on the way ended."""
+        return self._severed
 
     @property
     def reason(self) -> str:
@@ -100,6 +109,7 @@ class Remote(Engine):
         elif frame.code in {"refused", "no_candidate"}:
             self._end_with(BUSY if frame.retryable else MISDIRECTED, frame.message)
         else:
+            self._severed = frame.code == "session_lost"
             self._lose(frame.message or f"the other node ended it: {frame.code}")
 
     def _take(self, frame: Data) -> None:

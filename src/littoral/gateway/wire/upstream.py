@@ -104,6 +104,11 @@ class Engine(asyncio.Protocol):
         return self.transport is not None
 
     @property
+    def severed(self) -> bool:
+        """Whether the way to it ended, and not the engine: a second try is no load on it."""
+        return False
+
+    @property
     def reason(self) -> str:
         """Why it failed, where it says more than a status."""
         return ""

@@ -162,11 +162,15 @@ class Waiting(Answer):
         else:
             health.bad(self._present(), self.place, now, connect=connect)
 
-    def _may_repeat(self) -> bool:
-        """Whether it may be sent again: not what is long and would cross the network twice."""
+    def _may_repeat(self, *, free: bool = False) -> bool:
+        """Whether it may be sent again: not what is long and would cross the network twice.
+
+        What a cut link took is repeated free of the budget, which spares engines that fail: where
+        many requests were under way, each of them must go on.
+        """
         if self._size > MOST_REPEATED and self.place.via is not None:
             return False
-        return self.model.retries.left >= 1.0
+        return free or self.model.retries.left >= 1.0
 
     def _return_engine(self, engine: Engine) -> None:
         self._engine = None
