@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src")]
-from lab import dates, site, wan  # noqa: E402  their folder is known only from here on
+from lab import dates, revocation, site, wan  # noqa: E402  their folder is known only from here on
 from lab.report import Report, table, write  # noqa: E402  as above
 from lab.tun import missing  # noqa: E402  as above
 from lab.world import world  # noqa: E402  as above
@@ -39,6 +39,7 @@ def main() -> int:
         "site": partial(_site, given),
         "wan": partial(_wan, given),
         "clock": partial(_clock, given),
+        "revoke": partial(_revoke, given),
     }
     chosen = given.only.split(",") if given.only else list(known)
     if strange := set(chosen) - set(known):
@@ -80,6 +81,11 @@ def _wan(given: argparse.Namespace, report: Report) -> None:
 def _clock(given: argparse.Namespace, report: Report) -> None:
     with world(edges=3, seed=given.seed, keep=given.keep) as made:
         dates.run(made, report, rate=given.rate)
+
+
+def _revoke(given: argparse.Namespace, report: Report) -> None:
+    with world(edges=3, seed=given.seed, keep=given.keep) as made:
+        revocation.run(made, report)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from lab.books import compared
 from lab.machine import Edge
 from lab.report import Report
 from lab.traffic import Traffic
-from lab.tun import Relay, Weather
+from lab.tun import Weather
 from lab.world import FAIR, World, chat
 
 BAD = Weather(delay_s=0.15, rate=32_000.0, queue_s=0.5)
@@ -57,7 +57,7 @@ def run(world: World, report: Report, *, rate: float) -> None:
     world.begin(chat("echo"))
     traffic = Traffic(world.key, world.began)
     with traffic.flowing([edge], rate=rate, seed=world.seed):
-        took = [(each, _played(world, edge, cable, each)) for each in breaks(world.seed)]
+        took = [(each, _played(world, edge, each)) for each in breaks(world.seed)]
         cable.set(replace(BAD, loss=LOSSES[0]))
         time.sleep(SETTLE_S)
     _told(report, took)
@@ -68,8 +68,9 @@ def run(world: World, report: Report, *, rate: float) -> None:
     compared(world, report, traffic.asked)
 
 
-def _played(world: World, edge: Edge, cable: Relay, each: Break) -> float:
+def _played(world: World, edge: Edge, each: Break) -> float:
     """Cut, heal, and wait for the way to work; seconds from healing."""
+    cable = world.cables[edge.space]
     whole = replace(BAD, loss=each.loss)
     cable.set(whole)
     time.sleep(SETTLE_S)
@@ -77,7 +78,9 @@ def _played(world: World, edge: Edge, cable: Relay, each: Break) -> float:
     cable.down.weather = replace(whole, cut=each.down)
     time.sleep(each.seconds)
     cable.set(whole)
-    return _works(world, edge)
+    took = _works(world, edge)
+    print(f"       {each}: {took:.1f} s", flush=True)
+    return took
 
 
 def _works(world: World, edge: Edge) -> float:
@@ -87,7 +90,7 @@ def _works(world: World, edge: Edge) -> float:
     took: list[float] = []
 
     def call() -> None:
-        if edge.answers("/api/v1/sites", key=key):
+        if edge.answers("/api/v1/status", key=key):
             took.append(time.monotonic() - begin)
             answered.set()
 

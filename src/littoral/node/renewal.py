@@ -29,6 +29,7 @@ KEY_US: Final = 90 * trust.DAY_US
 """A key that is older is replaced with the next certificate."""
 EARLIEST, SPREAD = 0.4, 0.2
 """A certificate is renewed at half of its life, ten per cent of it sooner or later."""
+GONE: Final = "this node was revoked: to be one again it must join anew, with a new token"
 
 SOON = 0.2
 """Share of a certificate's life that is left when its end is near."""
@@ -81,6 +82,7 @@ class Renewal:
         self._answered = Signal()
         self._doubt = Signal()
         self._doubted = False
+        self._ended = False
         self._streak = 0
 
     def issued(self, frame: Issued) -> None:
@@ -93,6 +95,11 @@ class Renewal:
         self._doubted = True
         self._doubt.notify()
 
+    def ended(self) -> None:
+        """Control said in an open session that this node is one no longer."""
+        self._ended = True
+        self._doubt.notify()
+
     async def run(self) -> None:
         """Renew in time, for ever.
 
@@ -100,6 +107,9 @@ class Renewal:
             Revoked: Control says that this node was revoked or replaced; that is written down.
         """
         while True:
+            if self._ended:
+                self._parts.disk.write(REVOKED, GONE.encode())
+                raise Revoked(GONE)
             now = self._parts.clock.wall()
             end = self.credentials.life.end_us
             wait = min(LOOK, Seconds((end - now) / 1_000_000)) if now < end else LOOK

@@ -73,7 +73,7 @@ class SessionParts:
     patience: Patience
     relay: Relay
     hear: Callable[[Frame], bool]
-    lost: Callable[[str], None]
+    lost: Callable[[str, bool], None]
     pace: Pace = NEAR
     artefacts: Artefacts | None = None
 
@@ -149,8 +149,8 @@ class Uplink:
 
     def _lost(self, reason: str) -> None:
         """Say once that control is gone, or anew where the reason is another one."""
-        board = self._parts.board
-        if self.connected:
+        board, welcomed = self._parts.board, self.connected
+        if welcomed:
             self._gone = self._parts.clock.now()
             text = f"control is not connected: {reason}"
             board.say("session", "session_ended", text, level="warning")
@@ -159,7 +159,7 @@ class Uplink:
         elif reason != self.trouble:
             board.say("session", "session_failed", reason, level="warning")
         self.connected, self._channel, self.trouble = False, None, reason
-        self._parts.lost(reason)
+        self._parts.lost(reason, welcomed)
 
     async def send(self, frame: Frame) -> bool:
         """Send control a frame; False where there is no session."""

@@ -62,9 +62,19 @@ class Upkeep:
             return True
         return False
 
-    def lost(self, reason: str) -> None:
-        """The session ended, or none began; it may be that this node is one no longer."""
-        if self._renewal is not None and "revoked" in reason:
+    def lost(self, reason: str, welcomed: bool) -> None:  # noqa: FBT001  it is called back
+        """The session ended, or none began; it may be that this node is one no longer.
+
+        Args:
+            reason: What was said.
+            welcomed: Whether control said it in a session that it had opened: then it is so.
+                Where it only refused one, the certificate may be to blame.
+        """
+        if self._renewal is None or "revoked" not in reason:
+            return
+        if welcomed:
+            self._renewal.ended()
+        else:
             self._renewal.doubted()
 
     async def run(

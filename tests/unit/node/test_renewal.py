@@ -10,15 +10,18 @@ from littoral.domain.enrolment import REVOKED, Authorities, Inventory, JoinReque
 from littoral.domain.errors import Revoked
 from littoral.domain.units import Micros
 from littoral.domain.upkeep import Issued
+from littoral.node.board import Board
 from littoral.node.enrolment import identity_of
 from littoral.node.identity import IdentityStore
 from littoral.node.renewal import KEY_US, Renewal, RenewalParts
+from littoral.node.upkeep import Upkeep
 from littoral.testing.chance import SeededChance
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.entropy import SeededEntropy
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.loop import LoopClock, simulate
 from littoral.testing.registrar import MemoryRegistrar
+from littoral.testing.sink import ListSink
 from littoral.trust import certificate as trust
 
 HOUR, DAY = 3600, 86_400
@@ -226,6 +229,38 @@ def test_a_revoked_node_learns_it_by_proof_and_writes_it_down():
         assert b"revoked" in edge.disk.files[REVOKED]
 
     simulate(main)
+
+
+def test_a_node_that_is_told_so_in_its_open_session_asks_nobody():
+    async def main():
+        edge = Edge()
+        edge.renewal.ended()
+        with pytest.raises(Revoked, match="join anew"):
+            await edge.renewal.run()
+        assert b"revoked" in edge.disk.files[REVOKED]
+
+    simulate(main)
+
+
+@pytest.mark.parametrize(
+    ("reason", "welcomed", "ends"),
+    [("revoked", True, True), ("revoked", False, False), ("lost", True, False)],
+)
+def test_only_a_session_that_was_open_says_for_good_that_a_node_is_revoked(reason, welcomed, ends):
+    async def main():
+        edge = Edge()
+        board = Board(clock=edge.cloud.clock, sink=ListSink(), report=lambda _pids: None)
+        upkeep = Upkeep(None, edge.renewal, board=board, disk=edge.disk, clock=edge.cloud.clock)
+        upkeep.lost(reason, welcomed)
+        with anyio.move_on_after(1):
+            await edge.renewal.run()
+        assert (REVOKED in edge.disk.files) is ends
+
+    if ends:
+        with pytest.raises(Revoked):
+            simulate(main)
+    else:
+        simulate(main)
 
 
 def test_a_node_that_only_seems_revoked_gets_a_certificate_and_goes_on():

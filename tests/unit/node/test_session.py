@@ -76,6 +76,7 @@ class Control:
         self.offers: Sequence[Snapshot] = ()
         self.ignores = 0
         self.dies_after: int | None = None
+        self.goodbye: Goodbye | None = None
 
     async def serve(self, channel: Channel) -> None:
         hello = await channel.receive()
@@ -91,6 +92,8 @@ class Control:
         )
         for snapshot in self.offers:
             await channel.send(self.issuer.offer(snapshot))
+        if self.goodbye is not None:
+            await channel.send(self.goodbye)
         try:
             while True:
                 await self.take(await channel.receive(), channel)
@@ -134,6 +137,7 @@ class Node:
     def __init__(self, around) -> None:
         self.around = around
         self.control = Control()
+        self.told: list[tuple[str, bool]] = []
         self.network = MemoryNetwork()
         self.outbox = MemoryOutbox()
         self.served: list[Snapshot] = []
@@ -174,7 +178,7 @@ class Node:
                 patience=Patience(),
                 relay=Relay(NodeId("nd")),
                 hear=lambda _frame: False,
-                lost=lambda _reason: None,
+                lost=lambda *told: self.told.append(told),
             )
         )
 
@@ -376,6 +380,22 @@ def test_goodbye_and_nonsense_end_a_session_and_the_next_one_works(node) -> None
         assert node.control.applied == ["r1"]
 
     node.during(script)
+
+
+def test_what_ends_a_session_is_told_with_whether_control_had_opened_it(node) -> None:
+    node.control.goodbye = Goodbye(code="revoked")
+    answers, welcome = [node.control.goodbye], node.control.serve
+
+    async def refusing(channel: Channel) -> None:
+        if answers:
+            await channel.receive()
+            await channel.send(answers.pop())
+            return
+        await welcome(channel)
+
+    node.control.serve = refusing
+    node.during(lambda: anyio.sleep(60))
+    assert [welcomed for reason, welcomed in node.told if "revoked" in reason][:2] == [False, True]
 
 
 def test_flush_waits_until_control_has_everything(node) -> None:

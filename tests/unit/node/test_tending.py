@@ -252,7 +252,7 @@ def test_how_a_node_stands_is_written_when_it_changes_and_errands_are_answered(a
             assert upkeep.take(Do(number=4, verb="drain"))
             assert upkeep.take(Issued(chain="", ca="", server_us=around.clock.wall()))
             assert not upkeep.take(Done(number=1, ok=True))
-            upkeep.lost("revoked")
+            upkeep.lost("revoked", True)  # noqa: FBT003  as it is called
             disk.full = True
             around.board.put_trouble("certificate", "")
             await anyio.sleep(3)
