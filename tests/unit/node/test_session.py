@@ -58,9 +58,7 @@ def record(number: int) -> UsageRecord:
     names = identity((f"r{number}", "p", "k", "m", "d", "chat@1"))
     header = (0, 0, 0, 7, 0, 5, 1_000, 10, 20, 30, 40, 1.0, 2.0)
     write(memory, 0, state=SETTLED, header=header, names=names)
-    flight = read(memory, 0)
-    assert flight is not None
-    return flight.record
+    return read(memory, 0).record
 
 
 class Control:
@@ -358,21 +356,22 @@ def test_without_control_nothing_stops_and_dialling_goes_on_gently(node) -> None
     assert node.control.applied == ["r1"]
 
 
+def rude(node, *answers: Frame) -> None:
+    """Answer the first sessions with these, each with one, and then as usual."""
+    left, welcome = list(answers), node.control.serve
+
+    async def serve(channel: Channel) -> None:
+        if not left:
+            return await welcome(channel)
+        await channel.receive()
+        return await channel.send(left.pop())
+
+    node.control.serve = serve
+
+
 def test_goodbye_and_nonsense_end_a_session_and_the_next_one_works(node) -> None:
-    answers: list[Frame] = [
-        Goodbye(code="superseded"),
-        Stored(outbox="x", lane="ledger", mark=Mark(seq=1)),
-    ]
-    welcome = node.control.serve
-
-    async def rude(channel: Channel) -> None:
-        if answers:
-            await channel.receive()
-            await channel.send(answers.pop())
-            return
-        await welcome(channel)
-
-    node.control.serve = rude
+    stored = Stored(outbox="x", lane="ledger", mark=Mark(seq=1))
+    rude(node, Goodbye(code="superseded"), stored)
 
     async def script() -> None:
         await node.append(1)
@@ -384,16 +383,7 @@ def test_goodbye_and_nonsense_end_a_session_and_the_next_one_works(node) -> None
 
 def test_what_ends_a_session_is_told_with_whether_control_had_opened_it(node) -> None:
     node.control.goodbye = Goodbye(code="revoked")
-    answers, welcome = [node.control.goodbye], node.control.serve
-
-    async def refusing(channel: Channel) -> None:
-        if answers:
-            await channel.receive()
-            await channel.send(answers.pop())
-            return
-        await welcome(channel)
-
-    node.control.serve = refusing
+    rude(node, Goodbye(code="revoked"))
     node.during(lambda: anyio.sleep(60))
     assert [welcomed for reason, welcomed in node.told if "revoked" in reason][:2] == [False, True]
 

@@ -24,7 +24,6 @@ from littoral.gateway.wire.waiting import FIRST_BYTE_S, INTERNAL
 from littoral.gateway.wire.worker import Worker
 
 SILENCE_S: Final = 120.0
-MAX_RETRIES: Final = 2
 _EARLY: Final = refuse(UpstreamFailed, "the engine ended its answer too early")
 _BROKE: Final = refuse(UpstreamFailed, "the engine failed in the middle of its answer")
 _SILENT: Final = refuse(DeadlinePassed, "the engine fell silent, or the deadline passed")
@@ -167,7 +166,7 @@ class Exchange(Screened):
         elif events is not None and events.done:
             self._end_stream(events, b"")
         else:
-            self._failed(reason, connect=not engine.reached, severed=engine.severed)
+            self._failed(reason, lost=engine)
 
     def _flow(self, engine: Engine, events: Events) -> None:
         data = engine.take()
@@ -269,16 +268,11 @@ class Exchange(Screened):
             self._refused(refusal)
 
     def _failed(
-        self,
-        reason: str,
-        *,
-        connect: bool = False,
-        busy: bool = False,
-        blame: bool = True,
-        severed: bool = False,
+        self, reason: str, *, lost: Engine | None = None, busy: bool = False, blame: bool = True
     ) -> None:
         """The engine failed, is too busy or cut off: try another place, else say so."""
         worker, failed = self._worker, self.place.endpoint.id
+        connect = lost is not None and not lost.reached
         worker.counters["engine_failures"] += 1
         self.blame(connect=connect, busy=busy) if blame else self.place.breaker.let_go()
         if self._begun:
@@ -287,10 +281,7 @@ class Exchange(Screened):
         if self._rival is not None and self.hand_over():
             return
         now = worker.time()
-        if self.attempt < MAX_RETRIES and self._may_repeat(free=severed) and self.move(now):
-            if not severed:
-                self.model.retries.spend()
-            worker.counters["retries"] += 1
+        if self.again(now, severed=lost is not None and lost.severed):
             self.start(now)
             return
         self._refused(refuse(UpstreamFailed, f"endpoint {failed!r} failed: {reason}"))

@@ -18,6 +18,7 @@ from littoral.gateway.wire.upstream import Engine
 FIRST_BYTE_S: Final = 600.0
 LONGEST_S: Final = 600.0
 """Longest time after which we advise to try again, seconds."""
+MAX_RETRIES: Final = 2
 MOST_REPEATED: Final = 1024 * 1024
 """Longest request that is sent on after another node failed, bytes."""
 _UNRECORDED: Final = refuse(Overloaded, "too many requests wait to be recorded", retry_after_s=1.0)
@@ -162,15 +163,20 @@ class Waiting(Answer):
         else:
             health.bad(self._present(), self.place, now, connect=connect)
 
-    def _may_repeat(self, *, free: bool = False) -> bool:
-        """Whether it may be sent again: not what is long and would cross the network twice.
+    def again(self, now: float, *, severed: bool) -> bool:
+        """Move to another place for one more try; False where there is no place or no try left.
 
-        What a cut link took is repeated free of the budget, which spares engines that fail: where
-        many requests were under way, each of them must go on.
+        What is long does not cross the network twice. What a cut link took is free of the budget,
+        which spares engines that fail: of many that were under way, each must go on.
         """
-        if self._size > MOST_REPEATED and self.place.via is not None:
+        long = self._size > MOST_REPEATED and self.place.via is not None
+        spare = severed or self.model.retries.left >= 1.0
+        if self.attempt >= MAX_RETRIES or long or not spare or not self.move(now):
             return False
-        return free or self.model.retries.left >= 1.0
+        if not severed:
+            self.model.retries.spend()
+        self._worker.counters["retries"] += 1
+        return True
 
     def _return_engine(self, engine: Engine) -> None:
         self._engine = None
