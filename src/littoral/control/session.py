@@ -11,6 +11,7 @@ from littoral.control.blobs import NodeBlobs
 from littoral.control.delivery import Delivery
 from littoral.control.enrolment import Enrolments
 from littoral.control.fleet import DISCONNECTED_S, Fleet
+from littoral.control.incident import incidents
 from littoral.control.link import Link, Links, is_news, refusal_of, until_offered
 from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
@@ -23,7 +24,7 @@ from littoral.domain.ids import NodeId
 from littoral.domain.life import EXTEND_US
 from littoral.domain.link import HANDSHAKES, RESUME_S, Rhythm, spread_s
 from littoral.domain.node import Event
-from littoral.domain.outbox import Batch, Lane, Mark, Receipt, dated
+from littoral.domain.outbox import Lane, Mark, dated
 from littoral.domain.ports import (
     Channel,
     ChannelClosed,
@@ -272,27 +273,12 @@ class Sessions:
             self._event(f"{batch.lane}.{error.code}", error.message)
             this.goodbye = Goodbye(code=error.code, after_s=TRY_AGAIN_S)
             return
-        self._incident(this.node, batch, done)
+        for code, message in incidents(this.node, batch, done):
+            self._event(code, message)
         parts.rollouts.take(row.usage for row in batch.rows if row.usage is not None)
         parts.failpoints.hit("records.applied")
         parts.failpoints.hit("stored.sent")
         await this.channel.send(Stored(outbox=records.outbox, lane=batch.lane, mark=done.mark))
-
-    def _incident(self, node: NodeId, batch: Batch, done: Receipt) -> None:
-        """Say what an outbox should never show."""
-        where = f"lane {batch.lane} of {node}"
-        if done.judgement == "gap":
-            known = f"{where} goes on at {batch.first}, known is {done.mark.seq}"
-            self._event("outbox.gap", f"{known}: nothing of it was applied")
-        if done.judgement == "forked":
-            other = f"{where} brings other rows than known behind {done.mark.seq}"
-            self._event("node.cloned", f"{other}: its disk was copied, or restored from a copy")
-        if done.damaged:
-            self._event("outbox.rows_damaged", f"{done.damaged} rows of {where} are not readable")
-        if done.missing:
-            self._event(
-                "outbox.rows_dropped", f"{done.missing} rows of {where} were dropped unsent"
-            )
 
     async def _offer(self, this: Link) -> None:
         """Offer the snapshot now, after each change, and again where it was refused."""
