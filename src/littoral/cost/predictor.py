@@ -4,6 +4,18 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from littoral.cost.length import Length, seen
+from littoral.cost.phase import (
+    ENOUGH,
+    TARGET,
+    UNSEEN,
+    Phases,
+    centred,
+    phase_of,
+    put,
+    rescaled,
+    trend_after,
+)
 from littoral.cost.recursion import Recursion, begin, predict, step, widen
 from littoral.cost.terms import stretch
 from littoral.domain.endpoint import Folded
@@ -16,10 +28,15 @@ COLD_OUTCOMES: Final = 12
 COLD_SPREAD: Final = math.log(3.0)
 """Until then p90 is three times p50."""
 WINDOW: Final = 50
-TARGET: Final = 0.9
 NARROWEST: Final = 0.02
 WIDEST: Final = 3.0
 """Log seconds: a bound twenty times the median says nothing more."""
+JUDGED: Final = 200
+"""Outcomes before the skill against a plain percentile counts."""
+STRAINED: Final = 0.05
+"""Log strain below which an outcome says nothing of what strain does."""
+_ALL: Final = (1 << WINDOW) - 1
+_UNHEARD: Final = Length()
 
 
 class Prior(NamedTuple):
@@ -45,7 +62,8 @@ class Outcome:
     ``active`` counts the other requests on the endpoint at admission. ``first_s`` is None where
     the first token was not seen apart (no streaming). ``predicted_p90_s`` is the bound that was
     issued. ``censored`` marks a request that was cancelled or timed out: it took at least
-    ``total_s``.
+    ``total_s``. ``strain`` is how much slower the host's other load should have made it, at least
+    1; ``link_s`` the part of the seconds that the way took; ``cap`` the most tokens allowed.
     """
 
     tokens_in: int
@@ -57,15 +75,22 @@ class Outcome:
     total_s: float
     predicted_p90_s: float
     censored: bool = False
+    strain: float = 1.0
+    link_s: float = 0.0
+    cap: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictor:
     """Coefficients, quantiles of the residual, length of answers, and how far to trust it all.
 
-    ``q50`` and ``q90`` are quantiles of log(actual / plain prediction) at the actual length,
-    ``out_p50`` and ``out_p90`` those of the length. ``hits`` has a bit an outcome, the last in
-    bit 0, set where the issued bound held; ``scored`` counts them since the state last changed.
+    ``q50`` and ``q90`` are quantiles of log(actual / plain prediction) at the actual length, and
+    ``trend`` follows the last of these residuals; the quick, the usual and the slow ``phases`` have
+    a centre and a scale each. ``power`` is the exponent that the host's strain has in the seconds,
+    ``power_var`` its variance. ``length`` is that of answers. ``hits`` has a bit an outcome, the
+    last in bit 0, set where the issued bound held; ``scored`` counts them since the state last
+    changed. ``loss`` and ``plain_loss`` are mean pinball losses, log seconds, of the bounds and of
+    ``plain_q90``, the plain percentile of all seconds.
     """
 
     endpoint: EndpointId
@@ -74,8 +99,14 @@ class Predictor:
     q50: float = 0.0
     q90: float = 0.3
     scale: float = 1.0
-    out_p50: float = 128.0
-    out_p90: float = 256.0
+    trend: float = 0.0
+    phases: Phases = UNSEEN
+    power: float = 1.0
+    power_var: float = 0.1
+    length: Length = _UNHEARD
+    loss: float = 0.0
+    plain_loss: float = 0.0
+    plain_q90: float | None = None
     count: int = 0
     hits: int = 0
     scored: int = 0
@@ -106,31 +137,79 @@ def observe(predictor: Predictor, outcome: Outcome) -> Predictor:
         return predictor
     if outcome.censored:
         late = 0.0 < outcome.predicted_p90_s < outcome.total_s
-        return _scored(predictor, held=False) if late else predictor
+        return _missed(predictor) if late else predictor
     full, first = _features(outcome)
-    plain_s = predict(predictor.recursion.theta, full)
-    error = math.log(outcome.total_s / plain_s)
+    slow = outcome.strain**predictor.power
+    total_s = _own(outcome.total_s, outcome.link_s) / slow
+    error = math.log(total_s / predict(predictor.recursion.theta, full))
     recursion = predictor.recursion
     if outcome.first_s is not None:
-        recursion = step(recursion, first, outcome.first_s)
-    recursion = step(recursion, full, outcome.total_s)
-    pace = 0.02 + 0.08 * math.exp(-predictor.count / 50)
-    learned = replace(
-        predictor,
-        recursion=recursion,
-        q50=predictor.q50 + pace * _pull(error > predictor.q50, quantile=0.5),
-        q90=predictor.q90 + pace * _pull(error > predictor.q90, quantile=TARGET),
-        out_p50=_length(predictor.out_p50, outcome.tokens_out, pace=2 * pace, quantile=0.5),
-        out_p90=_length(predictor.out_p90, outcome.tokens_out, pace=2 * pace, quantile=TARGET),
-        count=predictor.count + 1,
+        recursion = step(recursion, first, _own(outcome.first_s, outcome.link_s) / slow)
+    bound = outcome.predicted_p90_s
+    if predictor.state == "off":
+        bound = _bound(predictor, full) * slow + outcome.link_s
+    return _next_state(
+        _learned(
+            predictor,
+            outcome,
+            recursion=step(recursion, full, total_s),
+            error=error,
+            bound=bound,
+        )
     )
-    if predictor.count + 1 == COLD_OUTCOMES:
-        return replace(learned, state="ok", hits=0, scored=0)
-    bound = _bound(predictor, full) if predictor.state == "off" else outcome.predicted_p90_s
-    return _scored(learned, held=outcome.total_s <= bound) if bound > 0.0 else learned
 
 
-def fold(predictor: Predictor, *, version: int) -> Folded:
+def _learned(
+    old: Predictor, outcome: Outcome, *, recursion: Recursion, error: float, bound: float
+) -> Predictor:
+    """Put together what an outcome changes, in one record: making one takes microseconds."""
+    pace = 0.02 + 0.08 * math.exp(-old.count / 50)
+    power, power_var = _power(old, error, outcome.strain)
+    at = phase_of(old.trend)
+    phase = centred(old.phases[at], error)
+    scale, hits, scored = old.scale, old.hits, old.scored
+    losses = (old.loss, old.plain_loss, old.plain_q90)
+    if bound > 0.0:
+        held = outcome.total_s <= bound
+        hits, scored = (hits << 1 | held) & _ALL, scored + 1
+        losses = _losses(old, bound, outcome.total_s)
+        if old.state != "cold":
+            scale = rescaled(scale, old.count, held=held)
+            phase = phase._replace(scale=rescaled(phase.scale, phase.count, held=held))
+    return Predictor(
+        endpoint=old.endpoint,
+        prior=old.prior,
+        recursion=recursion,
+        q50=old.q50 + (0.5 * pace if error > old.q50 else -0.5 * pace),
+        q90=old.q90 + (TARGET * pace if error > old.q90 else (TARGET - 1.0) * pace),
+        scale=scale,
+        trend=trend_after(old.trend, error),
+        phases=put(old.phases, at, phase),
+        power=power,
+        power_var=power_var,
+        length=seen(old.length, outcome.tokens_out, cap=outcome.cap),
+        loss=losses[0],
+        plain_loss=losses[1],
+        plain_q90=losses[2],
+        count=old.count + 1,
+        hits=hits,
+        scored=scored,
+        state=old.state,
+    )
+
+
+def skill(predictor: Predictor) -> float:
+    """Return how much less the bounds lose than a plain percentile would; 0 while that is open.
+
+    Source: pinball loss at .9 on log seconds.
+    Checked by: tests/unit/cost/test_phase.py.
+    """
+    if predictor.count < JUDGED or predictor.plain_loss <= 0.0:
+        return 0.0
+    return 1.0 - predictor.loss / predictor.plain_loss
+
+
+def fold(predictor: Predictor, *, version: int, strain: float = 1.0, link_s: float = 0.0) -> Folded:
     """Return the coefficients that ``decide`` reads.
 
     What the speed and what the length of answers leave open stand apart. A predictor that is
@@ -140,16 +219,18 @@ def fold(predictor: Predictor, *, version: int) -> Folded:
     Args:
         predictor: What was learned.
         version: Number of this fold, so that a prediction can be computed again.
+        strain: How much slower the host's other load should make it now, at least 1.
+        link_s: What the way there takes now, seconds.
 
     Checked by: tests/unit/cost/test_predictor.py.
     """
     theta, state = predictor.recursion.theta, predictor.state
     if not all(map(math.isfinite, (*theta, predictor.q50, predictor.q90, predictor.scale))):
         state = "off"
-    centre = math.exp(predictor.q50)
-    speed = max(NARROWEST, predictor.q90 - predictor.q50)
-    length = math.log(max(1.0, predictor.out_p90 / predictor.out_p50))
-    scale, width = predictor.scale, speed
+    q50, scale = _phase(predictor)
+    centre = math.exp(q50) * strain**predictor.power
+    width = max(NARROWEST, predictor.q90 - predictor.q50)
+    length = predictor.length.width
     if state == "off":
         theta, centre = tuple(predictor.prior), 1.0
     if state in {"cold", "off"}:
@@ -157,12 +238,12 @@ def fold(predictor: Predictor, *, version: int) -> Folded:
     return Folded(
         endpoint=predictor.endpoint,
         version=version,
-        t0=Seconds(theta[0] * centre),
+        t0=Seconds(theta[0] * centre + link_s),
         t_in=Seconds(theta[1] * centre),
         t_step=Seconds(theta[2] * centre),
         width=min(width, WIDEST),
         scale=scale,
-        out_p50=Tokens(round(predictor.out_p50)),
+        out_p50=Tokens(round(predictor.length.median)),
         length=length,
         t_crowd=Seconds(theta[3] * centre),
         state=state,
@@ -185,49 +266,96 @@ def _features(outcome: Outcome) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return full, first
 
 
-def _pull(above: bool, *, quantile: float) -> float:  # noqa: FBT001  a comparison's result
-    """Return where an outcome pulls a quantile that lies below (or not) what came."""
-    return quantile if above else quantile - 1.0
+def _own(seconds: float, link_s: float) -> float:
+    """Return what of the seconds the machine took, whatever the way was thought to take."""
+    return max(seconds - link_s, seconds / 10)
 
 
-def _length(tracked: float, tokens_out: int, *, pace: float, quantile: float) -> float:
-    pull = _pull(tokens_out > tracked, quantile=quantile)
-    return max(1.0, tracked * math.exp(pace * pull))
+def _power(predictor: Predictor, error: float, strained: float) -> tuple[float, float]:
+    """Learn what strain does, from a residual and the strain that it came with."""
+    strain = math.log(strained)
+    if strain < STRAINED:
+        return predictor.power, predictor.power_var
+    gain = predictor.power_var * strain / (1.0 + predictor.power_var * strain * strain)
+    power = predictor.power + gain * max(-1.5, min(1.5, error))
+    variance = predictor.power_var * (1.0 - gain * strain)
+    return max(0.0, min(3.0, power)), max(0.005, variance)
+
+
+def _phase(predictor: Predictor) -> tuple[float, float]:
+    """Return centre and scale of the phase that the machine is in; those of all while it is new."""
+    phase = predictor.phases[phase_of(predictor.trend)]
+    if phase.count < ENOUGH:
+        return predictor.q50, predictor.scale
+    return phase.q50, phase.scale
+
+
+def _losses(predictor: Predictor, bound: float, actual: float) -> tuple[float, float, float]:
+    """Compare the bound's loss with that of a plain percentile, which is moved as well."""
+    took = math.log(actual)
+    plain = took if predictor.plain_q90 is None else predictor.plain_q90
+    share = max(1.0 / JUDGED, 1.0 / (predictor.count + 1))
+    mine = _pinball(took - math.log(bound))
+    return (
+        predictor.loss + share * (mine - predictor.loss),
+        predictor.plain_loss + share * (_pinball(took - plain) - predictor.plain_loss),
+        plain + (0.05 * TARGET if took > plain else 0.05 * (TARGET - 1.0)),
+    )
+
+
+def _pinball(over: float) -> float:
+    return TARGET * over if over > 0.0 else (TARGET - 1.0) * over
 
 
 def _bound(predictor: Predictor, features: tuple[float, ...]) -> float:
     """Return the p90 that the coefficients themselves give, whatever was issued."""
     width = max(NARROWEST, predictor.q90 - predictor.q50)
-    median = predict(predictor.recursion.theta, features) * math.exp(predictor.q50)
-    return median * math.exp(predictor.scale * width)
+    q50, scale = _phase(predictor)
+    median = predict(predictor.recursion.theta, features) * math.exp(q50)
+    return median * math.exp(scale * width)
 
 
-def _scored(predictor: Predictor, *, held: bool) -> Predictor:
-    """Note whether a bound held, adapt the scale to it, and change the state if it is time."""
-    pace = 0.05 + 0.03 * math.exp(-predictor.count / 200)
-    scale = predictor.scale + pace * (TARGET - held)
-    scored = replace(
+def _missed(predictor: Predictor) -> Predictor:
+    """Note a bound that did not hold, of a request whose end nobody saw."""
+    at = phase_of(predictor.trend)
+    phase = predictor.phases[at]
+    cold = predictor.state == "cold"
+    scale = predictor.scale if cold else rescaled(predictor.scale, predictor.count, held=False)
+    wider = rescaled(phase.scale, phase.count, held=False)
+    noted = replace(
         predictor,
-        scale=predictor.scale if predictor.state == "cold" else min(10.0, max(0.1, scale)),
-        hits=(predictor.hits << 1 | held) & ((1 << WINDOW) - 1),
+        scale=scale,
+        phases=put(predictor.phases, at, phase._replace(scale=wider)),
+        hits=predictor.hits << 1 & _ALL,
         scored=predictor.scored + 1,
     )
-    return _next_state(scored) if scored.scored >= WINDOW else scored
+    return _next_state(noted)
 
 
 def _next_state(predictor: Predictor) -> Predictor:
-    state, covered = predictor.state, predictor.hits.bit_count()
-    if state == "ok" and covered <= 36:
+    state = predictor.state
+    if state == "cold":
+        return _entered(predictor, "ok") if predictor.count >= COLD_OUTCOMES else predictor
+    then = _state_after(predictor) if predictor.scored >= WINDOW else state
+    if then == state:
+        return predictor
+    if state == "ok":
         wider = widen(predictor.recursion, 4.0)
-        doubtful = replace(predictor, scale=predictor.scale * 1.25, recursion=wider)
-        return _entered(doubtful, "suspect")
-    if state == "suspect" and covered >= 42:
-        return _entered(predictor, "ok")
-    if state == "suspect" and covered < 30:
-        return _entered(predictor, "off")
-    if state == "off" and covered >= 40:
-        return _entered(predictor, "suspect")
-    return predictor
+        predictor = replace(predictor, scale=predictor.scale * 1.25, recursion=wider)
+    return _entered(predictor, then)
+
+
+def _state_after(predictor: Predictor) -> State:
+    """Return the state that the last window of bounds means."""
+    state, covered = predictor.state, predictor.hits.bit_count()
+    if state == "ok":
+        return "suspect" if covered <= 36 else "ok"
+    worse = skill(predictor) < 0.0
+    if state == "off":
+        return "suspect" if covered >= 40 and not worse else "off"
+    if covered < 30 or worse:
+        return "off"
+    return "ok" if covered >= 42 else "suspect"
 
 
 def _entered(predictor: Predictor, state: State) -> Predictor:

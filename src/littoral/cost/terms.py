@@ -46,3 +46,17 @@ def stretch(load: int, slots: int) -> float:
     Checked by: tests/unit/cost/test_terms.py, and against ``rank`` in test_predictor.py.
     """
     return max(0, load + 1 - slots) / slots
+
+
+def strain(cores: float, elsewhere: float) -> float:
+    """Return how much slower work is that wants ``cores`` while ``elsewhere`` of them are in use.
+
+    What others had of the cores, and what the host beneath took of them, is what was not there for
+    us: work that gets half of its time takes twice as long. Between 1 and 10.
+
+    Source: term N of ECS = f(T, C, B, N): a machine that serves others as well.
+    Checked by: tests/unit/cost/test_terms.py.
+    """
+    if cores <= 0.0:
+        return 1.0
+    return min(10.0, max(1.0, cores / max(cores - elsewhere, 0.1 * cores)))
