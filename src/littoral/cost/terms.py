@@ -48,15 +48,19 @@ def stretch(load: int, slots: int) -> float:
     return max(0, load + 1 - slots) / slots
 
 
-def strain(cores: float, elsewhere: float) -> float:
-    """Return how much slower work is that wants ``cores`` while ``elsewhere`` of them are in use.
+def strain(elsewhere: float, stolen: float) -> float:
+    """Return how much slower work is that wants every core, while others want some as well.
 
-    What others had of the cores, and what the host beneath took of them, is what was not there for
-    us: work that gets half of its time takes twice as long. Between 1 and 10.
+    Cores are shared fairly: with others busy on all of them work takes twice as long, whether it
+    ran meanwhile or not. What the host beneath stole was not there at all. Between 1 and 10; the
+    predictor learns with which power it counts, as others may want more than they get.
+
+    Args:
+        elsewhere: Share of the cores' time that others had, 0 to 1.
+        stolen: Share that the host beneath took, 0 to 1.
 
     Source: term N of ECS = f(T, C, B, N): a machine that serves others as well.
-    Checked by: tests/unit/cost/test_terms.py.
+    Checked by: tests/unit/node/test_strain.py.
     """
-    if cores <= 0.0:
-        return 1.0
-    return min(10.0, max(1.0, cores / max(cores - elsewhere, 0.1 * cores)))
+    shared = 1.0 + min(1.0, max(0.0, elsewhere))
+    return min(10.0, shared / max(0.1, 1.0 - max(0.0, stolen)))
