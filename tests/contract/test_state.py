@@ -12,10 +12,11 @@ from littoral.domain.errors import Conflict
 from littoral.domain.ids import KeyId, ProjectId
 from littoral.domain.model import ModelSpec, VersionSpec
 from littoral.domain.ports import State
+from littoral.domain.policy import Match, PolicySpec, Quality
 from littoral.domain.project import Key, ProjectSpec
 from littoral.domain.resource import Kind, Metadata, Resource, Spec
 from littoral.domain.site import SiteSpec
-from littoral.domain.units import Bytes, Micros, Tokens
+from littoral.domain.units import Bytes, Micros, Seconds, Tokens
 from littoral.stores.state import SqliteState
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.state import MemoryState
@@ -30,6 +31,13 @@ SPECS: dict[Kind, Spec] = {
     "Upstream": UpstreamSpec(url="http://127.0.0.1:9/v1", credential="sealed"),
     "Deployment": DeploymentSpec(
         model="m@v1", slots=2, context=Tokens(4096), options={"a": 1, "b": "x", "c": True, "d": 0.5}
+    ),
+    "Policy": PolicySpec(
+        match=Match(projects=("web",), models=("m*",)),
+        total_s=Seconds(2.0),
+        miss_cost="auto",
+        deployments=("near",),
+        quality=Quality(ratings={"near": 0.7}, max_loss=0.1),
     ),
 }
 

@@ -67,7 +67,7 @@ def _nice(step: float) -> float:
     return next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= step * 0.999)
 
 
-def chart(  # noqa: PLR0913  words, data and three choices of one picture
+def chart(
     title: str,
     *,
     x: str,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from littoral.control.bounds import check_limits, check_rollout, check_site, refuse, within
+from littoral.control.policies import check_policy
 from littoral.domain.deployment import FORMATS, DeploymentSpec, UpstreamSpec
 from littoral.domain.guard import Guard
 from littoral.domain.ids import NAME
@@ -14,6 +15,7 @@ from littoral.domain.model import (
     VersionSpec,
     VersionStatus,
 )
+from littoral.domain.policy import PolicySpec
 from littoral.domain.project import ProjectSpec
 from littoral.domain.resource import Kind, Resource, Spec
 from littoral.domain.selector import Where
@@ -91,6 +93,8 @@ def check_spec(spec: Spec, specs: Specs, statuses: Statuses) -> None:
             _check_guard(spec.guard)
         case SiteSpec():
             check_site(spec)
+        case PolicySpec():
+            check_policy(spec, specs)
         case ModelSpec():
             _check_model(spec)
         case UpstreamSpec():

@@ -24,6 +24,7 @@ from littoral.domain.ids import DeploymentName, NodeId, ProjectId
 from littoral.domain.life import EXTEND_US
 from littoral.domain.limits import NO_LIMITS, Limits, limit_ids
 from littoral.domain.model import Artefact, ModelSpec
+from littoral.domain.policy import Policy, PolicySpec
 from littoral.domain.project import KEEPING, Keeping, KeyGrant, ProjectSpec
 from littoral.domain.reach import Spot
 from littoral.domain.selector import Position, selects
@@ -88,7 +89,8 @@ def compile_snapshot(
     traffic = tuple(_traffic(desired.specs))
     limits, keeping = _limits(desired), _keeping(desired.specs)
     neighbours = dict(sorted(desired.neighbours.items()))
-    content = [desired.pepper, keys, bare, traffic, limits, keeping, neighbours]
+    policies = tuple(_policies(desired.specs))
+    content = [desired.pepper, keys, bare, traffic, limits, keeping, neighbours, policies]
     trust = [desired.signers, desired.life_us, desired.position.site]
     digest = _digest([*content, *trust])
     aged = desired.life_us is not None and issued_us - memo.issued_us >= EXTEND_US
@@ -121,6 +123,7 @@ def compile_snapshot(
         not_after_us=None if life is None else Micros(memo.issued_us + life),
         signers=desired.signers,
         neighbours=neighbours,
+        policies=policies,
     )
     return snapshot, memo
 
@@ -223,6 +226,13 @@ def _traffic(specs: Specs) -> Iterator[TrafficGrant]:
             )
             if grant != TrafficGrant(project=grant.project):
                 yield grant
+
+
+def _policies(specs: Specs) -> Iterator[Policy]:
+    """What requests want of the place that serves them, by name."""
+    for (kind, name), spec in sorted(specs.items()):
+        if kind == "Policy" and isinstance(spec, PolicySpec):
+            yield Policy(name=name, spec=spec)
 
 
 def _limits(desired: Desired) -> Mapping[str, Limits]:

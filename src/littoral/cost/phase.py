@@ -19,7 +19,7 @@ class Phase(NamedTuple):
 
     q50: float = 0.0
     scale: float = 1.0
-    count: int = 0
+    seen: int = 0
 
 
 Phases: TypeAlias = tuple[Phase, Phase, Phase]
@@ -48,9 +48,9 @@ def centred(phase: Phase, error: float) -> Phase:
 
     Checked by: tests/unit/cost/test_phase.py.
     """
-    pace = 0.02 + 0.08 * math.exp(-phase.count / 50)
+    pace = 0.02 + 0.08 * math.exp(-phase.seen / 50)
     q50 = phase.q50 + (0.5 * pace if error > phase.q50 else -0.5 * pace)
-    return Phase(q50, phase.scale, phase.count + 1)
+    return Phase(q50, phase.scale, phase.seen + 1)
 
 
 def rescaled(scale: float, count: int, *, held: bool) -> float:

@@ -139,7 +139,7 @@ def observe(predictor: Predictor, outcome: Outcome) -> Predictor:
         late = 0.0 < outcome.predicted_p90_s < outcome.total_s
         return _missed(predictor) if late else predictor
     full, first = _features(outcome)
-    slow = outcome.strain**predictor.power
+    slow = math.pow(outcome.strain, predictor.power)
     total_s = _own(outcome.total_s, outcome.link_s) / slow
     error = math.log(total_s / predict(predictor.recursion.theta, full))
     recursion = predictor.recursion
@@ -175,7 +175,7 @@ def _learned(
         losses = _losses(old, bound, outcome.total_s)
         if old.state != "cold":
             scale = rescaled(scale, old.count, held=held)
-            phase = phase._replace(scale=rescaled(phase.scale, phase.count, held=held))
+            phase = phase._replace(scale=rescaled(phase.scale, phase.seen, held=held))
     return Predictor(
         endpoint=old.endpoint,
         prior=old.prior,
@@ -228,7 +228,7 @@ def fold(predictor: Predictor, *, version: int, strain: float = 1.0, link_s: flo
     if not all(map(math.isfinite, (*theta, predictor.q50, predictor.q90, predictor.scale))):
         state = "off"
     q50, scale = _phase(predictor)
-    centre = math.exp(q50) * strain**predictor.power
+    centre = math.exp(q50) * math.pow(strain, predictor.power)
     width = max(NARROWEST, predictor.q90 - predictor.q50)
     length = predictor.length.width
     if state == "off":
@@ -285,7 +285,7 @@ def _power(predictor: Predictor, error: float, strained: float) -> tuple[float, 
 def _phase(predictor: Predictor) -> tuple[float, float]:
     """Return centre and scale of the phase that the machine is in; those of all while it is new."""
     phase = predictor.phases[phase_of(predictor.trend)]
-    if phase.count < ENOUGH:
+    if phase.seen < ENOUGH:
         return predictor.q50, predictor.scale
     return phase.q50, phase.scale
 
@@ -321,7 +321,7 @@ def _missed(predictor: Predictor) -> Predictor:
     phase = predictor.phases[at]
     cold = predictor.state == "cold"
     scale = predictor.scale if cold else rescaled(predictor.scale, predictor.count, held=False)
-    wider = rescaled(phase.scale, phase.count, held=False)
+    wider = rescaled(phase.scale, phase.seen, held=False)
     noted = replace(
         predictor,
         scale=scale,

@@ -9,7 +9,7 @@ from littoral.domain.ids import EndpointId, RequestId
 from littoral.domain.reach import RESIDENCIES, Residency
 from littoral.domain.units import Seconds, Tokens
 
-Reason: TypeAlias = Literal["residency", "capability", "context", "unready", "deadline"]
+Reason: TypeAlias = Literal["policy", "residency", "capability", "context", "unready", "deadline"]
 """Why a candidate was rejected, in the order the filters run. From ``unready`` on, waiting may
 help."""
 Why: TypeAlias = Literal[
@@ -31,7 +31,7 @@ class Request:
     """What placement must know of a request: sizes, needs and the deadline, never its content.
 
     ``length`` is the log half-width from p50 to p90 of the output; ``miss_cost`` what a missed
-    deadline costs.
+    deadline costs. ``barred`` are endpoints that its policy does not allow.
     """
 
     id: RequestId
@@ -43,6 +43,7 @@ class Request:
     length: float = 0.0
     miss_cost: float = 0.0
     residency: Residency = "any"
+    barred: frozenset[EndpointId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

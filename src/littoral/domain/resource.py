@@ -6,18 +6,20 @@ from typing import Literal, TypeAlias
 
 from littoral.domain.deployment import DeploymentSpec, UpstreamSpec
 from littoral.domain.model import ModelSpec
+from littoral.domain.policy import PolicySpec
 from littoral.domain.project import ProjectSpec
 from littoral.domain.site import SiteSpec
 from littoral.domain.units import Micros
 
-Kind: TypeAlias = Literal["Project", "Site", "Model", "Upstream", "Deployment"]
-Spec: TypeAlias = ProjectSpec | SiteSpec | ModelSpec | UpstreamSpec | DeploymentSpec
+Kind: TypeAlias = Literal["Project", "Site", "Model", "Upstream", "Deployment", "Policy"]
+Spec: TypeAlias = ProjectSpec | SiteSpec | ModelSpec | UpstreamSpec | DeploymentSpec | PolicySpec
 SPECS: Mapping[Kind, type[Spec]] = {
     "Project": ProjectSpec,
     "Site": SiteSpec,
     "Model": ModelSpec,
     "Upstream": UpstreamSpec,
     "Deployment": DeploymentSpec,
+    "Policy": PolicySpec,
 }
 Action: TypeAlias = Literal["create", "update", "unchanged", "delete"]
 

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 from littoral.domain.deployment import Assignment
 from littoral.domain.ids import NodeId, ProjectId
 from littoral.domain.limits import Limits
+from littoral.domain.policy import Policy
 from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.reach import Spot
 from littoral.domain.traffic import TrafficGrant
@@ -53,6 +54,7 @@ class Snapshot:
     signers: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     unread: tuple[str, ...] = ()
     """What of it this build could not read, for people: it is left out, with what it bounds."""
+    policies: tuple[Policy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,7 @@ class PoliciesPart:
     neighbours: Mapping[NodeId, Spot] = field(default_factory=dict[NodeId, Spot])
     unread: tuple[str, ...] = ()
     """Projects whose policy this build could not read, and neighbours (``nd_...``)."""
+    placement: tuple[Policy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Final
 from littoral.domain.errors import Loading, NoCandidate, Overloaded, Unavailable
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.table import ModelRow
+from littoral.gateway.wanted import Wanted
 from littoral.placement.decide import Row, Verdict, rank
 from littoral.placement.filters import CAPABILITIES
 from littoral.placement.warmth import restored, warmed
@@ -28,6 +29,7 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
     skip: int,
     warm: int = -1,
     aside: int = 0,
+    wanted: Wanted | None = None,
 ) -> Verdict | Refusal:
     """Rank the model's places with their present loads.
 
@@ -40,12 +42,18 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
         skip: Positions already tried, as bits.
         warm: The position that served the same beginning before; -1 for none.
         aside: Positions that shall take it only where no other can, as bits.
+        wanted: What a policy asks.
     """
     rows = model.flat
     loads = [place.in_flight if place.loads is None else place.load() for place in model.places]
     if warm >= 0:
         rows = warmed(model.rows, warm)
     room, full = SPARE if skip else AHEAD, 0
+    barred, miss_cost = 0, 0.0
+    if wanted is not None:
+        needs |= wanted.needs
+        barred, miss_cost = model.bar(wanted), model.price(wanted, tokens_in)
+        total_s = min(total_s, wanted.total_s)
     while True:
         verdict = rank(
             rows,
@@ -56,13 +64,17 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
             total_s=total_s,
             skip=skip | full | aside,
             length=model.length_of(tokens_out),
+            miss_cost=miss_cost,
+            barred=barred,
         )
         at = verdict[0]
         if at < 0 and aside:
             aside = 0
             continue
+        if at < 0 and verdict.why == "shed" and wanted is not None and not full:
+            return refuse(Overloaded, _hopeless(wanted), retry_after_s=max(1.0, verdict.total_p50))
         if at < 0:
-            return FULL if full else _refusal(model, verdict, skip=skip, needs=needs)
+            return FULL if full else _refusal(model, verdict, skip=skip, needs=needs, by=wanted)
         if loads[at] < rows[at][4] + room:
             if warm >= 0:
                 verdict = restored(verdict, warm)
@@ -71,9 +83,19 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
 
 
 def expect(
-    model: ModelRow, *, needs: int, tokens_in: int, tokens_out: int, total_s: float
+    model: ModelRow,
+    *,
+    needs: int,
+    tokens_in: int,
+    tokens_out: int,
+    total_s: float,
+    wanted: Wanted | None = None,
 ) -> Verdict | Refusal:
     """Say what a request would take if nobody else were there, or why it can go nowhere."""
+    barred = 0
+    if wanted is not None:
+        needs |= wanted.needs
+        barred, total_s = model.bar(wanted), min(total_s, wanted.total_s)
     verdict = rank(
         model.rows,
         [0] * len(model.rows),
@@ -83,8 +105,11 @@ def expect(
         total_s=total_s,
         skip=0,
         length=model.length_of(tokens_out),
+        barred=barred,
     )
-    return verdict if verdict.position >= 0 else _refusal(model, verdict, skip=0, needs=needs)
+    if verdict.position >= 0:
+        return verdict
+    return _refusal(model, verdict, skip=0, needs=needs, by=wanted)
 
 
 def able(models: Mapping[str, ModelRow], names: Iterable[str], *, needs: int) -> list[str]:
@@ -94,8 +119,10 @@ def able(models: Mapping[str, ModelRow], names: Iterable[str], *, needs: int) ->
     ]
 
 
-def _refusal(model: ModelRow, verdict: Verdict, *, skip: int, needs: int) -> Refusal:
-    resident, capability, context, unready, _ = verdict.rejected
+def _refusal(
+    model: ModelRow, verdict: Verdict, *, skip: int, needs: int, by: Wanted | None
+) -> Refusal:
+    shut, resident, capability, context, unready, _ = verdict.rejected
     states = {place.endpoint.state for place in model.places}
     if not model.places or (unready and "starting" in states):
         return refuse(Loading, f"{model.name!r} is being loaded", retry_after_s=5.0)
@@ -103,14 +130,26 @@ def _refusal(model: ModelRow, verdict: Verdict, *, skip: int, needs: int) -> Ref
         reasons = "; ".join(sorted({p.endpoint.reason for p in model.places if p.endpoint.reason}))
         message = f"no endpoint of {model.name!r} answers now" + (f": {reasons}" if reasons else "")
         return refuse(Unavailable, message, retry_after_s=10.0)
-    if resident and not capability:
-        return refuse(NoCandidate, _abroad(model))
     if not capability:
-        message = f"the request is longer than the context of every endpoint of {model.name!r}"
-        return refuse(NoCandidate, message)
+        return refuse(NoCandidate, _forbidden(model, resident, shut, by=by))
     lacking = ", ".join(_lacking(model.rows, needs))
     message = f"no endpoint of {model.name!r} may serve this request: {capability} lack {lacking}"
     return refuse(NoCandidate, message + (f", {context} have too short a context" * bool(context)))
+
+
+def _forbidden(model: ModelRow, resident: int, shut: int, *, by: Wanted | None) -> str:
+    if by is not None and shut:
+        return f"the policy {by.name!r} allows no endpoint of {model.name!r} that could serve it"
+    if resident:
+        return _abroad(model)
+    return f"the request is longer than the context of every endpoint of {model.name!r}"
+
+
+def _hopeless(by: Wanted) -> str:
+    return (
+        f"the deadline of the policy {by.name!r} would be missed wherever this request goes, or by "
+        "those that are there already; that costs more than to refuse it"
+    )
 
 
 def _abroad(model: ModelRow) -> str:

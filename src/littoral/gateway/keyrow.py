@@ -4,11 +4,14 @@ import math
 from collections.abc import Mapping
 
 from littoral.domain.guard import UNGUARDED
+from littoral.domain.policy import Policy
 from littoral.domain.project import KeyGrant
 from littoral.domain.traffic import PRIORITIES, TrafficGrant
 from littoral.gateway.guard import mask_of
 from littoral.gateway.quota import Gate
+from littoral.gateway.wanted import Wanted, wanted_of
 from littoral.placement.filters import residence_mask
+from littoral.placement.policy import Asker
 
 
 class KeyRow:
@@ -29,9 +32,11 @@ class KeyRow:
         "may_infer",
         "models",
         "names",
+        "policies",
         "prefixes",
         "redacts",
         "residence",
+        "wants",
         "weight",
     )
 
@@ -47,6 +52,8 @@ class KeyRow:
         self.models = frozenset(grant.models)
         self.prefixes = tuple(name[:-1] for name in grant.models if name.endswith("*"))
         self.names = f"\n{grant.project}\n{grant.id}".encode()
+        self.policies: tuple[Policy, ...] = ()
+        self.wants: dict[str, Wanted | None] = {}
 
     def share(self, traffic: TrafficGrant) -> None:
         """Take the settings of the project."""
@@ -60,6 +67,13 @@ class KeyRow:
         self.guard = None if guard == UNGUARDED else guard
         self.redacts = mask_of(guard.redact)
         """Kinds of personal data that may not leave, as bits."""
+
+    def wanted(self, model: str) -> Wanted | None:
+        """What a policy asks of the place of its requests for a model, if any does."""
+        if model not in self.wants:
+            asker = Asker(self.grant.project, self.grant.id, model)
+            self.wants[model] = wanted_of(self.policies, asker)
+        return self.wants[model]
 
     def lapse(self) -> None:
         """End: control was away for too long."""

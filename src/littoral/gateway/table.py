@@ -19,9 +19,11 @@ from littoral.gateway.operation import heads_of
 from littoral.gateway.quota import Gate, gates_of
 from littoral.gateway.split import Split, split_of
 from littoral.gateway.traffic import Traffic
+from littoral.gateway.wanted import Under, Wanted, harm_of
 from littoral.gateway.way import lies_within, route_of, same_door, unmeasured
 from littoral.placement.decide import Row, row_of
 from littoral.placement.filters import CAPABILITIES
+from littoral.placement.policy import barred, price_of
 
 _SERVING: Final = frozenset({"ready", "degraded"})
 
@@ -50,6 +52,7 @@ class Place:
         "row",
         "throttle",
         "trial",
+        "under",
         "via",
         "watched",
     )
@@ -58,6 +61,8 @@ class Place:
         self.in_flight = 0
         self.loads: Loads | None = None
         self.lot = 0
+        self.under: dict[int, Under] = {}
+        """By slot: requests here whose policy has a deadline."""
         self.breaker = Breaker()
         self.throttle = Throttle() if endpoint.remote else None
         self.watched = self.throttle is not None
@@ -98,6 +103,12 @@ class Place:
         if self.loads is not None:
             self.loads.put(self.lot, self.in_flight)
 
+    def part(self, slot: int) -> None:
+        """The request in a slot of the flight table is no longer here."""
+        self.leave()
+        if self.under:
+            self.under.pop(slot, None)
+
     def load(self) -> int:
         """How many requests are here, those of other gateways too."""
         shared = self.loads
@@ -112,6 +123,7 @@ class ModelRow:
     """A name that clients ask for, the places that serve it, and its limits."""
 
     __slots__ = (
+        "barred",
         "expected_length",
         "expected_out",
         "flat",
@@ -138,6 +150,7 @@ class ModelRow:
         self.revision = b""
         self.expected_out = 128
         self.expected_length = 0.0
+        self.barred: dict[str, int] = {}
 
     def among(self, places: Sequence[Place]) -> "ModelRow":
         """The same name with some of its places only: no limits, no split, nothing to remember."""
@@ -148,6 +161,32 @@ class ModelRow:
     def length_of(self, tokens_out: int) -> float:
         """Log half-width of the output's length; a cap below what is usual leaves none."""
         return self.expected_length if tokens_out == self.expected_out else 0.0
+
+    def bar(self, wanted: Wanted) -> int:
+        """Positions that a policy does not allow, as bits."""
+        found = self.barred.get(wanted.name)
+        if found is None:
+            deployments = [place.endpoint.deployment for place in self.places]
+            found = self.barred[wanted.name] = barred(wanted.spec, deployments)
+        return found
+
+    def price(self, wanted: Wanted, tokens_in: int) -> float:
+        """What it costs to miss a policy's deadline; 0 where that has no price."""
+        if wanted.spec.miss_cost is None:
+            return 0.0
+        dearest = max((p.cost(tokens_in, self.expected_out) for p in self.places), default=0.0)
+        return price_of(wanted.spec.miss_cost, dearest)
+
+    def weigh(self, now: float) -> None:
+        """See what one more request would do to those that have deadlines at each place."""
+        for at, place in enumerate(self.places):
+            row = self.rows[at]
+            if not place.under and not row.harm:
+                continue
+            delay_s = row.t_crowd * self.expected_out
+            harm = harm_of(tuple(place.under.values()), now, delay_s=delay_s)
+            self.rows[at] = row = row._replace(harm=harm)
+            self.flat[at] = cast("Row", tuple(row))
 
     def look(self) -> None:
         """See the places as they are now; ``flat`` are the rows for ``rank``.
@@ -230,6 +269,7 @@ class Source:
         keys: dict[str, KeyRow] = {}
         for grant in snapshot.keys:
             row = keys[grant.id] = KeyRow(grant, self._gates_of(grant))
+            row.policies = snapshot.policies
             if grant.project in settings:
                 row.share(settings[grant.project])
             if self._ended and not grant.survives:

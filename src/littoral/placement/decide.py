@@ -25,7 +25,7 @@ TENTH_Z: Final = 1.2815515655446004 / math.sqrt(2.0)
 """Makes a deadline that is just the p90 be missed in one of ten: the normal's tail at z = 1."""
 
 
-Rejected: TypeAlias = tuple[int, int, int, int, int]
+Rejected: TypeAlias = tuple[int, int, int, int, int, int]
 """How many rows each ``Reason`` rejected, in its order."""
 
 
@@ -91,6 +91,7 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
     skip: int,
     length: float = 0.0,
     miss_cost: float = 0.0,
+    barred: int = 0,
 ) -> Verdict:
     """Choose a row: of those that pass the filters the cheapest, of equally cheap the fastest.
 
@@ -109,16 +110,18 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
         skip: Bit mask of positions that were already tried.
         length: Log half-width from p50 to p90 of the output's length.
         miss_cost: What a missed deadline costs; 0 takes the cheapest that keeps it.
+        barred: Bit mask of positions that a policy does not allow; of rows only.
 
     Source: cheapest within the deadline on the p90 bound, ADR 0008.
     Checked by: tests/unit/placement/test_rank.py, and against the filters in test_decide.py.
     """
     resident = lacking = short = unready = 0
+    out = skip | barred
     passed: list[_Option] = []
     late: list[_Option] = []
     for position, row in enumerate(rows):
         _, ready, has, context, slots, t0, t_in, step, _, _, price_in, price_out, _, crowd, _ = row
-        if skip and skip >> position & 1:
+        if out and out >> position & 1:
             continue
         if mask & ~has:
             lacking += 1
@@ -141,7 +144,14 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
             is_late = near and _p90(row, total, length * (1.0 - first / total)) > total_s
             (late if is_late else passed).append((total, cost, position, first))
     stakes = (tokens_in, tokens_out, total_s, length, miss_cost)
-    rejected = (resident, lacking - resident, short, unready, len(late))
+    rejected = (
+        (barred & ~skip).bit_count(),
+        resident,
+        lacking - resident,
+        short,
+        unready,
+        len(late),
+    )
     return _settled(rows, passed, late, stakes=stakes, rejected=rejected, retry=skip > 0)
 
 
@@ -283,6 +293,7 @@ def decide(
         skip=0,
         length=request.length,
         miss_cost=request.miss_cost,
+        barred=sum(1 << at for at, each in enumerate(ordered) if each.id in request.barred),
     )
     return Decision(
         request=request.id,

@@ -42,6 +42,11 @@ def leaves_residence(request: Request, candidate: Candidate) -> Reason | None:
     return None if request.residency in candidate.within else "residency"
 
 
+def is_barred(request: Request, candidate: Candidate) -> Reason | None:
+    """Reject whom the request's policy does not allow."""
+    return "policy" if candidate.id in request.barred else None
+
+
 def lacks_capability(request: Request, candidate: Candidate) -> Reason | None:
     """Reject who cannot do what the request needs."""
     return None if request.needs <= candidate.capabilities else "capability"
@@ -59,6 +64,7 @@ def is_unready(_request: Request, candidate: Candidate) -> Reason | None:
 
 
 FILTERS: Final[tuple[Filter, ...]] = (
+    is_barred,
     leaves_residence,
     lacks_capability,
     exceeds_context,

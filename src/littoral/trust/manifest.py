@@ -124,7 +124,10 @@ def cut(snapshot: Snapshot) -> Mapping[str, Part]:
         **{name: KeysPart(keys=tuple(shares[name])) for name in sorted(shares)},
         "deployments": DeploymentsPart(assignments=snapshot.assignments),
         "policies": PoliciesPart(
-            traffic=snapshot.traffic, keeping=snapshot.keeping, neighbours=snapshot.neighbours
+            traffic=snapshot.traffic,
+            keeping=snapshot.keeping,
+            neighbours=snapshot.neighbours,
+            placement=snapshot.policies,
         ),
         "limits": LimitsPart(limits=snapshot.limits),
         "trust": TrustPart(pepper=snapshot.pepper, signers=snapshot.signers),
@@ -198,6 +201,7 @@ def _joined(manifest: Manifest, parts: Sequence[Part]) -> Snapshot:
         not_after_us=manifest.not_after_us,
         signers=trust.signers,
         unread=_unread(parts),
+        policies=policies.placement,
     )
 
 

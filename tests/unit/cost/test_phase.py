@@ -46,7 +46,7 @@ def test_a_centre_goes_where_half_of_the_residuals_are_above():
     for index in range(900):
         phase = centred(phase, 0.5 + 0.2 * math.sin(index * 2.4))
     assert phase.q50 == pytest.approx(0.5, abs=0.1)
-    assert phase.count == 900
+    assert phase.seen == 900
 
 
 def test_a_multiplier_stays_within_its_range():

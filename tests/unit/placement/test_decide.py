@@ -25,6 +25,7 @@ REQUESTS = st.builds(
     needs=NAMES,
     total_s=st.one_of(st.none(), st.floats(0.01, 100)),
     residency=st.sampled_from(RESIDENCIES),
+    barred=st.frozensets(st.sampled_from("abcdef"), max_size=2),
 )
 CANDIDATES = st.builds(
     Candidate,

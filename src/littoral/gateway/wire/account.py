@@ -2,21 +2,15 @@
 
 from typing import Final
 
-from littoral.domain.errors import NoCandidate
 from littoral.domain.flight import CHARGED, ESTIMATED, STREAMED
 from littoral.gateway import health, reply
-from littoral.gateway.admission import usable
 from littoral.gateway.asked import Asked
-from littoral.gateway.choice import able, choose
 from littoral.gateway.lane import Ticket
-from littoral.gateway.refusal import Refusal
 from littoral.gateway.settlement import OK
-from littoral.gateway.split import aside_of
 from littoral.gateway.table import ModelRow
 from littoral.gateway.tally import Usage
 from littoral.gateway.traffic import Waiter
-from littoral.gateway.wire.charged import Charged
-from littoral.placement.decide import Verdict
+from littoral.gateway.wire.placed import Placed
 
 _U32: Final = 0xFFFF_FFFF
 MEDIA: Final = b"application/json"
@@ -24,81 +18,24 @@ MOST_S: Final = 4294.0
 """Longest prediction that a slot can hold in microseconds, seconds."""
 
 
-class Account(Charged):
+class Account(Placed):
     """Made at admission, dropped when settled; scratch of the warm path, hence no record.
 
     Whoever makes one sets what has no value here.
     """
 
-    rid: bytes
     body: bytes
     attempt: int
-    slot: int
     kind = 0
     """Further flags of its flight."""
-    deadline: float
-    """The caller's, in monotonic seconds."""
     _ticket: Ticket[Waiter] | None
-    _verdict: Verdict
-    _skip: int
     _notes: bytes
     """Further lines of the answer's head."""
     used = (0, 0, 0)
     """Tokens in, of these cached, and out, once settled."""
-    _beginning: int
-    """What affinity remembers of the request's beginning; 0 where that is too short."""
     _at_us = 0
     _first_us: int
     _predicted_us = 0
-
-    def choose(self, now: float, skip: int) -> Refusal | None:
-        """Choose a place; nothing is counted yet.
-
-        Args:
-            now: Monotonic seconds; the first call's is when the request left the line.
-            skip: Positions already tried, as bits.
-        """
-        model = self.model
-        if not skip:
-            self._started = now
-        verdict = choose(
-            model,
-            needs=self.asked.needs,
-            tokens_in=self.asked.longest or self._tokens_in,
-            tokens_out=self.tokens_out(),
-            total_s=self.deadline - now,
-            skip=skip,
-            warm=self._warm() if self._beginning and not skip else -1,
-            aside=0 if model.split is None or skip else aside_of(model.split, self.rid),
-        )
-        if isinstance(verdict, Refusal):
-            return self._advised(verdict)
-        self._skip = skip
-        self._verdict = verdict
-        self.place = model.places[verdict[0]]
-        return None
-
-    def _warm(self) -> int:
-        """The position of the place that served this beginning last; -1 where it is not there."""
-        last = self._worker.memory.affinity.where(self._beginning)
-        found = (at for at, place in enumerate(self.model.places) if place.endpoint.id == last)
-        return next(found, -1)
-
-    def _advised(self, refusal: Refusal) -> Refusal:
-        """Where waiting cannot help, say which models of this key could serve the request."""
-        if refusal.code != NoCandidate.code:
-            return refusal
-        tables = self._worker.source.tables
-        names = able(tables.models, usable(tables, self.key), needs=self.asked.needs)
-        if not names or self.model.name in names:
-            return refusal
-        known = ", ".join(names[:20])
-        return refusal._replace(message=f"{refusal.message}; models that can: {known}")
-
-    def tokens_out(self) -> int:
-        """Output to expect, tokens."""
-        cap, expected = self.asked.cap, self.model.expected_out
-        return expected if cap is None or cap > expected else cap
 
     def open(self, slot: int) -> None:
         """Take a slot and the place: from here on ``settle`` must come, once."""
@@ -121,7 +58,7 @@ class Account(Charged):
             self.place = old
             return False
         self.attempt += 1
-        old.leave()
+        old.part(self.slot)
         if self.model.queue.count:
             self._worker.pump.wake(self.model.traffic, now)
         self._enter()
@@ -136,6 +73,8 @@ class Account(Charged):
             self._worker.memory.affinity.served(self._beginning, place.endpoint.id)
         verdict = self._verdict
         p50, p90 = verdict[3], verdict[4]
+        if self.key.policies:
+            self.note(p50, p90)
         self._predicted_us = predicted_us = int(p50 * 1e6) if p50 < MOST_S else _U32
         flags = (ESTIMATED | STREAMED if self.asked.streamed else ESTIMATED) | self.kind
         if self._charge is not None:
@@ -187,7 +126,7 @@ class Account(Charged):
             worker.flights.settle(slot, counts)
         else:
             self._return(self._charge, slot, counts, cost=cost)
-        place.leave()
+        place.part(slot)
         worker.in_flight -= 1
         place.breaker.calls += status == OK
         if place.watched:

@@ -27,7 +27,7 @@ MOST_ASKED: Final = 256 * 1024
 """Longest request whose answer is kept, bytes."""
 STALE_S: Final = 86_400.0
 """How long after its time an answer may still be given in a brown-out, seconds."""
-_KNOWN: Final = Verdict(0, "cached", 0.0, 0.0, 0.0, 0.0, (0, 0, 0, 0, 0))
+_KNOWN: Final = Verdict(0, "cached", 0.0, 0.0, 0.0, 0.0, (0, 0, 0, 0, 0, 0))
 _DIMMED: Final = refuse(
     Overloaded, "this project refuses requests that are not interactive for now", retry_after_s=5.0
 )

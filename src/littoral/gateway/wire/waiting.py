@@ -90,6 +90,7 @@ class Waiting(Answer):
             tokens_in=self.asked.longest or self._tokens_in,
             tokens_out=self.tokens_out(),
             total_s=self.deadline - now,
+            wanted=key.wanted(model.name) if key.policies else None,
         )
         if isinstance(verdict, Refusal):
             return self._advised(verdict)

@@ -1,0 +1,67 @@
+"""Policy: what requests of some keys, projects or models want of the place that serves them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from littoral.domain.reach import Residency
+from littoral.domain.units import Seconds
+
+Worth: TypeAlias = float | Literal["auto"]
+"""What a missed deadline costs, in the platform's currency; ``auto``: thirty times a request at the
+dearest place of its model, 1 where all are free."""
+AUTO: Final = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """Whose requests a policy is for; an empty list stands for all. Names may end in ``*``."""
+
+    projects: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+EVERYONE: Final = Match()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How good answers of each deployment are, 0 to 1 by whoever rated them, and what may be lost.
+
+    A deployment is not asked whose rating is more than ``max_loss`` below the best one's. Those
+    without a rating count as the best.
+    """
+
+    ratings: Mapping[str, float] = field(default_factory=dict[str, float])
+    max_loss: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySpec:
+    """What is wanted.
+
+    Of several policies for one request the one holds that names its key, then that which names its
+    project, then its model, then the one whose name is first.
+
+    ``total_s`` is the deadline that placement keeps, seconds from when the request leaves the line;
+    no request is cut for it. ``miss_cost`` is what missing it costs: the choice weighs it against
+    money, and refuses what is certain to miss; without it the cheapest place is taken that keeps
+    the deadline. ``residency`` holds beside the project's own. ``deployments`` are those that may
+    be asked; empty: all.
+    """
+
+    match: Match = EVERYONE
+    total_s: Seconds | None = None
+    miss_cost: Worth | None = None
+    residency: Residency = "any"
+    deployments: tuple[str, ...] = ()
+    quality: Quality | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A policy by its name, as a gateway applies it."""
+
+    name: str
+    spec: PolicySpec

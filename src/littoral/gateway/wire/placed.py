@@ -1,0 +1,86 @@
+"""Placed: where one request goes, by what it needs, by its policy and by who is there."""
+
+from littoral.domain.errors import NoCandidate
+from littoral.gateway.admission import usable
+from littoral.gateway.choice import able, choose
+from littoral.gateway.refusal import Refusal
+from littoral.gateway.split import aside_of
+from littoral.gateway.wanted import Under
+from littoral.gateway.wire.charged import Charged
+from littoral.placement.decide import Verdict
+
+
+class Placed(Charged):
+    """The part of a request's books that says where it goes."""
+
+    rid: bytes
+    slot: int
+    deadline: float
+    """The caller's, in monotonic seconds."""
+    _started: float
+    _verdict: Verdict
+    _skip: int
+    _beginning: int
+    """What affinity remembers of the request's beginning; 0 where that is too short."""
+
+    def choose(self, now: float, skip: int) -> Refusal | None:
+        """Choose a place; nothing is counted yet.
+
+        Args:
+            now: Monotonic seconds; the first call's is when the request left the line.
+            skip: Positions already tried, as bits.
+        """
+        model = self.model
+        if not skip:
+            self._started = now
+        key = self.key
+        wanted = key.wanted(model.name) if key.policies else None
+        if wanted is not None and wanted.priced:
+            model.weigh(now)
+        verdict = choose(
+            model,
+            needs=self.asked.needs,
+            tokens_in=self.asked.longest or self._tokens_in,
+            tokens_out=self.tokens_out(),
+            total_s=self.deadline - now,
+            skip=skip,
+            warm=self._warm() if self._beginning and not skip else -1,
+            aside=0 if model.split is None or skip else aside_of(model.split, self.rid),
+            wanted=wanted,
+        )
+        if isinstance(verdict, Refusal):
+            return self._advised(verdict)
+        self._skip = skip
+        self._verdict = verdict
+        self.place = model.places[verdict[0]]
+        return None
+
+    def _warm(self) -> int:
+        """The position of the place that served this beginning last; -1 where it is not there."""
+        last = self._worker.memory.affinity.where(self._beginning)
+        found = (at for at, place in enumerate(self.model.places) if place.endpoint.id == last)
+        return next(found, -1)
+
+    def _advised(self, refusal: Refusal) -> Refusal:
+        """Where waiting cannot help, say which models of this key could serve the request."""
+        if refusal.code != NoCandidate.code:
+            return refusal
+        tables = self._worker.source.tables
+        names = able(tables.models, usable(tables, self.key), needs=self.asked.needs)
+        if not names or self.model.name in names:
+            return refusal
+        known = ", ".join(names[:20])
+        return refusal._replace(message=f"{refusal.message}; models that can: {known}")
+
+    def tokens_out(self) -> int:
+        """Output to expect, tokens."""
+        cap, expected = self.asked.cap, self.model.expected_out
+        return expected if cap is None or cap > expected else cap
+
+    def note(self, p50: float, p90: float) -> None:
+        """Let those who come later know by when this one is to end."""
+        wanted = self.key.wanted(self.model.name)
+        if wanted is not None and wanted.priced:
+            due = self._started + min(wanted.total_s, self.deadline - self._started)
+            under = Under(due, self._started + p50, max(1.02, p90 / max(p50, 1e-9)))
+            self.place.under[self.slot] = under

@@ -1,0 +1,97 @@
+"""Policies: which one holds for a request, and what it means for the candidates."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from littoral.domain.policy import AUTO, Match, Policy, PolicySpec, Quality, Worth
+
+TIMES: Final = 30.0
+"""A miss that prices itself costs so many requests at the dearest place."""
+FREE_MISS: Final = 1.0
+"""The same where every place is free."""
+
+
+class Asker(NamedTuple):
+    """Whose request it is, and for which model."""
+
+    project: str
+    key: str
+    model: str
+
+
+def holding(policies: Iterable[Policy], asker: Asker) -> Policy | None:
+    """Return the policy that holds for a request: the most particular one, then the first by name.
+
+    Checked by: tests/unit/placement/test_policy.py.
+    """
+    found = [each for each in policies if covers(each.spec.match, asker)]
+    return min(found, key=_rank, default=None)
+
+
+def _rank(policy: Policy) -> tuple[bool, bool, bool, str]:
+    match = policy.spec.match
+    return not match.keys, not match.projects, not match.models, policy.name
+
+
+def covers(match: Match, asker: Asker) -> bool:
+    """Return whether a policy is for a request.
+
+    Checked by: tests/unit/placement/test_policy.py.
+    """
+    return (
+        _named(match.projects, asker.project)
+        and _named(match.keys, asker.key)
+        and _named(match.models, asker.model)
+    )
+
+
+def _named(patterns: Sequence[str], name: str) -> bool:
+    if not patterns:
+        return True
+    return any(
+        name.startswith(each[:-1]) if each.endswith("*") else name == each for each in patterns
+    )
+
+
+def barred(spec: PolicySpec, deployments: Sequence[str]) -> int:
+    """Return which candidates may not be asked, one bit each.
+
+    Args:
+        spec: The policy.
+        deployments: The deployment of each candidate, in order.
+
+    Checked by: tests/unit/placement/test_policy.py.
+    """
+    mask = 0
+    for at, name in enumerate(deployments):
+        listed = not spec.deployments or name in spec.deployments
+        if not listed or not good_enough(spec.quality, name, deployments):
+            mask |= 1 << at
+    return mask
+
+
+def good_enough(quality: Quality | None, name: str, deployments: Sequence[str]) -> bool:
+    """Return whether a deployment's rating is near enough to that of the best one there.
+
+    Checked by: tests/unit/placement/test_policy.py.
+    """
+    if quality is None or name not in quality.ratings:
+        return True
+    rated = [quality.ratings[each] for each in deployments if each in quality.ratings]
+    return quality.ratings[name] >= max(rated) - quality.max_loss - 1e-12
+
+
+def price_of(worth: Worth | None, dearest: float) -> float:
+    """Return what a miss costs; 0 where it has no price.
+
+    Args:
+        worth: As declared.
+        dearest: What a request costs at the dearest candidate.
+
+    Checked by: tests/unit/placement/test_policy.py.
+    """
+    if worth is None:
+        return 0.0
+    if worth == AUTO:
+        return TIMES * dearest if dearest > 0.0 else FREE_MISS
+    return float(worth)

@@ -1,0 +1,74 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from littoral.domain.policy import Match, Policy, PolicySpec, Quality
+from littoral.placement.policy import Asker, barred, covers, good_enough, holding, price_of
+
+ASKER = Asker("web", "key-1", "chat-large")
+
+
+def policy(name: str, **match: tuple[str, ...]) -> Policy:
+    return Policy(name=name, spec=PolicySpec(match=Match(**match)))
+
+
+def test_a_policy_for_nobody_in_particular_is_for_everybody():
+    assert covers(Match(), ASKER)
+
+
+@pytest.mark.parametrize(
+    ("match", "is_for"),
+    [
+        ({"projects": ("web", "app")}, True),
+        ({"projects": ("app",)}, False),
+        ({"keys": ("key-*",)}, True),
+        ({"keys": ("key-2",)}, False),
+        ({"models": ("chat-*",)}, True),
+        ({"models": ("*-large",)}, False),
+        ({"projects": ("web",), "models": ("other",)}, False),
+    ],
+)
+def test_each_list_that_is_given_must_name_the_request(match, is_for):
+    assert covers(Match(**match), ASKER) is is_for
+
+
+def test_the_most_particular_policy_holds_then_the_first_by_name():
+    everybody, model = policy("a"), policy("b", models=("chat-*",))
+    project, key = policy("c", projects=("web",)), policy("d", keys=("key-1",))
+    assert holding([everybody, model, project, key], ASKER) is key
+    assert holding([everybody, model, project], ASKER) is project
+    assert holding([everybody, model], ASKER) is model
+    assert holding([policy("z"), everybody], ASKER) is everybody
+    assert holding([policy("b", keys=("other",))], ASKER) is None
+
+
+def test_only_listed_deployments_may_be_asked():
+    spec = PolicySpec(deployments=("near", "far"))
+    assert barred(spec, ["near", "other", "far", "other"]) == 0b1010
+    assert barred(PolicySpec(), ["near", "other"]) == 0
+
+
+def test_a_deployment_rated_too_far_below_the_best_one_there_is_not_asked():
+    quality = Quality(ratings={"small": 0.6, "large": 0.9, "gone": 1.0}, max_loss=0.2)
+    spec = PolicySpec(quality=quality)
+    assert barred(spec, ["small", "large", "unrated"]) == 0b001
+    assert barred(spec, ["small", "unrated"]) == 0
+    assert good_enough(quality, "small", ["small", "large"]) is False
+    assert good_enough(Quality(ratings=quality.ratings, max_loss=0.3), "small", ["small", "large"])
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.floats(0, 1)),
+    st.floats(0, 1),
+    st.lists(st.sampled_from("abcd"), min_size=1),
+)
+def test_the_best_rated_deployment_is_always_left(ratings, max_loss, names):
+    mask = barred(PolicySpec(quality=Quality(ratings=ratings, max_loss=max_loss)), names)
+    assert mask != (1 << len(names)) - 1
+
+
+def test_a_miss_prices_itself_by_the_dearest_place():
+    assert price_of(None, 0.1) == 0.0
+    assert price_of(0.5, 0.1) == 0.5
+    assert price_of("auto", 0.1) == pytest.approx(3.0)
+    assert price_of("auto", 0.0) == 1.0
