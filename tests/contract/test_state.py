@@ -11,8 +11,8 @@ from littoral.domain.deployment import DeploymentSpec, UpstreamSpec
 from littoral.domain.errors import Conflict
 from littoral.domain.ids import KeyId, ProjectId
 from littoral.domain.model import ModelSpec, VersionSpec
-from littoral.domain.ports import State
 from littoral.domain.policy import Match, PolicySpec, Quality
+from littoral.domain.ports import State
 from littoral.domain.project import Key, ProjectSpec
 from littoral.domain.resource import Kind, Metadata, Resource, Spec
 from littoral.domain.site import SiteSpec

@@ -24,6 +24,8 @@ SLOT_BYTES = 512
 FREE, OPEN, SETTLED = 0, 1, 2
 STREAMED, ESTIMATED, CHARGED, GUEST = 1, 2, 4, 8
 """``GUEST``: another node was asked and books it; here it only teaches what the engine takes."""
+_CAP_SHIFT, _CAP_MOST = 4, 15
+"""Where, in the flags, the cap on the answer stands: its power of two from below, plus one."""
 STATUSES: tuple[UsageStatus, ...] = ("ok", "cancelled", "failed", "interrupted")
 HEADER = struct.Struct("<BBBBIIIQIIIIddH")
 """state, flags, status, attempt, tokens in, cached, out, at_us, first_us, total_us, predicted_us,
@@ -72,6 +74,14 @@ class Flight:
     record: UsageRecord
     charge: Charge | None = None
     guest: bool = False
+    cap: Tokens | None = None
+    """Tokens that the answer might have at least had; None where nothing bounds it, or little."""
+
+
+def capped(cap: int | None) -> int:
+    """Return the flags that say which cap an answer has; those above 16,384 tokens are none."""
+    power = 0 if cap is None else cap.bit_length()
+    return power << _CAP_SHIFT if power <= _CAP_MOST else 0
 
 
 def identity(names: tuple[str, str, str, str, str, str]) -> bytes:
@@ -175,7 +185,9 @@ def read(buffer: Buffer, index: int) -> Flight | None:
     )
     held = _charge(buffer, index) if head.flags & CHARGED else None
     guest = bool(head.flags & GUEST)
-    return Flight(index=index, settled=settled, record=record, charge=held, guest=guest)
+    power = head.flags >> _CAP_SHIFT
+    cap = Tokens(1 << power - 1) if power else None
+    return Flight(index=index, settled=settled, record=record, charge=held, guest=guest, cap=cap)
 
 
 def _charge(buffer: Buffer, index: int) -> Charge:

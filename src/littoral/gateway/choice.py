@@ -30,6 +30,7 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
     warm: int = -1,
     aside: int = 0,
     wanted: Wanted | None = None,
+    length: float = 0.0,
 ) -> Verdict | Refusal:
     """Rank the model's places with their present loads.
 
@@ -43,6 +44,7 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
         warm: The position that served the same beginning before; -1 for none.
         aside: Positions that shall take it only where no other can, as bits.
         wanted: What a policy asks.
+        length: Log half-width from p50 to p90 of the output.
     """
     rows = model.flat
     loads = [place.in_flight if place.loads is None else place.load() for place in model.places]
@@ -63,7 +65,7 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
             mask=needs,
             total_s=total_s,
             skip=skip | full | aside,
-            length=model.length_of(tokens_out),
+            length=length,
             miss_cost=miss_cost,
             barred=barred,
         )

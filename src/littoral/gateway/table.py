@@ -228,6 +228,8 @@ class Source:
         self._gates: Mapping[str, Gate] = {}
         self._endpoints: Sequence[Endpoint] = ()
         self._folds: dict[EndpointId, Folded] = {}
+        self.lengths: Mapping[str, tuple[int, float]] = {}
+        """By key and model, joined by a newline: the median of answers, tokens, and its width."""
         self._places: dict[EndpointId, Place] = {}
         self.traffic: dict[str, Traffic] = {}
         self.tables = Tables()
@@ -298,8 +300,12 @@ class Source:
         self._endpoints = sorted(endpoints, key=lambda endpoint: endpoint.id)
         self.tables.models = self._models()
 
-    def take_folds(self, folds: Sequence[Folded]) -> None:
-        """Give endpoints new coefficients."""
+    def take_folds(
+        self, folds: Sequence[Folded], lengths: Mapping[str, tuple[int, float]] | None = None
+    ) -> None:
+        """Give endpoints new coefficients, and keys other lengths of their answers."""
+        if lengths is not None:
+            self.lengths = lengths
         self._folds.update((fold.endpoint, fold) for fold in folds)
         self.tables.models = self._models()
 

@@ -54,7 +54,7 @@ class Board:
         self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._tables: Frame | None = None
         self._endpoints_frame: Frame = Endpoints(endpoints=())
-        self._folds_frame: Frame = Folds(folds=())
+        self._folds_frame = Folds(folds=())
         self._reach = Reach()
         self.on_death: Callable[[], None] = lambda: None
 
@@ -112,11 +112,24 @@ class Board:
         known = self._endpoints.get(endpoint) or self._remotes.get(endpoint)
         return 1 if known is None else known.slots
 
-    def put_folds(self, folds: Iterable[Folded]) -> None:
-        """Use newer coefficients."""
+    def link_of(self, endpoint: EndpointId) -> float:
+        """Round trip to an endpoint of another node, seconds; 0 for our own."""
+        known = self._remotes.get(endpoint)
+        return 0.0 if known is None or known.via is None else known.via.rtt_s
+
+    @property
+    def pids(self) -> list[int]:
+        """All child processes."""
+        return list(self._pids.values())
+
+    def put_folds(
+        self, folds: Iterable[Folded], lengths: Mapping[str, tuple[int, float]] | None = None
+    ) -> None:
+        """Use newer coefficients, and other ``lengths`` where they are given."""
         known = self._endpoints.keys() | self._remotes.keys()
         self._folds |= {fold.endpoint: fold for fold in folds if fold.endpoint in known}
-        self._folds_frame = Folds(folds=tuple(self._folds.values()))
+        held = self._folds_frame.lengths if lengths is None else lengths
+        self._folds_frame = Folds(folds=tuple(self._folds.values()), lengths=held)
         self.changed.notify()
 
     def put_reach(self, reach: Reach) -> None:

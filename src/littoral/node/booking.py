@@ -67,7 +67,7 @@ class Booking:
         limits: Is told what was booked, and settles for a gateway that died.
         failpoints: Hit between the sync and giving the slots back.
         board: Is told when the disk refuses.
-        booked: Called with the records of each group once they are on disk.
+        booked: Called with the flights of each group once their records are on disk.
         column: The gateway's in the quota table.
     """
 
@@ -79,7 +79,7 @@ class Booking:
         *,
         failpoints: Failpoints,
         board: Board,
-        booked: Callable[[Sequence[UsageRecord]], None],
+        booked: Callable[[Sequence[Flight]], None],
         column: int = 1,
     ) -> None:
         self._table = table
@@ -158,7 +158,7 @@ class Booking:
         self._failpoints.hit("slots.freed")
         self._limits.booked([flight for flight in flights if not flight.guest])
         done = self._table.free(flights)
-        self._booked([flight.record for flight in flights])
+        self._booked(flights)
         for flight in flights:
             if lost is not None and (not flight.settled or flight.index == lost.slot):
                 await self._limits.settle(self._column, flight)

@@ -1,52 +1,73 @@
 """Learning: each request's outcome teaches its endpoint's predictor; folds go to the gateway."""
 
-from collections import deque
-from collections.abc import Callable, Sequence
+import math
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import anyio
 
-from littoral.cost.predictor import Outcome, Predictor, fold, fresh, observe
+from littoral.cost.length import Length, seen
+from littoral.cost.predictor import COLD_OUTCOMES, Outcome, Predictor, fold, fresh, observe
 from littoral.domain.endpoint import Folded
+from littoral.domain.flight import Flight
 from littoral.domain.ids import EndpointId
 from littoral.domain.units import Seconds
 from littoral.domain.usage import CACHE, UsageRecord
 from littoral.node.board import Board
 from littoral.node.signal import Signal
+from littoral.node.strain import Strains
 
 EVERY = Seconds(0.25)
+LOOK = Seconds(0.5)
 SAMPLE = 64
 """Most outcomes learned from at one time: at thousands a second a sample is as good as all."""
 REMEMBERED = 256
 """Finished requests kept to know who was served beside whom."""
 MICRO = 1e-6
+TAGS: Final = 1024
+"""Pairs of key and model whose lengths of answers are kept; the one not asked longest goes."""
+MOVED: Final = 0.1
+"""Log strain by which the host must have changed before everything is folded anew."""
 
 
 class Learning:
-    """The predictors of this node's endpoints.
+    """The predictors of this node's endpoints, and how long the answers of each key are.
 
     Args:
         board: Where folds go, and where an endpoint's slots are found.
         open_now: What requests under way have used until now.
+        strains: How much others use this host.
     """
 
-    def __init__(self, board: Board, *, open_now: Callable[[], Sequence[UsageRecord]]) -> None:
+    def __init__(
+        self, board: Board, *, open_now: Callable[[], Sequence[UsageRecord]], strains: Strains
+    ) -> None:
         self._board = board
         self._open_now = open_now
+        self._strains = strains
         self._predictors: dict[EndpointId, Predictor] = {}
-        self._fresh: deque[UsageRecord] = deque(maxlen=SAMPLE)
+        self._lengths: OrderedDict[str, Length] = OrderedDict()
+        self._fresh: deque[Flight] = deque(maxlen=SAMPLE)
         self._recent: deque[UsageRecord] = deque(maxlen=REMEMBERED)
         self._version = 0
+        self._folded = 1.0
         self._arrived = Signal()
 
-    def take(self, records: Sequence[UsageRecord]) -> None:
+    @property
+    def predictors(self) -> Mapping[EndpointId, Predictor]:
+        """What was learned, by endpoint."""
+        return self._predictors
+
+    def take(self, flights: Sequence[Flight]) -> None:
         """Take finished requests; what is too much is left out."""
         useful = [
             each
-            for each in records
-            if each.status in {"ok", "cancelled"} and each.endpoint != CACHE
+            for each in flights
+            if each.record.status in {"ok", "cancelled"} and each.record.endpoint != CACHE
         ]
         self._fresh.extend(useful)
-        self._recent.extend(useful)
+        self._recent.extend(each.record for each in useful)
         if useful:
             self._arrived.notify()
 
@@ -55,31 +76,86 @@ class Learning:
         while True:
             if not self._fresh:
                 await self._arrived.wait()
-            self._board.put_folds(self._learned())
+            self._board.put_folds(self._learned(), self._told())
             await anyio.sleep(EVERY)
+
+    async def watch(self) -> None:
+        """Look how strained the host is, and say so where that changed, until cancelled."""
+        while True:
+            self._strains.take(self._board.pids)
+            if self._predictors and abs(math.log(self._strains.now / self._folded)) > MOVED:
+                self._board.put_folds(self._fold(list(self._predictors)))
+            await anyio.sleep(LOOK)
 
     def _learned(self) -> list[Folded]:
         beside = [*self._recent, *self._open_now()]
         touched: dict[EndpointId, None] = {}
         while self._fresh:
-            record = self._fresh.popleft()
+            flight = self._fresh.popleft()
+            record = flight.record
+            outcome = outcome_of(
+                flight,
+                beside=beside,
+                slots=self._board.slots_of(record.endpoint),
+                strain=self._strains.during(record.at_us, record.total_us),
+                link_s=self._board.link_of(record.endpoint),
+            )
             known = self._predictors.get(record.endpoint) or fresh(record.endpoint)
-            outcome = outcome_of(record, beside=beside, slots=self._board.slots_of(record.endpoint))
             self._predictors[record.endpoint] = observe(known, outcome)
+            self._hear(outcome, f"{record.key}\n{record.model}")
             touched[record.endpoint] = None
+        return self._fold(list(touched))
+
+    def _fold(self, endpoints: Sequence[EndpointId]) -> list[Folded]:
         self._version += 1
-        return [fold(self._predictors[each], version=self._version) for each in touched]
+        strain = self._folded = self._strains.now
+        return [
+            fold(
+                self._predictors[each],
+                version=self._version,
+                strain=strain,
+                link_s=self._board.link_of(each),
+            )
+            for each in endpoints
+        ]
+
+    def _hear(self, outcome: Outcome, tag: str) -> None:
+        """Learn how long the answers of a key and a model are."""
+        known = self._lengths.pop(tag, None) or Length()
+        self._lengths[tag] = seen(
+            known, outcome.tokens_out, cap=outcome.cap, cancelled=outcome.censored
+        )
+        if len(self._lengths) > TAGS:
+            self._lengths.popitem(last=False)
+
+    def _told(self) -> Mapping[str, tuple[int, float]]:
+        """The lengths that are known well enough to be used."""
+        return {
+            tag: (max(1, round(each.median)), each.width)
+            for tag, each in self._lengths.items()
+            if each.count >= COLD_OUTCOMES
+        }
 
 
-def outcome_of(record: UsageRecord, *, beside: Sequence[UsageRecord], slots: int) -> Outcome:
+def outcome_of(
+    flight: Flight,
+    *,
+    beside: Sequence[UsageRecord],
+    slots: int,
+    strain: float = 1.0,
+    link_s: float = 0.0,
+) -> Outcome:
     """Read a finished request as an outcome.
 
     Args:
-        record: The request.
+        flight: The request.
         beside: Requests, itself included, that may have been under way when it came; one with
             ``total_us`` 0 still is.
         slots: How many its endpoint serves at once.
+        strain: How much others used the host meanwhile.
+        link_s: What the way there takes, seconds.
     """
+    record = flight.record
     active = sum(
         1
         for each in beside
@@ -97,4 +173,7 @@ def outcome_of(record: UsageRecord, *, beside: Sequence[UsageRecord], slots: int
         total_s=record.total_us * MICRO,
         predicted_p90_s=record.predicted_p90_us * MICRO,
         censored=record.status == "cancelled",
+        strain=strain,
+        link_s=link_s,
+        cap=flight.cap,
     )

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import anyio
 from anyio import to_thread
 
-from littoral.domain.delivery import BlobParts, Downloads
 from littoral.domain.endpoint import Machine
+from littoral.domain.flight import Flight
 from littoral.domain.ids import Digest, EndpointId, NodeId
 from littoral.domain.ports import (
     Blobs,
@@ -25,15 +25,15 @@ from littoral.domain.quota import ROWS, QuotaTable
 from littoral.domain.response import ResponseStore
 from littoral.domain.session import PROTOCOL, Frame, Hello
 from littoral.domain.snapshot import Anchors, Snapshot
-from littoral.domain.units import Micros, Seconds
-from littoral.domain.usage import UsageRecord
-from littoral.node.artefact import ArtefactParts, Artefacts, Rebuild
+from littoral.domain.units import Seconds
+from littoral.node.artefact import ArtefactParts, Artefacts
 from littoral.node.backoff import Patience
 from littoral.node.board import Board
 from littoral.node.booking import Booking, FlightTable
 from littoral.node.clock import FloorClock
 from littoral.node.converge import Converger
 from littoral.node.engine import EngineParts
+from littoral.node.fetching import Fetching
 from littoral.node.gateway import GatewayKeeper, Launch
 from littoral.node.learning import Learning
 from littoral.node.limits import LimitRows
@@ -47,6 +47,7 @@ from littoral.node.shelf import Shelf
 from littoral.node.slot import Slots
 from littoral.node.snapshot import HeldSnapshot, SnapshotParts
 from littoral.node.standing import Standing
+from littoral.node.strain import Strains, unstrained
 from littoral.node.tending import Tending, TendingParts, Tools
 
 FLUSH = Seconds(2.0)
@@ -99,25 +100,11 @@ class NodeParts:
     patience: Patience
     tools: Tools
     pace: Pace = NEAR
-    fetching: "Fetching | None" = None
+    fetching: Fetching | None = None
     joined: bool = False
     tunnel: Tunnel | None = None
     overheard: Overheard = field(default_factory=Overheard)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetching:
-    """How artefacts come to a node.
-
-    ``local`` is the minute of the day at the site; ``address`` is where peers ask, empty where
-    they cannot.
-    """
-
-    parts: BlobParts
-    downloads: Downloads
-    rebuild: Rebuild
-    local: Callable[[Micros], int]
-    address: str = ""
+    strain: Callable[[Sequence[int]], float] = unstrained
 
 
 class _Wired:
@@ -129,7 +116,9 @@ class _Wired:
         self.board = Board(clock=self.clock, sink=parts.sink, report=parts.report)
         tables = [FlightTable(memory) for memory in parts.flights]
         self.learning = Learning(
-            self.board, open_now=lambda: [each for table in tables for each in table.open()]
+            self.board,
+            open_now=lambda: [each for table in tables for each in table.open()],
+            strains=Strains(self.clock, parts.strain),
         )
         self.limits = LimitRows(parts.quota, self.clock)
         self._wanted: Snapshot | None = None
@@ -291,8 +280,8 @@ class _Wired:
             pace=parts.patience.pace,
         )
 
-    def _booked(self, records: Sequence[UsageRecord]) -> None:
-        self.learning.take(records)
+    def _booked(self, flights: Sequence[Flight]) -> None:
+        self.learning.take(flights)
         self.uplink.flush.appended()
 
     def _swapped(self, snapshot: Snapshot) -> None:
@@ -372,6 +361,7 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(node.standing.run)
         group.start_soon(node.learning.run)
+        group.start_soon(node.learning.watch)
         group.start_soon(node.converger.run)
         if node.artefacts is not None:
             group.start_soon(node.artefacts.run)

@@ -1,15 +1,20 @@
 """Strain: how much of the processor's time others had, and the host beneath took, of late."""
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from littoral.cost.terms import strain
+from littoral.domain.ports import Clock
 
 IDLE: Final = (3, 4)
 """Positions of the idle times among the figures of a line of /proc/stat: idle and iowait."""
 STOLEN: Final = 7
 """What the host beneath took; what stands after it is counted in earlier figures already."""
+
+REMEMBERED: Final = 600
+"""Readings that are kept: five minutes' worth."""
 
 
 class Strain:
@@ -65,3 +70,36 @@ class Strain:
             return (self._root / path).read_text("ascii", "replace")
         except OSError:
             return ""
+
+
+def unstrained(_pids: Sequence[int]) -> float:
+    """What a host says that nobody can read: nothing strains it."""
+    return 1.0
+
+
+class Strains:
+    """How strained this host was, over the last minutes.
+
+    Args:
+        clock: Dates what is read.
+        read: The strain since the last reading, of everybody but these processes.
+    """
+
+    def __init__(self, clock: Clock, read: Callable[[Sequence[int]], float]) -> None:
+        self._clock = clock
+        self._read = read
+        self._seen: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
+        self.now = 1.0
+
+    def take(self, pids: Sequence[int]) -> None:
+        """Read it once more; half of what it is now is what it was."""
+        self.now += 0.5 * (self._read(pids) - self.now)
+        self._seen.append((self._clock.wall(), self.now))
+
+    def during(self, at_us: int, total_us: int) -> float:
+        """The mean over a request, or what it was when that ended; 1 where nobody had read it."""
+        found = [each for at, each in self._seen if at_us <= at <= at_us + total_us]
+        if found:
+            return sum(found) / len(found)
+        before = [each for at, each in self._seen if at <= at_us + total_us]
+        return before[-1] if before else 1.0

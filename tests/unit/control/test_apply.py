@@ -168,6 +168,17 @@ def test_a_wrong_deployment_is_refused_with_its_path(site, given, spec, param, s
         ),
         ("Project", {"brownout": {"smaller": "no spaces"}}, "spec.brownout.smaller"),
         ("Project", {"titel": "x"}, "spec.titel"),
+        ("Policy", {"total_s": 0}, "spec.total_s"),
+        ("Policy", {"miss_cost": 1.0}, "spec.miss_cost"),
+        ("Policy", {"total_s": 1, "miss_cost": -1.0}, "spec.miss_cost"),
+        ("Policy", {"total_s": 1, "miss_cost": "much"}, "spec.miss_cost"),
+        ("Policy", {"match": {"projects": ["none"]}}, "spec.match.projects"),
+        ("Policy", {"match": {"models": ["m"] * 257}}, "spec.match.models"),
+        ("Policy", {"match": {"keys": ["k"] * 257}}, "spec.match.keys"),
+        ("Policy", {"deployments": ["none"]}, "spec.deployments"),
+        ("Policy", {"quality": {"max_loss": 2}}, "spec.quality.max_loss"),
+        ("Policy", {"quality": {"ratings": {"none": 1}}}, "spec.quality.ratings"),
+        ("Policy", {"residency": "moon"}, "spec.residency"),
     ],
 )
 def test_other_wrong_specs_are_refused_with_their_path(site, given, kind, spec, param):

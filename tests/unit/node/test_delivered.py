@@ -15,7 +15,8 @@ from littoral.domain.blob import (
 from littoral.domain.ports import Channel, ChannelClosed
 from littoral.domain.session import Hello, PartsWanted, Welcome
 from littoral.domain.units import Bytes, Micros, Seconds
-from littoral.node.serve import Fetching, NodeParts
+from littoral.node.fetching import Fetching
+from littoral.node.serve import NodeParts
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.downloads import MemoryDownloads
 from littoral.testing.failpoints import ArmedFailpoints

@@ -6,12 +6,14 @@ import anyio
 import pytest
 
 from littoral.domain.endpoint import Endpoint
-from littoral.domain.flight import SETTLED, SLOT_BYTES, identity, read, write
-from littoral.domain.ids import DeploymentName, EndpointId
+from littoral.domain.flight import SETTLED, SLOT_BYTES, Flight, identity, read, write
+from littoral.domain.ids import DeploymentName, EndpointId, KeyId
 from littoral.domain.session import Folds
 from littoral.domain.units import Micros
 from littoral.domain.usage import UsageRecord
-from littoral.node.learning import Learning, outcome_of
+from littoral.node.learning import TAGS, Learning, outcome_of
+from littoral.node.strain import Strains, unstrained
+from littoral.testing.clock import SettableClock
 from littoral.testing.loop import simulate
 
 CHAT = EndpointId("chat@1")
@@ -28,6 +30,15 @@ def flown() -> UsageRecord:
 
 
 RECORD = flown()
+
+
+def flights(*records: UsageRecord, cap: int | None = None) -> list[Flight]:
+    return [Flight(index=0, settled=True, record=each, cap=cap) for each in records]
+
+
+def learns(around, read=unstrained) -> Learning:
+    strains = Strains(SettableClock(), read)
+    return Learning(around.board, open_now=list, strains=strains)
 
 
 def folds(around) -> Folds:
@@ -53,7 +64,7 @@ def test_what_was_served_beside_it_is_counted_at_its_admission() -> None:
     still_open = replace(RECORD, at_us=Micros(500_000), total_us=0)
     elsewhere = replace(before, endpoint=EndpointId("other@1"))
     beside = [before, over, later, still_open, elsewhere, RECORD]
-    outcome = outcome_of(RECORD, beside=beside, slots=4)
+    outcome = outcome_of(flights(RECORD)[0], beside=beside, slots=4)
     assert outcome.active == 2
     assert (outcome.first_s, outcome.total_s, outcome.predicted_p90_s) == pytest.approx(
         (0.2, 0.9, 2.0)
@@ -61,20 +72,25 @@ def test_what_was_served_beside_it_is_counted_at_its_admission() -> None:
 
 
 def test_a_first_token_counts_only_where_it_was_seen() -> None:
-    assert outcome_of(replace(RECORD, streamed=False), beside=[RECORD], slots=1).first_s is None
-    assert outcome_of(replace(RECORD, status="cancelled"), beside=[RECORD], slots=1).censored
+    assert (
+        outcome_of(flights(replace(RECORD, streamed=False))[0], beside=[RECORD], slots=1).first_s
+        is None
+    )
+    assert outcome_of(
+        flights(replace(RECORD, status="cancelled"))[0], beside=[RECORD], slots=1
+    ).censored
 
 
 def test_folds_come_at_most_four_times_a_second(around) -> None:
     serve(around)
-    learning = Learning(around.board, open_now=list)
+    learning = learns(around)
 
     async def main() -> None:
         versions = set()
         async with anyio.create_task_group() as group:
             group.start_soon(learning.run)
             for _ in range(100):
-                learning.take([RECORD])
+                learning.take(flights(RECORD))
                 await anyio.sleep(0.01)
                 versions |= {fold.version for fold in folds(around).folds}
             group.cancel_scope.cancel()
@@ -85,14 +101,14 @@ def test_folds_come_at_most_four_times_a_second(around) -> None:
 
 def test_what_was_learned_is_closer_to_what_happened(around) -> None:
     serve(around)
-    learning = Learning(around.board, open_now=list)
+    learning = learns(around)
 
     async def main() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(learning.run)
             for number in range(200):
                 at = Micros(2_000_000 * number)
-                learning.take([replace(RECORD, at_us=at, tokens_in=300 + number)])
+                learning.take(flights(replace(RECORD, at_us=at, tokens_in=300 + number)))
                 await anyio.sleep(0.3)
             group.cancel_scope.cancel()
         (fold,) = folds(around).folds
@@ -105,12 +121,14 @@ def test_what_was_learned_is_closer_to_what_happened(around) -> None:
 
 def test_failures_and_interruptions_teach_nothing(around) -> None:
     serve(around)
-    learning = Learning(around.board, open_now=list)
+    learning = learns(around)
 
     async def main() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(learning.run)
-            learning.take([replace(RECORD, status="failed"), replace(RECORD, status="interrupted")])
+            learning.take(
+                flights(replace(RECORD, status="failed"), replace(RECORD, status="interrupted"))
+            )
             await anyio.sleep(1)
             group.cancel_scope.cancel()
         assert folds(around).folds == ()
@@ -120,17 +138,93 @@ def test_failures_and_interruptions_teach_nothing(around) -> None:
 
 def test_coefficients_go_with_their_endpoint(around) -> None:
     serve(around)
-    learning = Learning(around.board, open_now=list)
+    learning = learns(around)
 
     async def main() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(learning.run)
-            learning.take([RECORD])
+            learning.take(flights(RECORD))
             await anyio.sleep(1)
             around.board.drop_endpoint(CHAT)
-            learning.take([RECORD])
+            learning.take(flights(RECORD))
             await anyio.sleep(1)
             group.cancel_scope.cancel()
         assert folds(around).folds == ()
 
     simulate(main)
+
+
+def test_the_way_to_another_node_is_taken_off_and_the_cap_is_told() -> None:
+    outcome = outcome_of(flights(RECORD, cap=64)[0], beside=[RECORD], slots=1, link_s=0.1)
+    assert (outcome.link_s, outcome.cap) == (0.1, 64)
+
+
+def test_a_strained_host_is_told_before_the_next_outcome(around) -> None:
+    serve(around)
+    strained = [1.0]
+    learning = learns(around, lambda _pids: strained[0])
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(learning.run)
+            group.start_soon(learning.watch)
+            learning.take(flights(RECORD))
+            await anyio.sleep(1)
+            (calm,) = folds(around).folds
+            strained[0] = 2.0
+            await anyio.sleep(5)
+            (busy,) = folds(around).folds
+            group.cancel_scope.cancel()
+        assert busy.t_step == pytest.approx(2 * calm.t_step, rel=0.1)
+        assert folds(around).lengths == {}
+
+    simulate(main)
+
+
+def test_the_lengths_of_a_keys_answers_are_told_once_they_are_known(around) -> None:
+    serve(around)
+    learning = learns(around)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(learning.run)
+            for _ in range(300):
+                learning.take(flights(RECORD))
+                await anyio.sleep(0.3)
+            group.cancel_scope.cancel()
+        median, width = folds(around).lengths["k\nm"]
+        assert 40 < median < 60
+        assert 0.0 <= width < 0.66
+
+    simulate(main)
+
+
+def test_keys_that_nobody_uses_any_more_are_forgotten(around) -> None:
+    serve(around)
+    learning = learns(around)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(learning.run)
+            for number in range(TAGS // 64 + 14):
+                for each in range(64):
+                    record = replace(RECORD, key=KeyId(f"k{max(0, number - 12) * 64 + each}"))
+                    learning.take(flights(record))
+                await anyio.sleep(0.3)
+            group.cancel_scope.cancel()
+        assert "k0\nm" not in folds(around).lengths
+
+    simulate(main)
+
+
+def test_strain_is_that_of_the_time_of_a_request() -> None:
+    clock, values = SettableClock(), iter([3.0, 1.0, 1.0])
+    strains = Strains(clock, lambda _pids: next(values))
+    assert strains.during(0, 10) == 1.0
+    began = clock.wall()
+    for _ in range(3):
+        strains.take([])
+        clock.advance(10.0)
+    assert strains.during(began, 1) == 2.0
+    assert strains.during(began, 10_000_000) == pytest.approx(1.75)
+    assert strains.during(began + 11_000_000, 1) == pytest.approx(1.5)

@@ -47,6 +47,7 @@ from littoral.domain.response import ResponseStore
 from littoral.domain.snapshot import Anchors
 from littoral.domain.units import Bytes, Micros, Seconds
 from littoral.node.backoff import Patience
+from littoral.node.fetching import Fetching
 from littoral.node.gateway import Launch
 from littoral.node.identity import Credentials, IdentityStore
 from littoral.node.inventory import Surveyor
@@ -55,8 +56,9 @@ from littoral.node.overheard import Overheard
 from littoral.node.redial import FAR, NEAR
 from littoral.node.renewal import Joined
 from littoral.node.sensors import Sensors
-from littoral.node.serve import Fetching, Identity, NodeParts, serve
+from littoral.node.serve import Identity, NodeParts, serve
 from littoral.node.start import Origin
+from littoral.node.strain import Strain
 from littoral.node.tending import Tools
 from littoral.stores.blobs import DiskBlobs
 from littoral.stores.disk import LocalDisk
@@ -126,6 +128,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 quota=quota,
                 gateways=_gateways(given, name=identity.name),
                 machine=Host().read,
+                strain=Strain().read,
                 report=_report,
                 patience=_patience(settings),
                 tools=_tools(settings, credentials),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from littoral.domain.flight import CHARGED, ESTIMATED, STREAMED
+from littoral.domain.flight import CHARGED, ESTIMATED, STREAMED, capped
 from littoral.gateway import health, reply
 from littoral.gateway.asked import Asked
 from littoral.gateway.lane import Ticket
@@ -76,9 +76,8 @@ class Account(Placed):
         if self.key.policies:
             self.note(p50, p90)
         self._predicted_us = predicted_us = int(p50 * 1e6) if p50 < MOST_S else _U32
-        flags = (ESTIMATED | STREAMED if self.asked.streamed else ESTIMATED) | self.kind
+        flags = self._flags() | ESTIMATED
         if self._charge is not None:
-            flags |= CHARGED
             self._worker.flights.charge(self.slot, self._charge)
         header = (
             flags,
@@ -141,7 +140,7 @@ class Account(Placed):
 
     def _flags(self) -> int:
         streamed = STREAMED if self.asked.streamed else 0
-        return self.kind | streamed | (CHARGED if self._charge else 0)
+        return self.kind | streamed | capped(self.asked.cap) | (CHARGED if self._charge else 0)
 
     def _judge(self, status: int) -> None:
         """Say how it went, where somebody wants to know; failures were told before."""

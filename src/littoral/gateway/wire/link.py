@@ -102,7 +102,7 @@ class Link(asyncio.Protocol):
         if isinstance(frame, Freed):
             self._worker.flights.free(frame.slots)
         elif isinstance(frame, Folds):
-            source.take_folds(frame.folds)
+            source.take_folds(frame.folds, frame.lengths)
         elif isinstance(frame, Endpoints):
             source.take_endpoints(frame.endpoints, frame.loads)
         elif isinstance(frame, Reach):

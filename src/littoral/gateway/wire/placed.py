@@ -37,11 +37,13 @@ class Placed(Charged):
         wanted = key.wanted(model.name) if key.policies else None
         if wanted is not None and wanted.priced:
             model.weigh(now)
+        tokens_out, length = self.expected()
         verdict = choose(
             model,
             needs=self.asked.needs,
             tokens_in=self.asked.longest or self._tokens_in,
-            tokens_out=self.tokens_out(),
+            tokens_out=tokens_out,
+            length=length,
             total_s=self.deadline - now,
             skip=skip,
             warm=self._warm() if self._beginning and not skip else -1,
@@ -72,10 +74,20 @@ class Placed(Charged):
         known = ", ".join(names[:20])
         return refusal._replace(message=f"{refusal.message}; models that can: {known}")
 
+    def expected(self) -> tuple[int, float]:
+        """Output to expect, tokens, and its log half-width; a cap below what is usual leaves none.
+
+        What this key's answers by this model are long, else those of the model.
+        """
+        cap, model = self.asked.cap, self.model
+        found = self._worker.source.lengths
+        usual = found.get(f"{self.key.grant.id}\n{model.name}") if found else None
+        expected, width = usual or (model.expected_out, model.expected_length)
+        return (expected, width) if cap is None or cap > expected else (cap, 0.0)
+
     def tokens_out(self) -> int:
         """Output to expect, tokens."""
-        cap, expected = self.asked.cap, self.model.expected_out
-        return expected if cap is None or cap > expected else cap
+        return self.expected()[0]
 
     def note(self, p50: float, p90: float) -> None:
         """Let those who come later know by when this one is to end."""
