@@ -41,7 +41,7 @@ MOST_COST = 0.60
 HEAVY = 0.9
 HEAVY_COST = 0.75
 LIVE_DEADLINES = {"chat": 3.0, "rag": 3.0, "sum": 3.5}
-"""Deadlines as multiples of what the slower engine takes alone for a middling request of the kind."""
+"""Deadlines as multiples of what the slower engine takes alone for a middling request."""
 
 
 def mean(values: list[float]) -> float:
@@ -159,14 +159,15 @@ async def compare(world: World, known: Known, options: argparse.Namespace) -> di
 def conditions(options: argparse.Namespace, world: World) -> dict[str, Any]:
     """What the figures hold for."""
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
+        ["/usr/bin/env", "git", "rev-parse", "--short", "HEAD"],
         capture_output=True,
         text=True,
         check=False,
         cwd=ROOT,
     )
     return {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "python": platform.python_version(),
         "load_average": os.getloadavg()[0], "commit": commit.stdout.strip(),
         "seeds": options.seeds, "span_s": options.span, "warm_s": options.warm,
         "edge": pathlib.Path(world.weights["edge"]).name, "edge_slots": EDGE_SLOTS,
@@ -196,7 +197,8 @@ async def measure(options: argparse.Namespace, engines: dict[str, Engine], spinn
         print(f"capacity, requests a second: {world.capacity}; deadlines, s: {world.deadlines}")
         learned = Play(world, known, POLICIES["mixed"], name="mixed")
         rate = 0.5 * world.capacity["edge"]
-        played = await learned.run(rate=rate, seed=99, span_s=options.warm)
+        span_s = min(options.warm, options.predictions / rate)
+        played = await learned.run(rate=rate, seed=99, span_s=span_s)
         prediction = judged(played)
         shown = {k: v for k, v in prediction.items() if not isinstance(v, dict)}
         print("prediction", json.dumps(shown), flush=True)
@@ -240,7 +242,8 @@ def main() -> int:
     parser.add_argument("--data", default=str(ROOT / "bench" / "out" / "weights"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--span", type=float, default=25.0, help="seconds of each run")
-    parser.add_argument("--warm", type=float, default=300.0, help="seconds of the prediction")
+    parser.add_argument("--predictions", type=int, default=600, help="to judge, about")
+    parser.add_argument("--warm", type=float, default=900.0, help="most seconds for them")
     parser.add_argument("--loads", default="0.3,0.6,0.9", help="shares of the edge's capacity")
     options = parser.parse_args()
     options.loads = [float(each) for each in options.loads.split(",") if each]

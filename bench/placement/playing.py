@@ -7,16 +7,16 @@ import time
 from dataclasses import dataclass
 
 from rivals import Rival
-from sim.choosing import CLOUD, EDGE, learned
-from sim.policies import Policy, View, mean_prediction, oracle, ours, p90_bound, threshold
-from sim.stepper import Ask
-from world import CLOUD_SLOTS, EDGE_SLOTS, SLOTS, TAGS, Known, World
+from world import CLOUD_SLOTS, EDGE_SLOTS, MOST_IN, MOST_OUT, SLOTS, TAGS, Known, World
 
 from littoral.cost.length import seen
 from littoral.cost.predictor import Outcome, fold, observe
 from littoral.domain.endpoint import Folded
 from littoral.placement.decide import Row, Verdict, rank
 from littoral.placement.harm import Flight, slope
+from sim.choosing import CLOUD, EDGE, learned
+from sim.policies import Policy, View, mean_prediction, oracle, ours, p90_bound, threshold
+from sim.stepper import Ask
 
 PRICE_IN, PRICE_OUT = 0.15, 0.60
 UNEVEN = 0.5
@@ -115,8 +115,8 @@ POLICIES: dict[str, Policy] = {
     "oracle": oracle,
     "mixed": mixed,
 }
-"""``p90_bound`` is the rule that serves: bound, price of a miss, harm and refusal; ``p90_bare`` takes
-the cheapest whose bound keeps the deadline."""
+"""``p90_bound`` is the rule that serves: bound, price of a miss, harm, refusal; ``p90_bare``
+has the bound alone."""
 STATIC = (
     "edge_only", "cloud_only", "round_robin", "least_loaded", "size_threshold", "load_heuristic",
 )  # fmt: skip
@@ -132,11 +132,11 @@ def sizes_of(chance: random.Random) -> tuple[str, int, int]:
             break
         draw -= share
     _, ins, outs = TAGS[tag]
-    tokens_in = min(250, max(8, round(math.exp(chance.gauss(*ins)))))
-    return tag, tokens_in, min(64, max(2, round(math.exp(chance.gauss(*outs)))))
+    tokens_in = min(MOST_IN, max(8, round(math.exp(chance.gauss(*ins)))))
+    return tag, tokens_in, min(MOST_OUT, max(2, round(math.exp(chance.gauss(*outs)))))
 
 
-def asks(world: World, rate: float, seed: int, span_s: float) -> list[Ask]:
+def asks(world: World, *, rate: float, seed: int, span_s: float) -> list[Ask]:
     """The requests of one seed, the same for every policy."""
     chance, now, made = random.Random(seed * 1009 + 7), 0.0, []  # noqa: S311  traffic, no secret
     while True:
@@ -185,7 +185,7 @@ class Play:
 
     async def run(self, *, rate: float, seed: int, span_s: float) -> Played:
         """Let all requests come, on time whatever happens to those before."""
-        made = asks(self.world, rate, seed, span_s)
+        made = asks(self.world, rate=rate, seed=seed, span_s=span_s)
         self._began = time.monotonic()
         side = [
             asyncio.create_task(self._disturb(bursts(seed, span_s))),
@@ -206,11 +206,7 @@ class Play:
             requests=len(made),
             attainment=sum(each.ended - each.came <= each.deadline for each in made) / total,
             cost=self._cost / total * 1e6,
-            failed=sum(
-                each.place == "failed" or math.isinf(each.ended) and each.place != "shed"
-                for each in made
-            )
-            / total,
+            failed=sum(math.isinf(each.ended) and each.place != "shed" for each in made) / total,
             shed=sum(each.place == "shed" for each in made) / total,
             cloud=sum(each.place == "cloud" for each in made) / total,
             scored=self._scored,
@@ -304,8 +300,8 @@ class Play:
         length = self.known.lengths[each.tag]
         row = next(row for row in self._rows(up=True) if row.id == place)
         usual = max(1, round(length.median))
-        guess = ranked(row, each, self._loads[place], (usual, length.width))
-        exact = ranked(row, each, self._loads[place], (each.tokens_out, 0.0))
+        guess = ranked(row, each, self._loads[place], length=(usual, length.width))
+        exact = ranked(row, each, self._loads[place], length=(each.tokens_out, 0.0))
         rivals: dict[str, Rival] = self.known.rivals[place]
         promised = {name: rival.predict(each, usual) for name, rival in rivals.items()}
         promised |= {
@@ -374,10 +370,10 @@ class Play:
         )
 
 
-def ranked(row: Row, each: Ask, load: int, length: tuple[int, float]) -> Verdict:
+def ranked(row: Row, each: Ask, load: int, *, length: tuple[int, float]) -> Verdict:
     """What the gateway's own rule predicts for one place."""
     return rank(
-        [replace_ready(row)],
+        [row._replace(ready=True)],
         [load],
         tokens_in=each.tokens_in,
         tokens_out=length[0],
@@ -386,8 +382,3 @@ def ranked(row: Row, each: Ask, load: int, length: tuple[int, float]) -> Verdict
         skip=0,
         length=length[1],
     )
-
-
-def replace_ready(row: Row) -> Row:
-    """The row as if it answered."""
-    return row._replace(ready=True)

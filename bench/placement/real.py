@@ -24,9 +24,36 @@ from littoral.engines.llama_cpp import LlamaCpp
 
 CONTEXT = 512
 WORDS = (
-    "river bread cloud glass train clock bridge stone paper light water green small house night "
-    "field horse table chair music winter summer garden window market letter number silver copper"
-).split()
+    "river",
+    "bread",
+    "cloud",
+    "glass",
+    "train",
+    "clock",
+    "bridge",
+    "stone",
+    "paper",
+    "light",
+    "water",
+    "green",
+    "small",
+    "house",
+    "night",
+    "field",
+    "horse",
+    "table",
+    "chair",
+    "music",
+    "winter",
+    "summer",
+    "garden",
+    "window",
+    "market",
+    "letter",
+    "number",
+    "silver",
+    "copper",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ def check_policy(spec: PolicySpec, known: Iterable[tuple[Kind, str]]) -> None:
     Raises:
         InvalidInput: A value is outside its range, or a deployment or project does not exist.
     """
+    within("spec.title", len(spec.title), (0, 200))
     within("spec.total_s", spec.total_s, (0.001, MOST_SECONDS))
     if isinstance(spec.miss_cost, str):
         if spec.miss_cost != AUTO:

@@ -51,6 +51,7 @@ class PolicySpec:
     be asked; empty: all.
     """
 
+    title: str = ""
     match: Match = EVERYONE
     total_s: Seconds | None = None
     miss_cost: Worth | None = None

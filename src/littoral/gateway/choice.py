@@ -73,8 +73,6 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
         if at < 0 and aside:
             aside = 0
             continue
-        if at < 0 and verdict.why == "shed" and wanted is not None and not full:
-            return refuse(Overloaded, _hopeless(wanted), retry_after_s=max(1.0, verdict.total_p50))
         if at < 0:
             return FULL if full else _refusal(model, verdict, skip=skip, needs=needs, by=wanted)
         if loads[at] < rows[at][4] + room:
@@ -122,6 +120,14 @@ def able(models: Mapping[str, ModelRow], names: Iterable[str], *, needs: int) ->
 
 
 def _refusal(
+    model: ModelRow, verdict: Verdict, *, skip: int, needs: int, by: Wanted | None
+) -> Refusal:
+    if by is not None and verdict.why == "shed":
+        return refuse(Overloaded, _hopeless(by), retry_after_s=max(1.0, verdict.total_p50))
+    return _nobody(model, verdict, skip=skip, needs=needs, by=by)
+
+
+def _nobody(
     model: ModelRow, verdict: Verdict, *, skip: int, needs: int, by: Wanted | None
 ) -> Refusal:
     shut, resident, capability, context, unready, _ = verdict.rejected

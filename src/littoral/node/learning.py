@@ -54,11 +54,6 @@ class Learning:
         self._folded = 1.0
         self._arrived = Signal()
 
-    @property
-    def predictors(self) -> Mapping[EndpointId, Predictor]:
-        """What was learned, by endpoint."""
-        return self._predictors
-
     def take(self, flights: Sequence[Flight]) -> None:
         """Take finished requests; what is too much is left out."""
         useful = [

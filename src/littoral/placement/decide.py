@@ -116,12 +116,11 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
     Checked by: tests/unit/placement/test_rank.py, and against the filters in test_decide.py.
     """
     resident = lacking = short = unready = 0
-    out = skip | barred
     passed: list[_Option] = []
     late: list[_Option] = []
     for position, row in enumerate(rows):
         _, ready, has, context, slots, t0, t_in, step, _, _, price_in, price_out, _, crowd, _ = row
-        if out and out >> position & 1:
+        if (skip or barred) and (skip | barred) >> position & 1:
             continue
         if mask & ~has:
             lacking += 1
