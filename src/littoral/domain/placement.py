@@ -9,9 +9,9 @@ from littoral.domain.ids import EndpointId, RequestId
 from littoral.domain.reach import RESIDENCIES, Residency
 from littoral.domain.units import Seconds, Tokens
 
-Reason: TypeAlias = Literal["policy", "residency", "capability", "context", "unready", "deadline"]
-"""Why a candidate was rejected, in the order the filters run. From ``unready`` on, waiting may
-help."""
+Reason: TypeAlias = Literal["residency", "capability", "context", "unready", "deadline", "policy"]
+"""Why a candidate was rejected, in the order the filters run; but ``policy`` is the first of them.
+From ``unready`` to ``deadline``, waiting may help."""
 Why: TypeAlias = Literal[
     "cheapest",
     "fastest",

@@ -130,7 +130,7 @@ def _refusal(
 def _nobody(
     model: ModelRow, verdict: Verdict, *, skip: int, needs: int, by: Wanted | None
 ) -> Refusal:
-    shut, resident, capability, context, unready, _ = verdict.rejected
+    resident, capability, context, unready, _, shut = verdict.rejected
     states = {place.endpoint.state for place in model.places}
     if not model.places or (unready and "starting" in states):
         return refuse(Loading, f"{model.name!r} is being loaded", retry_after_s=5.0)

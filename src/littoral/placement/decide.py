@@ -142,15 +142,8 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
             near = total * FAR > total_s
             is_late = near and _p90(row, total, length * (1.0 - first / total)) > total_s
             (late if is_late else passed).append((total, cost, position, first))
-    stakes = (tokens_in, tokens_out, total_s, length, miss_cost)
-    rejected = (
-        (barred & ~skip).bit_count(),
-        resident,
-        lacking - resident,
-        short,
-        unready,
-        len(late),
-    )
+    stakes, shut = (tokens_in, tokens_out, total_s, length, miss_cost), (barred & ~skip).bit_count()
+    rejected = (resident, lacking - resident, short, unready, len(late), shut)
     return _settled(rows, passed, late, stakes=stakes, rejected=rejected, retry=skip > 0)
 
 

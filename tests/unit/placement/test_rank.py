@@ -62,10 +62,10 @@ def test_no_rows_give_no_choice():
 @pytest.mark.parametrize(
     ("rejected", "change"),
     [
-        ((0, 1, 0, 0, 0, 0), {"mask": 0b100 | RESIDENCE}),
-        ((0, 0, 1, 0, 0, 0), {"mask": 0b100}),
-        ((0, 0, 0, 1, 0, 0), {"context": 150}),
-        ((0, 0, 0, 0, 1, 0), {"ready": False}),
+        ((1, 0, 0, 0, 0, 0), {"mask": 0b100 | RESIDENCE}),
+        ((0, 1, 0, 0, 0, 0), {"mask": 0b100}),
+        ((0, 0, 1, 0, 0, 0), {"context": 150}),
+        ((0, 0, 0, 1, 0, 0), {"ready": False}),
     ],
 )
 def test_each_filter_rejects_and_counts(rejected, change):
@@ -76,14 +76,14 @@ def test_each_filter_rejects_and_counts(rejected, change):
 
 def test_the_filters_run_in_the_order_of_the_reasons():
     hopeless = FREE._replace(mask=0, context=1, ready=False)
-    assert ask([hopeless], total_s=0.0).rejected == (0, 0, 1, 0, 0, 0)
-    assert ask([hopeless._replace(mask=1)], total_s=0.0).rejected == (0, 0, 0, 1, 0, 0)
+    assert ask([hopeless], total_s=0.0).rejected == (0, 1, 0, 0, 0, 0)
+    assert ask([hopeless._replace(mask=1)], total_s=0.0).rejected == (0, 0, 1, 0, 0, 0)
     assert ask([hopeless._replace(mask=1, context=4096)], total_s=0.0).rejected == (
         0,
         0,
         0,
-        0,
         1,
+        0,
         0,
     )
 
@@ -119,13 +119,13 @@ def test_the_deadline_is_held_by_the_p90():
     p90 = ask([FREE]).total_p90
     assert ask([FREE], total_s=p90)[:2] == (0, "only")
     missed = ask([FREE], total_s=p90 * 0.999)
-    assert (missed.position, missed.why, missed.rejected) == (0, "least_miss", (0, 0, 0, 0, 0, 1))
+    assert (missed.position, missed.why, missed.rejected) == (0, "least_miss", (0, 0, 0, 0, 1, 0))
 
 
 def test_a_deadline_sends_the_request_to_the_dearer_place():
     assert ask([FREE, PAID], total_s=ask([PAID]).total_p90) == (
         *ask([PAID])._replace(position=1)[:6],
-        (0, 0, 0, 0, 0, 1),
+        (0, 0, 0, 0, 1, 0),
     )
 
 
@@ -149,9 +149,9 @@ def test_rows_tried_before_are_left_out_and_not_counted():
 def test_rows_that_a_policy_bars_are_rejected_first_and_counted_once():
     verdict = ask([FREE, PAID], barred=0b01)
     assert (verdict.position, verdict.why) == (1, "only")
-    assert verdict.rejected == (1, 0, 0, 0, 0, 0)
+    assert verdict.rejected == (0, 0, 0, 0, 0, 1)
     tried = ask([FREE, PAID], barred=0b11, skip=0b01)
-    assert (tried.position, tried.why, tried.rejected) == (-1, "none", (1, 0, 0, 0, 0, 0))
+    assert (tried.position, tried.why, tried.rejected) == (-1, "none", (0, 0, 0, 0, 0, 1))
 
 
 @given(ROWS, st.lists(st.integers(0, 9), min_size=5, max_size=5), ASKS)
@@ -165,7 +165,7 @@ def test_every_row_is_passed_rejected_or_skipped(rows, loads, asked):
         and (alone := rank([rows[i]], [loads[i]], **(asked | {"skip": 0}))).why == "only"
     ]
     assert len(passing) + sum(verdict.rejected) + skipped == len(rows)
-    assert (verdict.position == -1) == (not passing and not verdict.rejected[5])
+    assert (verdict.position == -1) == (not passing and not verdict.rejected[4])
     if passing:
         cheapest = min(alone.cost for alone in passing)
         assert verdict.cost <= cheapest * NEAR * (1 + 1e-12)
