@@ -44,6 +44,7 @@ class Cloud:
     state: Any = field(default_factory=MemoryState)
     clock: Any = field(default_factory=SettableClock)
     failpoints: ArmedFailpoints = field(default_factory=ArmedFailpoints)
+    blobs: Any = field(default_factory=MemoryBlobs)
     inbox: MemoryInbox = field(default_factory=MemoryInbox)
     reports: list[tuple[str, BaseException]] = field(default_factory=list)
     control: Control = None  # type: ignore[assignment]
@@ -63,7 +64,7 @@ class Cloud:
         self.parts = ControlParts(
             state=self.state,
             ledger=MemoryLedger(),
-            blobs=MemoryBlobs(),
+            blobs=self.blobs,
             obtainer=MemoryObtainer(),
             registry=NoDrivers(),
             network=MemoryNetwork(),

@@ -31,7 +31,7 @@ HOMES: dict[str, set[str]] = {
     "msgspec": {
         *("app", "client", "control", "engines", "gateway", "jobs", "stores"),
         *("node/diary.py", "node/enrolment.py", "node/identity.py", "node/start.py"),
-        "node/upkeep.py",
+        *("node/update.py", "node/upkeep.py"),
     },
     "httpx2": {
         "app/command/conversation.py",
@@ -56,7 +56,7 @@ HOMES: dict[str, set[str]] = {
     },
     "subprocess": {"app", "jobs/source/pypi.py"},
     "threading": {"app/command/waiting.py", "stores", "testing/loop.py", "testing/origin.py"},
-    "time": {"app/system.py"},
+    "time": {"app/launcher.py", "app/system.py"},
     "tokenizers": {"engines/child/encoder.py"},
     "urllib": {
         *("app/bench/run.py", "app/command", "client", "engines", "gateway/desk.py"),

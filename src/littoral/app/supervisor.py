@@ -39,6 +39,8 @@ STATUS_RETRY = Seconds(1.0)
 """After this the status is written again, where the disk had no room for it."""
 NEUTRAL = frozenset({"run", "logs", "lost+found", FOLDER})
 """What may stand in a folder that becomes a data folder."""
+EX_AGAIN = 75
+"""A node that exits with this status asks for everything to be started anew, as what is current."""
 EX_REFUSED = 2
 """A child that exits with this status would be refused again: it is not restarted."""
 
@@ -50,7 +52,8 @@ def run(settings: Settings) -> int:
         settings: How.
 
     Returns:
-        The exit status: 0 after an orderly stop, 1 where a child had to be killed for it.
+        The exit status: 0 after an orderly stop, 1 where a child had to be killed for it,
+        ``EX_AGAIN`` where another version shall take over.
 
     Raises:
         Busy: Another instance has the data folder or the port.
@@ -134,7 +137,7 @@ def _locked(settings: Settings) -> Generator[int]:
         _take(lock, folder)
         os.truncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
-        _check_format(folder)
+        check_format(folder)
         yield lock
     finally:
         os.close(lock)
@@ -167,7 +170,12 @@ def _alive(pid: str) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def _check_format(folder: Path) -> None:
+def check_format(folder: Path) -> None:
+    """See that the layout of a data folder is one that this version knows.
+
+    Raises:
+        NewerData: It is that of a newer one, or none of ours.
+    """
     file = folder / "format"
     try:
         found = int(file.read_text("ascii"))
@@ -241,6 +249,7 @@ class _Supervisor:
         self._settings = settings
         self._clock = SystemClock()
         self._signals = 0
+        self._again = False
         self._told = ""
         self._stale = NEVER
         address = cast("tuple[str, int]", listeners[0].getsockname())
@@ -271,14 +280,14 @@ class _Supervisor:
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         try:
             refused: LittoralError | None = None
-            while not self._signals and refused is None:
+            while not self._signals and not self._again and refused is None:
                 refused = self._tend()
                 due = min(child.due for child in self._children)
                 self._wait(wake, until=min(due, self._stale))
             code = self._stop(wake)
             if refused is not None:
                 raise refused
-            return code
+            return EX_AGAIN if self._again and not self._signals else code
         finally:
             for child in reversed(self._children):
                 child.kill()
@@ -293,8 +302,12 @@ class _Supervisor:
     def _tend(self) -> LittoralError | None:
         """Restart what ended and is due; returns why a child refused to run at all."""
         for child in self._children:
-            if child.ended() == EX_REFUSED:
+            code = child.ended()
+            if code == EX_REFUSED:
                 return LittoralError(child.last_words())
+            if code == EX_AGAIN:
+                self._again = True
+                return None
             if child.due <= self._clock.now():
                 child.start()
         self._write_status()

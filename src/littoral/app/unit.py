@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from littoral.app import versions
 from littoral.app.settings import Settings
 from littoral.domain.errors import Denied, Unavailable
 
@@ -23,7 +24,7 @@ def unit(settings: Settings, words: Sequence[str], *, user: str) -> str:
         words: Further words of ``littoral up``.
         user: Who runs it.
     """
-    start = shlex.join([sys.executable, "-m", "littoral", "up", *words])
+    start = shlex.join(_start(settings, words))
     return f"""\
 [Unit]
 Description=Littoral node in {settings.data_dir}
@@ -47,6 +48,13 @@ PrivateTmp=true
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def _start(settings: Settings, words: Sequence[str]) -> list[str]:
+    """The launcher, which starts whatever version is current; this one where there is none."""
+    if versions.is_kept():
+        return versions.launch_words(settings.data_dir, words)
+    return [sys.executable, "-m", "littoral", "up", *words]
 
 
 def install(text: str, *, folder: Path = SYSTEM, systemctl: str = SYSTEMCTL) -> list[str]:

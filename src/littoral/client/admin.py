@@ -115,7 +115,7 @@ class Admin:
 
     def delete(self, kind: Kind, name: str) -> Change:
         """Delete one resource."""
-        return self._call("DELETE", f"/resources/{kind}/{_part(name)}", Change)
+        return self.call("DELETE", f"/resources/{kind}/{_part(name)}", Change)
 
     def keys(self) -> list[Key]:
         """All keys, oldest first."""
@@ -127,7 +127,7 @@ class Admin:
 
     def revoke_key(self, key: KeyId) -> Key:
         """Revoke a key."""
-        return self._call("DELETE", f"/keys/{_part(key)}", Key)
+        return self.call("DELETE", f"/keys/{_part(key)}", Key)
 
     def models(self) -> list[ModelView]:
         """All models with their versions."""
@@ -139,7 +139,7 @@ class Admin:
 
     def remove_model(self, name: str) -> Change:
         """Delete a model and the weights that no other version uses."""
-        return self._call("DELETE", f"/models/{_part(name)}", Change)
+        return self.call("DELETE", f"/models/{_part(name)}", Change)
 
     def pull(self, name: str, request: PullRequest) -> VersionStatus:
         """Begin to obtain a version of a model; returns at once."""
@@ -203,7 +203,7 @@ class Admin:
 
     def remove_node(self, node: str) -> Node:
         """Forget a node that is not connected."""
-        return self._call("DELETE", f"/nodes/{_part(node)}", Node)
+        return self.call("DELETE", f"/nodes/{_part(node)}", Node)
 
     def roots(self) -> list[RootView]:
         """The root certificates that nodes trust."""
@@ -212,7 +212,7 @@ class Admin:
     def rotate(self, overlap_days: int) -> list[RootView]:
         """Announce a new root that signs after so many days."""
         body = Rotation(overlap_days=overlap_days)
-        return self._call("POST", "/ca/rotate", dict[str, list[RootView]], body=body)["items"]
+        return self.call("POST", "/ca/rotate", dict[str, list[RootView]], body=body)["items"]
 
     def usage(
         self,
@@ -258,12 +258,12 @@ class Admin:
     def _get(
         self, path: str, record: type[T], *, query: Mapping[str, str | int | None] | None = None
     ) -> T:
-        return self._call("GET", path, record, query=query)
+        return self.call("GET", path, record, query=query)
 
     def _post(self, path: str, body: object, record: type[T]) -> T:
-        return self._call("POST", path, record, body=body)
+        return self.call("POST", path, record, body=body)
 
-    def _call(
+    def call(
         self,
         method: str,
         path: str,
@@ -272,6 +272,7 @@ class Admin:
         body: object = None,
         query: Mapping[str, str | int | None] | None = None,
     ) -> T:
+        """One call of the API: what ``path`` answers, read into a record."""
         given = {name: value for name, value in (query or {}).items() if value is not None}
         try:
             response = self._client.request(

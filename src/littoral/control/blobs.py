@@ -26,7 +26,7 @@ from littoral.domain.ids import Digest, NodeId
 from littoral.domain.model import VersionStatus
 from littoral.domain.node import Event
 from littoral.domain.pace import PacePolicy
-from littoral.domain.ports import Blobs, Clock, State
+from littoral.domain.ports import Blobs, Channel, Clock, State
 from littoral.domain.units import Micros, Seconds
 from littoral.trust.blob import measure, sign
 from littoral.trust.capability import LIFE_US, grant
@@ -73,6 +73,8 @@ class NodeBlobs:
         self._parts = parts
         self._known: dict[Digest, BlobManifest] = {}
         self.pulls = Pulls()
+        self.wheels: Callable[[], Iterable[Digest]] = tuple
+        """Wheels of every release; set once there are releases to ask."""
 
     async def run(self) -> None:
         """Measure every blob that nodes may need, as it comes, until cancelled.
@@ -143,6 +145,18 @@ class NodeBlobs:
         query = grant(digest, until_us=until, key=parts.url_key)
         return f"{parts.url}/node/v1/blobs/{digest}?{query}"
 
+    async def heard(
+        self, node: NodeId, frame: BlobAsk | BlobProgress | BlobsHeld, *, channel: Channel
+    ) -> None:
+        """Take what a node says of blobs, and answer on its channel what it asks."""
+        match frame:
+            case BlobAsk():
+                await channel.send(await self.answer(node, frame))
+            case BlobProgress():
+                self.progress(node, frame)
+            case BlobsHeld():
+                self.held(node, frame)
+
     def progress(self, node: NodeId, said: BlobProgress) -> None:
         """A node is further, or has ended."""
         now = self._parts.clock.now()
@@ -153,8 +167,8 @@ class NodeBlobs:
         self.pulls.held(node, address=said.address, digests=said.digests)
 
     def _needed(self) -> Mapping[Digest, BlobKind]:
-        """Every blob of a version that is ready."""
-        found: dict[Digest, BlobKind] = {}
+        """Every blob of a version that is ready, and every wheel of a release."""
+        found: dict[Digest, BlobKind] = dict.fromkeys(self.wheels(), "wheel")
         for status in self._parts.statuses():
             if status.artefact is None or status.phase != "ready":
                 continue

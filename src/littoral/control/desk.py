@@ -14,10 +14,12 @@ from littoral.control.fleet import Fleet
 from littoral.control.key import Keys
 from littoral.control.link import Links
 from littoral.control.publish import Publisher
+from littoral.control.releases import Releases
 from littoral.control.rollouts import Rollouts
 from littoral.control.roster import Roster
 from littoral.control.signer import Signer
 from littoral.control.site import Site
+from littoral.control.updates import Updates
 from littoral.control.worker import Bell, Workers
 from littoral.domain.model import ModelSpec
 from littoral.domain.ports import Blobs, Clock, Ledger, Obtainer, State
@@ -46,6 +48,8 @@ class Desk:
     node_blobs: NodeBlobs
     deltas: Deltas
     rollouts: Rollouts
+    releases: Releases
+    updates: Updates
     events: Events
     workers: Workers
     bell: Bell

@@ -18,6 +18,7 @@ from littoral.control.api.node import NodeApi
 from littoral.control.api.resource import ResourceApi
 from littoral.control.api.rollout import RolloutApi
 from littoral.control.api.snapshot import SnapshotApi
+from littoral.control.api.update import UpdateApi
 from littoral.control.api.usage import UsageApi
 from littoral.control.apply import Resources
 from littoral.control.authority import Authority
@@ -39,6 +40,7 @@ from littoral.control.place import Places
 from littoral.control.public import PublicApi
 from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
+from littoral.control.releases import Releases
 from littoral.control.remote import LOOK_S, Neighbours
 from littoral.control.rollouts import EntropyChance, RolloutParts, Rollouts
 from littoral.control.roster import Roster
@@ -46,6 +48,7 @@ from littoral.control.route import Gate, Route, build_app
 from littoral.control.session import COALESCE_S, SessionParts, Sessions
 from littoral.control.signer import Signer
 from littoral.control.site import Site, load_site
+from littoral.control.updates import Updates
 from littoral.control.vault import Vault
 from littoral.control.worker import Bell, Workers
 from littoral.domain.enrolment import CLOSED, Doors
@@ -167,6 +170,7 @@ def backstage(parts: ControlParts) -> tuple[Desk, Relay, Sessions]:
             delivery=desk.delivery,
             blobs=desk.node_blobs,
             rollouts=desk.rollouts,
+            updates=desk.updates,
             ledger=parts.ledger,
             inbox=parts.inbox,
             clock=parts.clock,
@@ -208,6 +212,7 @@ def routes(desk: Desk) -> tuple[Route, ...]:
         ModelApi(desk),
         DeltaApi(desk),
         RolloutApi(desk),
+        UpdateApi(desk),
         DeploymentApi(desk),
         FleetApi(desk),
         SnapshotApi(desk),
@@ -293,12 +298,11 @@ def _rollouts(
 
 
 def _desk(parts: ControlParts, vault: Vault) -> Desk:
-    statuses = partial(_statuses, parts)
     site = load_site(parts.state, vault)
+    fleet, workers, bell = Fleet(parts.state, clock=parts.clock), parts.workers, Bell()
     keys = Keys(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
-    resources = _resources(parts, vault, statuses)
+    resources = _resources(parts, vault, partial(_statuses, parts))
     signer = Signer(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
-    fleet = Fleet(parts.state, clock=parts.clock)
     publisher = Publisher(
         parts.state,
         site,
@@ -307,12 +311,13 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         pack=parts.pack,
         keys=keys,
         resources=resources,
-        statuses=statuses,
+        statuses=partial(_statuses, parts),
         clock=parts.clock,
         neighbours=fleet.spots,
     )
-    workers, bell = parts.workers, Bell()
+    releases = Releases(parts.state, parts.blobs, workers=workers, bell=bell)
     node_blobs = _node_blobs(parts, fleet, signer, resources=resources, workers=workers, bell=bell)
+    node_blobs.wheels = releases.wheels
     return Desk(
         state=parts.state,
         ledger=parts.ledger,
@@ -327,6 +332,8 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         links=Links(parts.clock),
         node_blobs=node_blobs,
         rollouts=_rollouts(parts, fleet, resources, workers=workers, bell=bell),
+        releases=releases,
+        updates=Updates(releases, fleet, signer=signer, clock=parts.clock, sink=parts.events),
         deltas=_deltas(parts, node_blobs, resources, workers=workers, bell=bell),
         roster=_roster(parts, fleet),
         publisher=publisher,

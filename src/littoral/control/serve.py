@@ -47,6 +47,7 @@ async def serve(parts: ControlParts, *, api_socket: str, session_address: str) -
             group.start_soon(control.desk.deltas.run)
             group.start_soon(control.desk.rollouts.run)
             group.start_soon(_absences(control.desk).run)
+            group.start_soon(control.desk.updates.run)
             if parts.tunnel is not None:
                 group.start_soon(control.relay.attach, parts.tunnel)
             with anyio.CancelScope(shield=True):

@@ -17,6 +17,7 @@ from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
 from littoral.control.remote import Neighbours
 from littoral.control.rollouts import Rollouts
+from littoral.control.updates import Updates
 from littoral.control.worker import Bell, Workers
 from littoral.domain.blob import BlobAsk, BlobProgress, BlobsHeld
 from littoral.domain.errors import LittoralError
@@ -34,6 +35,7 @@ from littoral.domain.ports import (
     Ledger,
     Sink,
 )
+from littoral.domain.release import UpdateReport
 from littoral.domain.session import (
     LEAST_PROTOCOL,
     PROTOCOL,
@@ -77,6 +79,7 @@ class SessionParts:
     delivery: Delivery
     blobs: NodeBlobs
     rollouts: Rollouts
+    updates: Updates
     ledger: Ledger
     inbox: Inbox
     clock: Clock
@@ -162,6 +165,7 @@ class Sessions:
             group.start_soon(self._tell_remotes, this)
             group.start_soon(self._pass_on, this)
             group.start_soon(_supply, this)
+            group.start_soon(self._parts.updates.follow, this.node, this.channel)
             with suppress(ChannelClosed):
                 await self._hear(this)
             group.cancel_scope.cancel()
@@ -227,7 +231,10 @@ class Sessions:
                 this.wanted = frame.digests
                 this.asked.ring()
             case BlobAsk() | BlobProgress() | BlobsHeld():
-                await self._blob(this, frame)
+                self._parts.fleet.beat(this.node, None)
+                await self._parts.blobs.heard(this.node, frame, channel=this.channel)
+            case UpdateReport():
+                await self._parts.updates.reported(this.node, frame)
             case Applied():
                 self._applied(this, frame)
             case Renew():
@@ -250,17 +257,6 @@ class Sessions:
             self._event("snapshot.partial", f"{this.node} serves a part: {frame.reason}")
         self._parts.fleet.beat(this.node, None)
         self._parts.delivery.applied(this.node, (frame.epoch, frame.version))
-
-    async def _blob(self, this: Link, frame: BlobAsk | BlobProgress | BlobsHeld) -> None:
-        """Take what a node says of blobs, and answer what it asks."""
-        self._parts.fleet.beat(this.node, None)
-        match frame:
-            case BlobAsk():
-                await this.channel.send(await self._parts.blobs.answer(this.node, frame))
-            case BlobProgress():
-                self._parts.blobs.progress(this.node, frame)
-            case BlobsHeld():
-                self._parts.blobs.held(this.node, frame)
 
     async def _store(self, this: Link, records: Records) -> None:
         """Apply rows once, then, and only then, say so."""

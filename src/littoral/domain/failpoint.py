@@ -27,6 +27,7 @@ FailpointName: TypeAlias = Literal[
     "chunk.synced",
     "delta.verified",
     "canary.verdict",
+    "update.switched",
 ]
 
 NAMES: tuple[str, ...] = get_args(FailpointName)

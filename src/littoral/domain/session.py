@@ -34,6 +34,7 @@ from littoral.domain.local import (
 )
 from littoral.domain.node import NodeStatus
 from littoral.domain.outbox import Batch, Lane, Mark
+from littoral.domain.release import UpdateOrder, UpdateReport
 from littoral.domain.snapshot import (
     DeploymentsPart,
     KeysPart,
@@ -223,6 +224,8 @@ Frame: TypeAlias = (
     | BlobOffer
     | BlobProgress
     | BlobsHeld
+    | UpdateOrder
+    | UpdateReport
     | Tables
     | Endpoints
     | Folds
@@ -278,6 +281,8 @@ FRAMES: Mapping[int, type[Frame]] = {
     35: BlobProgress,
     36: BlobsHeld,
     41: Remotes,
+    56: UpdateOrder,
+    57: UpdateReport,
     64: Tables,
     65: Endpoints,
     66: Folds,

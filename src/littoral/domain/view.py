@@ -11,9 +11,10 @@ from littoral.domain.limits import NO_LIMITS, Limits
 from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
 from littoral.domain.node import Event
 from littoral.domain.project import Key, Scope
+from littoral.domain.release import WITHIN_S, UpdateAct, UpdateState, WheelFile
 from littoral.domain.resource import Change, Kind
 from littoral.domain.rollout import RolloutAct, RolloutState
-from littoral.domain.units import Bytes, Micros
+from littoral.domain.units import Bytes, Micros, Seconds
 from littoral.domain.usage import UsageRecord, UsageSum
 
 DeploymentPhase: TypeAlias = Literal["pending", "ready", "degraded", "failed"]
@@ -262,3 +263,66 @@ class Scores:
 
     old: tuple[float, ...]
     new: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelUpload:
+    """A wheel on its way to control, under its file name."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRequest:
+    """Wheels that were sent, and make one release."""
+
+    wheels: tuple[WheelFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateWish:
+    """Which nodes shall run which release: the share ``canary`` first, all of ``sites`` after it.
+
+    ``minutes`` the first must have been healthy for; ``within_s`` each has to prove itself.
+    """
+
+    version: str
+    canary: float = 0.1
+    sites: tuple[str, ...] = ()
+    minutes: float = 10.0
+    within_s: Seconds = WITHIN_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateActWish:
+    """What an operator wants of the update."""
+
+    act: UpdateAct
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdatedNode:
+    """One node of an update: what it runs, whether it is among the first, how far its order is."""
+
+    node: NodeId
+    name: str
+    site: str
+    runs: str
+    first: bool
+    phase: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateView:
+    """An update as people see it; ``everyone``: the first nodes were healthy, the others follow."""
+
+    version: str
+    state: UpdateState
+    everyone: bool
+    canary: float
+    sites: tuple[str, ...]
+    since_us: Micros
+    why: str
+    nodes: tuple[UpdatedNode, ...]

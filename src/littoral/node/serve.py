@@ -22,6 +22,7 @@ from littoral.domain.ports import (
     Tunnel,
 )
 from littoral.domain.quota import ROWS, QuotaTable
+from littoral.domain.release import Versions
 from littoral.domain.response import ResponseStore
 from littoral.domain.session import PROTOCOL, Frame, Hello
 from littoral.domain.snapshot import Anchors, Snapshot
@@ -75,7 +76,8 @@ class NodeParts:
     0 is ours and that of gateway n is n + 1; ``report`` is told role and pid of all
     children; ``unpack`` turns bytes into frames; ``anchors`` says whose snapshots to take before
     there is one, None where no control plane is known yet; ``joined`` is whether control is on
-    another machine; ``overheard`` has events of the outbox.
+    another machine; ``overheard`` has events of the outbox; ``versions`` are how it comes to
+    another version of itself, None where it cannot.
     """
 
     identity: Identity
@@ -102,6 +104,7 @@ class NodeParts:
     pace: Pace = NEAR
     fetching: Fetching | None = None
     joined: bool = False
+    versions: Versions | None = None
     tunnel: Tunnel | None = None
     overheard: Overheard = field(default_factory=Overheard)
     strain: Callable[[Sequence[int]], float] = unstrained
@@ -248,13 +251,18 @@ class _Wired:
             pace=parts.pace,
             relay=self.relay,
             artefacts=self.artefacts,
-            hear=self.tending.upkeep.take,
+            hear=self.tending.hear,
             lost=self.tending.upkeep.lost,
         )
 
     def _tending_parts(self, tables: Sequence[FlightTable]) -> TendingParts:
         parts = self.parts
         return TendingParts(
+            node=parts.identity.node,
+            versions=parts.versions,
+            keys=self._signers,
+            locate=self._locate,
+            serving=lambda: all(each.pulse is not None for each in self.keepers),
             tools=parts.tools,
             board=self.board,
             converger=self.converger,

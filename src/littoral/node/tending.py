@@ -7,9 +7,11 @@ from typing import Protocol
 import anyio
 
 from littoral.domain.enrolment import Inventory
+from littoral.domain.ids import NodeId
 from littoral.domain.link import LinkFacts
 from littoral.domain.node import Level, Link, Reading
 from littoral.domain.ports import Blobs, Chance, Clock, Disk, Failpoints
+from littoral.domain.release import Versions
 from littoral.domain.session import Frame
 from littoral.domain.units import Seconds
 from littoral.node.board import Board
@@ -19,6 +21,7 @@ from littoral.node.identity import IdentityStore
 from littoral.node.probing import Probe, Probing, ProbingParts
 from littoral.node.renewal import Joined, Renewal, RenewalParts
 from littoral.node.start import UNKNOWN, Origin
+from littoral.node.update import Locate, UpdateParts, Updates
 from littoral.node.upkeep import Upkeep
 
 LINK_EVERY = Seconds(30.0)
@@ -67,8 +70,16 @@ class Tools:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TendingParts:
-    """What tending needs; ``under_way`` counts requests that are being answered here."""
+    """What tending needs; ``under_way`` counts requests that are being answered here.
 
+    ``keys`` may sign orders; ``locate`` brings wheels here; ``serving`` is whether gateways answer.
+    """
+
+    node: NodeId
+    versions: Versions | None
+    keys: Callable[[], Mapping[str, bytes]]
+    locate: Locate
+    serving: Callable[[], bool]
     tools: Tools
     board: Board
     converger: Converger
@@ -107,6 +118,14 @@ class Tending:
             clock=parts.clock,
         )
 
+        self.updates = None if parts.versions is None else self._updates(parts.versions)
+
+    def hear(self, frame: Frame) -> bool:
+        """Take a frame that concerns the node itself; False where it does not."""
+        if self.updates is not None and self.updates.take(frame):
+            return True
+        return self.upkeep.take(frame)
+
     async def run(self, line: Line) -> None:
         """Look after the node until cancelled.
 
@@ -119,6 +138,8 @@ class Tending:
             group.start_soon(self._probing.run)
             group.start_soon(self.upkeep.run, line.send, line.standing)
             group.start_soon(self._measure, line)
+            if self.updates is not None:
+                group.start_soon(self.updates.run, line.send, line.standing)
 
     async def _measure(self, line: Line) -> None:
         """Show how good the way to control is, in steps so coarse that beats stay small."""
@@ -142,6 +163,21 @@ class Tending:
 
     async def _send(self, frame: Frame) -> bool:
         return self._line is not None and await self._line.send(frame)
+
+    def _updates(self, versions: Versions) -> Updates:
+        parts = self._parts
+        return Updates(
+            UpdateParts(
+                node=parts.node,
+                versions=versions,
+                disk=parts.disk,
+                clock=parts.clock,
+                board=parts.board,
+                keys=parts.keys,
+                locate=parts.locate,
+                serving=parts.serving,
+            )
+        )
 
     def _errand_parts(self) -> ErrandParts:
         parts = self._parts

@@ -184,23 +184,35 @@ def check(connection: apsw.Connection) -> None:
         raise apsw.CorruptError(f"quick_check found {found!r}")
 
 
-def migrate(connection: apsw.Connection, steps: Sequence[Step]) -> None:
+def migrate(
+    connection: apsw.Connection, steps: Sequence[Step], *, least: int | None = None
+) -> None:
     """Bring the schema to the last of ``steps``, in one transaction.
 
+    A newer version may have been here and left again. Its schema is used as it is where it said,
+    as ``least``, that so few steps are enough to know: those behind only added what others ignore.
+
+    Args:
+        connection: To the file.
+        steps: All that this version knows.
+        least: How many of them a version must know to use the file; by default all.
+
     Raises:
-        NewerData: The file has more steps behind it than this version knows.
+        NewerData: The file needs more steps than this version knows.
     """
     tables = run(connection, "select 1 from sqlite_schema where name = 'meta'")
     found = 0
     if tables:
         value = run(connection, "select value from meta where name = 'schema'")[0][0]
         found = value if isinstance(value, int) else 0
-    if found > len(steps):
+    enough = run(connection, "select value from meta where name = 'least'") if tables else []
+    needed = enough[0][0] if enough else found
+    if isinstance(needed, int) and needed > len(steps):
         raise NewerData(
             f"the data has schema {found}, this version of Littoral knows up to {len(steps)}: "
             "start the newer version, or restore a backup made before it"
         )
-    if found == len(steps):
+    if found >= len(steps):
         return
 
     def apply() -> None:
@@ -208,6 +220,8 @@ def migrate(connection: apsw.Connection, steps: Sequence[Step]) -> None:
             for statement in step:
                 run(connection, statement)
         run(connection, "insert or replace into meta values('schema', ?)", (len(steps),))
+        known = len(steps) if least is None else least
+        run(connection, "insert or replace into meta values('least', ?)", (known,))
 
     transact(connection, apply)
 

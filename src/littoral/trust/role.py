@@ -24,6 +24,7 @@ Action: TypeAlias = Literal[
     "snapshot.read",
     "event.read",
     "signer.write",
+    "release.write",
 ]
 
 SCOPE_OF: Mapping[Action, Scope] = {
@@ -44,6 +45,7 @@ SCOPE_OF: Mapping[Action, Scope] = {
     "snapshot.read": "read",
     "event.read": "read",
     "signer.write": "admin",
+    "release.write": "admin",
 }
 """The scope that each action needs; ``admin`` allows all of them."""
 

@@ -26,6 +26,7 @@ ELSEWHERE = {
     "renew.issued": "tests/unit/control/test_enrolment.py",
     "identity.written": "tests/unit/node/test_enrolment.py",
     "chunk.synced": "tests/unit/node/test_delivery_failpoints.py",
+    "update.switched": "tests/unit/app/test_versions.py",
     "delta.verified": "tests/unit/node/test_delivery_failpoints.py",
 }
 """Failpoints that a simulated fleet does not pass, and the suite that arms each."""

@@ -110,12 +110,20 @@ def test_steps_are_applied_once_and_in_order(tmp_path: Path):
     connection.close()
 
 
+def test_a_newer_schema_that_only_added_is_used_by_an_older_version(tmp_path: Path):
+    connection = sqlite.connect(str(tmp_path / "a.db"))
+    sqlite.migrate(connection, (ONE, TWO), least=1)
+    sqlite.migrate(connection, (ONE,))
+    assert run(connection, "select value from meta where name = 'schema'") == [(2,)]
+    connection.close()
+
+
 def test_a_step_that_fails_leaves_the_schema_before_it(tmp_path: Path):
     connection = sqlite.connect(str(tmp_path / "a.db"))
     sqlite.migrate(connection, (ONE,))
     with pytest.raises(apsw.SQLError):
         sqlite.migrate(connection, (ONE, ("create table b(x integer) strict", "nonsense")))
-    assert run(connection, "select value from meta") == [(1,)]
+    assert run(connection, "select value from meta where name = 'schema'") == [(1,)]
     assert run(connection, "select name from sqlite_schema where name = 'b'") == []
     connection.close()
 

@@ -12,6 +12,7 @@ from typing import Annotated, cast
 import anyio
 from cyclopts import Parameter
 
+from littoral.app import versions
 from littoral.app.command.confirm import confirm
 from littoral.app.command.encoding import plain
 from littoral.app.command.figures import moment
@@ -125,6 +126,8 @@ def join(
 def _go_on(shown: Screen, settings: Settings, *, start: Start, found: Credentials) -> None:
     shown.json(plain(found.identity))
     if start.install:
+        if versions.is_kept():
+            versions.prepare(settings.data_dir)
         for did in install(_unit(settings, start)):
             shown.note("join.did", what=did)
         return

@@ -38,6 +38,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb("node leave", "join:leave", "run", ("littoral node leave --yes",)),
     Verb("node status", "join:status", "run", ("littoral node status",)),
+    Verb("node check", "selfcheck:check", "run", ("littoral node check",)),
     Verb("down", "down:down", "run", ("littoral down", "littoral down --timeout 60")),
     Verb("status", "status:status", "run", ("littoral status", "littoral status --json")),
     Verb(
@@ -68,6 +69,22 @@ VERBS: tuple[Verb, ...] = (
     Verb("rollout resume", "rollout:resume", "serve", ("littoral rollout resume chat",)),
     Verb("rollout undo", "rollout:undo", "serve", ("littoral rollout undo chat",)),
     Verb("rollout promote", "rollout:promote", "serve", ("littoral rollout promote chat",)),
+    Verb("releases add", "releases:add", "serve", ("littoral releases add ./dist/*.whl",)),
+    Verb("releases list", "releases:list_releases", "serve", ("littoral releases list",)),
+    Verb("releases remove", "releases:remove", "serve", ("littoral releases remove 0.2.0",)),
+    Verb(
+        "update start",
+        "update:start",
+        "serve",
+        (
+            "littoral update start 0.2.0",
+            "littoral update start 0.2.0 --canary 10% --site harbour --minutes 30",
+        ),
+    ),
+    Verb("update status", "update:status", "serve", ("littoral update status",)),
+    Verb("update pause", "update:pause", "serve", ("littoral update pause",)),
+    Verb("update resume", "update:resume", "serve", ("littoral update resume",)),
+    Verb("update undo", "update:undo", "serve", ("littoral update undo",)),
     Verb("models delta", "models:delta", "serve", ("littoral models delta smol@1 smol@2",)),
     Verb("models catalogue", "models:catalogue", "serve", ("littoral models catalogue",)),
     Verb(

@@ -29,6 +29,7 @@ from littoral.app.registrar import LateRegistrar
 from littoral.app.registry import installed
 from littoral.app.role.world import drivers, to_stderr
 from littoral.app.settings import Settings
+from littoral.app.supervisor import EX_AGAIN
 from littoral.app.system import (
     SystemChance,
     SystemClock,
@@ -37,12 +38,14 @@ from littoral.app.system import (
     minute_of_day,
 )
 from littoral.app.tube import Doorway
+from littoral.app.venv import VenvInstaller
 from littoral.app.version import VERSION
 from littoral.domain.enrolment import REVOKED, control_host
 from littoral.domain.errors import Revoked, UnknownName
 from littoral.domain.ids import NodeId, new_id
 from littoral.domain.link import Shown
 from littoral.domain.ports import Clock, Disk, Entropy, Failpoints, Network, Sink
+from littoral.domain.release import Versions
 from littoral.domain.response import ResponseStore
 from littoral.domain.snapshot import Anchors
 from littoral.domain.units import Bytes, Micros, Seconds
@@ -76,12 +79,28 @@ TAIL_BYTES = 65_536
 
 def main() -> int:
     """Run a node until told to stop; returns its exit status."""
-    return play(_run)
+    left: list[bool] = []
+    code = play(partial(_run, left))
+    return EX_AGAIN if left and not code else code
 
 
-async def _run(given: Handed, stop: anyio.Event) -> None:
+async def _run(left: list[bool], given: Handed, stop: anyio.Event) -> None:
+    """Serve; ``left`` is added to where another version shall take over."""
+
+    def leave() -> None:
+        left.append(True)
+        stop.set()
+
     async with open_parts(given) as parts:
-        await serve(parts, stop=stop)
+        await serve(_with_versions(parts, given.settings, leave), stop=stop)
+
+
+def _with_versions(parts: NodeParts, settings: Settings, leave: Callable[[], None]) -> NodeParts:
+    """A node that joined may come to another version; the one beside control goes with control."""
+    if not parts.joined:
+        return parts
+    installer = VenvInstaller(settings.data_dir, parts.failpoints)
+    return replace(parts, versions=Versions(installer=installer, leave=leave))
 
 
 @asynccontextmanager
