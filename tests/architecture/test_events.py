@@ -9,7 +9,7 @@ from littoral.trust.role import SCOPE_OF
 SAYS = ("node/", "stores/", "control/", "jobs/", "domain/strain.py", "gateway/wire/loop.py")
 """Where events are made."""
 CODE = re.compile(
-    r"(?:blob|ca|certificate|clock|delta|disk|engine|gateway|limits|machine|memory|model|nodes?"
+    r"(?:blob|ca|certificate|clock|deferrals|delta|disk|engine|gateway|limits|machine|memory|model|nodes?"
     r"|outbox|policy|responses|rollout|session|snapshot|supervisor|thermal)[._][a-z_]+"
 )
 FILES = frozenset(

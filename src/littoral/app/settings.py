@@ -43,6 +43,9 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "gateway_workers": (1, 64),
     "drain_s": (0, 600),
     "responses_mib": (1, 1_048_576),
+    "deferred_mib": (1, 1_048_576),
+    "deferred_count": (1, 1_000_000),
+    "deferred_keep_h": (1, 8760),
     "outbox_mib": (16, 1_048_576),
     "commit_window_ms": (0, 1000),
     "crash_limit": (0, 1000),
@@ -154,6 +157,18 @@ class Settings:
     responses_mib: int = field(
         default=1024,
         metadata={"help": "Most that stored responses may take on disk, MiB."},
+    )
+    deferred_mib: int = field(
+        default=512,
+        metadata={"help": "Most that deferred requests and their answers may take, MiB."},
+    )
+    deferred_count: int = field(
+        default=10_000,
+        metadata={"help": "Most deferred requests that may wait at one time."},
+    )
+    deferred_keep_h: int = field(
+        default=72,
+        metadata={"help": "Hours that a deferred request's answer is kept once it has ended."},
     )
     gateway_workers: int = field(
         default=1,

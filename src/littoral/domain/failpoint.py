@@ -28,6 +28,10 @@ FailpointName: TypeAlias = Literal[
     "delta.verified",
     "canary.verdict",
     "update.switched",
+    "deferred.accepted",
+    "deferred.started",
+    "deferred.settled",
+    "deferred.booked",
 ]
 
 NAMES: tuple[str, ...] = get_args(FailpointName)

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from littoral.domain.deferral import Deferral, DeferralState
 from littoral.domain.endpoint import Endpoint, Folded
 from littoral.domain.ids import EndpointId, ProjectId
 from littoral.domain.node import Level
 from littoral.domain.response import ResponseStatus, StoredResponse
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Seconds
+from littoral.domain.usage import UsageRecord
 
-LookAct: TypeAlias = Literal["show", "thread", "follow", "halt", "drop"]
+LookAct: TypeAlias = Literal["show", "thread", "follow", "halt", "drop", "list", "same"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +110,18 @@ class Look:
 
     ``thread`` shows all that it continues, too; ``follow`` shows it and then sends the events of
     its stream, ``Heard`` by heard; ``halt`` cancels one in the background; ``drop`` deletes it.
+
+    So of a deferral, which its id tells: ``show`` comes without its answer and ``thread`` with it,
+    ``drop`` cancels it where it has not ended. ``list`` shows up to ``limit`` deferrals of lower
+    numbers than ``before``, and ``same`` the one of that idempotency key, if there is one.
     """
 
     number: int
     project: ProjectId
     response: str
     act: LookAct = "show"
+    before: int = 0
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +140,7 @@ class Shelved:
     status: int = 0
     code: str = ""
     message: str = ""
+    deferrals: tuple[Deferral, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,3 +184,39 @@ class Heard:
     number: int
     events: bytes
     ended: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defer:
+    """Gateway to node: keep this request until a place can serve it. ``Shelved`` answers."""
+
+    number: int
+    deferral: Deferral
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carry:
+    """Node to gateway: ask an engine for this; one ``Carried`` answers, also after ``Quit``.
+
+    Its runs have negative numbers, so that none is that of a response.
+    """
+
+    run: int
+    deferral: Deferral
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """Gateway to node: how a run ended; it may go on in ``again_s`` seconds, where that is set.
+
+    ``counted`` says that an engine was asked in vain, so that it may not go on for ever.
+    """
+
+    run: int
+    state: DeferralState
+    reason: str = ""
+    media: str = ""
+    answer: bytes = b""
+    usage: UsageRecord | None = None
+    again_s: Seconds | None = None
+    counted: bool = False

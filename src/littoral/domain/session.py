@@ -14,6 +14,9 @@ from littoral.domain.ids import NodeId
 from littoral.domain.lane import INFERENCE, TELEMETRY
 from littoral.domain.link import LIVELY, SPREAD_S
 from littoral.domain.local import (
+    Carried,
+    Carry,
+    Defer,
     Endpoints,
     Folds,
     Freed,
@@ -243,6 +246,9 @@ Frame: TypeAlias = (
     | Told
     | Ran
     | Heard
+    | Defer
+    | Carry
+    | Carried
     | Credit
     | Open
     | Data
@@ -300,6 +306,9 @@ FRAMES: Mapping[int, type[Frame]] = {
     106: Told,
     107: Ran,
     108: Heard,
+    109: Defer,
+    110: Carry,
+    111: Carried,
     120: Manifest,
     121: KeysPart,
     122: DeploymentsPart,

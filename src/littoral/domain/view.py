@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from littoral.domain.deferral import DeferralState
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.endpoint import Endpoint, Fit
-from littoral.domain.ids import DeploymentName, ModelName, NodeId
+from littoral.domain.ids import DeploymentName, ModelName, NodeId, RequestId
 from littoral.domain.limits import NO_LIMITS, Limits
 from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
 from littoral.domain.node import Event
@@ -326,3 +327,35 @@ class UpdateView:
     since_us: Micros
     why: str
     nodes: tuple[UpdatedNode, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeferralView:
+    """A deferred request as its client sees it; times are UTC seconds.
+
+    ``reason`` is why it waits, or why it has no answer; ``result`` the path of the answer.
+    """
+
+    id: str
+    status: DeferralState
+    reason: str | None
+    path: str
+    model: str
+    request_id: RequestId
+    attempts: int
+    created_at: int
+    expires_at: int
+    ended_at: int | None
+    kept_until: int
+    result: str | None
+    object: Literal["deferred"] = "deferred"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeferralPage:
+    """Deferred requests, the last one first; ``next`` is where the following page begins."""
+
+    data: tuple[DeferralView, ...]
+    has_more: bool
+    next: int | None
+    object: Literal["list"] = "list"

@@ -16,6 +16,10 @@ MAX_HEAD: Final = 16 * 1024
 MAX_HEADERS: Final = 64
 MAX_URL: Final = 4 * 1024
 MAX_BODY: Final = 4 * 1024 * 1024
+DEFER_S: Final = 86_400
+"""How long a request that may wait for a place does so where it does not say, seconds."""
+MOST_DEFER_S: Final = 30 * 86_400
+MOST_IDEMPOTENCY: Final = 255
 
 _LEVELS: Final = {name.encode(): level for level, name in enumerate(PRIORITIES)}
 _DEFAULT: Final = PRIORITIES.index("default")
@@ -35,6 +39,8 @@ _USED = (
     "X-Littoral-Priority",
     "X-Littoral-Cache",
     "Cache-Control",
+    "X-Littoral-Defer",
+    "Idempotency-Key",
 )
 _UNUSED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type", "Connection", "Origin")
 _NAMES: dict[bytes, bytes] = {}
@@ -57,12 +63,16 @@ class Terms(NamedTuple):
 
     ``total_s`` is its deadline, seconds from now, ``level`` its priority, 0 the highest;
     ``control`` its ``cache-control``, lower case, ``wished`` whether it asks for our cache.
+    ``defer_s`` is how long it may wait for a place, seconds, 0 for not at all; ``idempotency``
+    names it where it may come twice.
     """
 
     total_s: float = math.inf
     level: int = _DEFAULT
     control: bytes = b""
     wished: bool = False
+    defer_s: int = 0
+    idempotency: str = ""
 
 
 def head_too_long() -> Refusal:
@@ -156,7 +166,27 @@ def terms_of(known: Known) -> Terms | Refusal:
     if wish not in {b"on", b"off"}:
         message = "x-littoral-cache must be on or off"
         return refuse(InvalidInput, message, param="x-littoral-cache")
-    return Terms(total_s, level, known.get(b"cache-control", b"").lower(), wish == b"on")
+    defer_s = _patience_of(known)
+    if isinstance(defer_s, Refusal):
+        return defer_s
+    idempotency = known.get(b"idempotency-key", b"").decode("ascii")
+    control = known.get(b"cache-control", b"").lower()
+    return Terms(total_s, level, control, wish == b"on", defer_s, idempotency)
+
+
+def _patience_of(known: Known) -> int | Refusal:
+    value = known.get(b"x-littoral-defer")
+    if value is None:
+        return 0
+    if len(known.get(b"idempotency-key", b"")) > MOST_IDEMPOTENCY:
+        message = f"idempotency-key may have {MOST_IDEMPOTENCY} characters"
+        return refuse(InvalidInput, message, param="idempotency-key")
+    if value.lower() == b"true":
+        return DEFER_S
+    if not value.isdigit() or len(value) > 7 or not 1 <= int(value) <= MOST_DEFER_S:
+        message = f"x-littoral-defer must be true, or 1 to {MOST_DEFER_S} seconds"
+        return refuse(InvalidInput, message, param="x-littoral-defer")
+    return int(value)
 
 
 def _level_of(known: Known) -> int | Refusal:

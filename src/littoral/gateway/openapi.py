@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from littoral.gateway import (
     decision,
+    deferral,
     embedding,
     moderation,
     ranking,
@@ -24,6 +25,7 @@ from littoral.gateway.dialect.ollama import body as ollama
 from littoral.gateway.dialect.ollama.voice import OLLAMA
 from littoral.gateway.dialect.openai import OPENAI
 from littoral.gateway.dialect.responses import wish as responses
+from littoral.gateway.head import MOST_DEFER_S, MOST_IDEMPOTENCY
 from littoral.gateway.named import Named
 from littoral.gateway.route import ROUTES
 from littoral.gateway.schema import Json, Schemas
@@ -120,6 +122,7 @@ ASKED: Final[Mapping[str, Described]] = {
 }
 """By the paths of ``ROUTES``; every one takes POST."""
 _PAGE: Final = ("limit", "after_id", "before_id")
+_DEFERRED: Final = deferral.PATH
 _KEPT: Final = "/v1/responses/{response_id}"
 SHOWN: Final[Mapping[tuple[str, str], Shown]] = {
     ("get", "/healthz"): Shown("Whether the gateway runs", keyed=False, empty=True),
@@ -134,6 +137,15 @@ SHOWN: Final[Mapping[tuple[str, str], Shown]] = {
     ("post", f"{_KEPT}/cancel"): Shown("Cancel a response in the background"),
     ("get", f"{_KEPT}/input_items"): Shown(
         "What a stored response was asked", query=("limit", "after", "order")
+    ),
+    ("get", _DEFERRED): Shown("Deferred requests, the last one first", query=("limit", "before")),
+    ("get", f"{_DEFERRED}/{{deferral_id}}"): Shown("A deferred request"),
+    ("delete", f"{_DEFERRED}/{{deferral_id}}"): Shown(
+        "Cancel a deferred request, or delete one that has ended"
+    ),
+    ("post", f"{_DEFERRED}/{{deferral_id}}/cancel"): Shown("Cancel a deferred request"),
+    ("get", f"{_DEFERRED}/{{deferral_id}}/result"): Shown(
+        "The answer of a deferred request, in the type that it has"
     ),
     ("get", realtime.PATH.decode()): Shown(
         "Transcribe as somebody speaks, over a WebSocket",
@@ -189,6 +201,7 @@ _REFUSED: Final[Mapping[str, str]] = {
     "403": "The key may not do this.",
     "404": "No such model for this key.",
     "405": "The path does not take this method.",
+    "409": "It does not fit what is there.",
     "413": "The body is too large.",
     "415": "The body is encoded, or of another kind.",
     "422": "No endpoint may ever serve this request.",
@@ -197,11 +210,18 @@ _REFUSED: Final[Mapping[str, str]] = {
     "502": "The engine failed.",
     "503": "No endpoint can serve this now.",
     "504": "The deadline passed.",
+    "507": "The disk has no room for what was to be kept.",
     "default": "Refused, or failed.",
 }
 _PARAMETERS: Final[Mapping[str, Json]] = {
     "x-littoral-deadline-ms": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
     "x-littoral-priority": _TEXT,
+}
+_PATIENCE: Final[Mapping[str, Json]] = {
+    "x-littoral-defer": {
+        "anyOf": [{"const": "true"}, {"type": "integer", "minimum": 1, "maximum": MOST_DEFER_S}]
+    },
+    "idempotency-key": {"type": "string", "maxLength": MOST_IDEMPOTENCY},
 }
 _HEADERS: Final[Mapping[str, str]] = {
     "x-request-id": "The request's name in the ledger and the logs; also as request-id.",
@@ -265,12 +285,22 @@ def _asks(path: str, each: Described, schema: Json) -> Json:
         {"name": name, "in": "header", "required": False, "schema": kind}
         for name, kind in _PARAMETERS.items()
     ]
+    answers: Json = {"200": done, **_refusals(ROUTES[path.encode()].voice)}
+    if path in deferral.PATHS:
+        parameters += [
+            {"name": name, "in": "header", "required": False, "schema": kind}
+            for name, kind in _PATIENCE.items()
+        ]
+        answers["202"] = {
+            "description": "It waits for a place; location is where to ask for it.",
+            "content": {_JSON: {"schema": _answer(_JSON)}},
+        }
     return {
         "summary": each.summary,
         "operationId": _named("post", path),
         "parameters": parameters,
         "requestBody": {"required": True, "content": {each.media: {"schema": schema}}},
-        "responses": {"200": done, **_refusals(ROUTES[path.encode()].voice)},
+        "responses": answers,
     }
 
 

@@ -31,11 +31,16 @@ WHOLE: Final = _STORY + b"content-type: %b\r\ncontent-length: %d\r\n\r\n"
 
 def named(rid: bytes, *, retry_after_s: float | None = None) -> bytes:
     """Header lines of an answer of our own: JSON, the request's id, and when to try again."""
-    lines = b"%bx-request-id: %b\r\nrequest-id: %b\r\n" % (JSON, rid, rid)
+    lines = JSON + of(rid)
     if retry_after_s is None:
         return lines
     wait_ms = max(int(retry_after_s * 1000), 1)
     return lines + b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (-(-wait_ms // 1000), wait_ms)
+
+
+def of(rid: bytes) -> bytes:
+    """Header lines that say which request was answered."""
+    return b"x-request-id: %b\r\nrequest-id: %b\r\n" % (rid, rid)
 
 
 def line_of(status: int) -> bytes:

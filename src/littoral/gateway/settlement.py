@@ -3,6 +3,7 @@
 from littoral.domain import flight
 from littoral.domain.flight import FREE, OPEN, SLOT_BYTES, STATUSES
 from littoral.domain.quota import Charge
+from littoral.domain.usage import UsageRecord
 
 OK, CANCELLED, FAILED, INTERRUPTED = range(len(STATUSES))
 
@@ -64,6 +65,11 @@ class Flights:
         """
         flight.settle(self._buffer, slot, counts)
         self.settled.append(slot)
+
+    def record(self, slot: int) -> UsageRecord | None:
+        """What a slot that was settled will be booked as."""
+        found = flight.read(self._buffer, slot)
+        return None if found is None else found.record
 
     def free(self, slots: tuple[int, ...]) -> None:
         """Take back slots whose records the node has synced."""

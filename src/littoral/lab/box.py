@@ -11,6 +11,7 @@ from littoral.domain.quota import QuotaTable, renew, table_bytes
 from littoral.domain.units import Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.lab.life import HostClock, Life
+from littoral.testing.deferrals import MemoryDeferrals
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.responses import MemoryResponses
@@ -99,6 +100,7 @@ class Box:
         self.disk = SyncedDisk()
         self.outbox = SyncedOutbox(outbox, self.clock, chance)
         self.responses = MemoryResponses(self.clock)
+        self.deferrals = MemoryDeferrals(self.clock)
         self.flights = bytearray(SLOTS * SLOT_BYTES)
         self._quota = memoryview(bytearray(table_bytes(COLUMNS, ROWS))).cast("q")
         self._boot = 1

@@ -25,7 +25,8 @@ from littoral.lab.wan import EdgeNetwork, Link, Wan
 from littoral.lab.witness import Witness
 from littoral.node.backoff import Patience
 from littoral.node.gateway import Launch
-from littoral.node.serve import Identity, NodeParts, serve
+from littoral.node.identity import Identity
+from littoral.node.serve import NodeParts, serve
 from littoral.node.tending import Tools
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.sink import ListSink
@@ -172,6 +173,7 @@ class Edge:
             blobs=MemoryBlobs(),
             outbox=box.outbox,
             responses=box.responses,
+            deferrals=box.deferrals,
             disk=box.disk,
             clock=box.clock,
             chance=self.chance,

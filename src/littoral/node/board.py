@@ -20,6 +20,10 @@ MAX_EVENTS = 1000
 """Events that wait to be written down; of more the oldest are lost."""
 
 
+SERVING = frozenset({"ready", "degraded"})
+"""States of an endpoint that takes requests."""
+
+
 class Board:
     """Snapshot, endpoints, coefficients, processes and recent events of one node.
 
@@ -49,6 +53,7 @@ class Board:
         self._shown: tuple[Endpoint, ...] = ()
         self._folds: dict[EndpointId, Folded] = {}
         self._loads: dict[EndpointId, int] = {}
+        self._serving: frozenset[str] = frozenset()
         self._pids: dict[str, int] = {}
         self._served: dict[str, tuple[int, int]] = {}
         self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
@@ -111,6 +116,10 @@ class Board:
         """How many requests an endpoint serves at once; 1 where it is unknown."""
         known = self._endpoints.get(endpoint) or self._remotes.get(endpoint)
         return 1 if known is None else known.slots
+
+    def serves(self, model: str) -> bool:
+        """Whether an endpoint of a model, here or elsewhere, takes requests now."""
+        return model in self._serving
 
     def link_of(self, endpoint: EndpointId) -> float:
         """Round trip to an endpoint of another node, seconds; 0 for our own."""
@@ -238,6 +247,7 @@ class Board:
                 self._loads.setdefault(endpoint, len(self._loads))
         loads = {each: at for each, at in self._loads.items() if each in every}
         self._endpoints_frame = Endpoints(endpoints=tuple(every.values()), loads=loads)
+        self._serving = frozenset(e.serves for e in every.values() if e.state in SERVING)
         own = self._endpoints.values()
         self._shown = tuple(replace(each, credential=None) for each in own)
         self.changed.notify()

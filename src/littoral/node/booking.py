@@ -5,6 +5,7 @@ the next reader books it; (request, attempt) is unique in the outbox, so twice c
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 
 import anyio
 
@@ -13,7 +14,7 @@ from littoral.domain.flight import OPEN, SLOT_BYTES, Flight, free, read
 from littoral.domain.ids import EndpointId
 from littoral.domain.ports import Failpoints, Outbox
 from littoral.domain.quota import Lost
-from littoral.domain.units import Seconds
+from littoral.domain.units import Seconds, Tokens
 from littoral.domain.usage import UsageRecord
 from littoral.node.board import Board
 from littoral.node.limits import LimitRows
@@ -161,5 +162,13 @@ class Booking:
         self._booked(flights)
         for flight in flights:
             if lost is not None and (not flight.settled or flight.index == lost.slot):
-                await self._limits.settle(self._column, flight)
+                await self._limits.settle(
+                    self._column, _unspent(flight) if flight.guest else flight
+                )
         return done
+
+
+def _unspent(flight: Flight) -> Flight:
+    """The flight of a run that is begun again elsewhere, as if nothing had been used."""
+    none = Tokens(0)
+    return replace(flight, record=replace(flight.record, tokens_in=none, tokens_out=none, cost=0.0))

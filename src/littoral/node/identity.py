@@ -24,6 +24,16 @@ from littoral.trust import certificate as trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who this node is, in this run and this build."""
+
+    node: NodeId
+    name: str
+    boot: str
+    build: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
     """A joined node's identity, its key (PEM), its chain, and the roots that it trusts."""
 

@@ -183,6 +183,10 @@ class LimitRows:
             for flight in flights:
                 self._catch_up(flight.record, flight.charge.rows if flight.charge else ())
 
+    def spent(self, records: Iterable[UsageRecord]) -> None:
+        """Take note of records in the outbox that stand in the budgets already."""
+        self._add(spendings(records))
+
     def _catch_up(self, record: UsageRecord, charged: tuple[int, ...]) -> None:
         words = self._table.words
         for limit in limit_ids(record.key, record.project, record.model):

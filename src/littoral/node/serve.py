@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import anyio
 from anyio import to_thread
 
+from littoral.domain.deferral import DeferralStore
 from littoral.domain.endpoint import Machine
 from littoral.domain.flight import Flight
-from littoral.domain.ids import Digest, EndpointId, NodeId
+from littoral.domain.ids import Digest, EndpointId
 from littoral.domain.ports import (
     Blobs,
     Chance,
@@ -27,15 +28,19 @@ from littoral.domain.response import ResponseStore
 from littoral.domain.session import PROTOCOL, Frame, Hello
 from littoral.domain.snapshot import Anchors, Snapshot
 from littoral.domain.units import Seconds
+from littoral.domain.usage import UsageRecord
 from littoral.node.artefact import ArtefactParts, Artefacts
 from littoral.node.backoff import Patience
 from littoral.node.board import Board
 from littoral.node.booking import Booking, FlightTable
+from littoral.node.carrying import DeferralBounds
 from littoral.node.clock import FloorClock
 from littoral.node.converge import Converger
+from littoral.node.deferral import deferrals_of
 from littoral.node.engine import EngineParts
 from littoral.node.fetching import Fetching
 from littoral.node.gateway import GatewayKeeper, Launch
+from littoral.node.identity import Identity
 from littoral.node.learning import Learning
 from littoral.node.limits import LimitRows
 from littoral.node.memory import Promises
@@ -53,16 +58,6 @@ from littoral.node.tending import Tending, TendingParts, Tools
 
 FLUSH = Seconds(2.0)
 """How long a stop waits for control to store the last records; they are safe either way."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who this node is, in this run and this build."""
-
-    node: NodeId
-    name: str
-    boot: str
-    build: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +82,7 @@ class NodeParts:
     blobs: Blobs
     outbox: Outbox
     responses: ResponseStore
+    deferrals: DeferralStore
     disk: Disk
     clock: Clock
     chance: Chance
@@ -102,6 +98,7 @@ class NodeParts:
     patience: Patience
     tools: Tools
     pace: Pace = NEAR
+    deferral_bounds: DeferralBounds = field(default_factory=DeferralBounds)
     fetching: Fetching | None = None
     joined: bool = False
     versions: Versions | None = None
@@ -127,7 +124,8 @@ class _Wired:
         self._wanted: Snapshot | None = None
         self._restored = False
         self.relay = Relay(parts.identity.node)
-        self.shelf = Shelf(parts.responses, clock=parts.clock, board=self.board)
+        late = deferrals_of(parts, self.clock, self.board, booked=self._run_booked)
+        self.shelf = Shelf(parts.responses, clock=parts.clock, board=self.board, deferrals=late)
         self.bookings = [self._booking(table, at + 1) for at, table in enumerate(tables)]
         self.keepers = [
             GatewayKeeper(
@@ -173,6 +171,10 @@ class _Wired:
             booked=self._booked,
             column=column,
         )
+
+    def _run_booked(self, records: Sequence[UsageRecord]) -> None:
+        self.limits.spent(records)
+        self.uplink.flush.appended()
 
     async def _idle(self, endpoint: EndpointId) -> None:
         for booking in self.bookings:

@@ -11,8 +11,10 @@ from dataclasses import replace
 
 import anyio
 
+from littoral.domain.deferral import PREFIX
 from littoral.domain.errors import InvalidInput, LittoralError, UnknownName
 from littoral.domain.ids import ProjectId
+from littoral.domain.local import Carried, Defer
 from littoral.domain.ports import Channel, ChannelClosed, Clock
 from littoral.domain.response import UNDER_WAY, ResponseStore, StoredResponse
 from littoral.domain.session import (
@@ -27,10 +29,11 @@ from littoral.domain.session import (
 from littoral.domain.units import Seconds
 from littoral.node.background import Background, Bounds
 from littoral.node.board import Board
+from littoral.node.deferral import Deferrals
 
 SWEEP = Seconds(60.0)
 BOUNDS = Bounds()
-Question = Keep | Look
+Question = Keep | Look | Defer
 
 
 class Shelf:
@@ -40,20 +43,29 @@ class Shelf:
         store: Where they are.
         clock: When those in the background may be tried again.
         board: Is told when the disk refuses.
+        deferrals: The requests that wait here for a place.
         bounds: How many run and wait in the background.
     """
 
     def __init__(
-        self, store: ResponseStore, *, clock: Clock, board: Board, bounds: Bounds = BOUNDS
+        self,
+        store: ResponseStore,
+        *,
+        clock: Clock,
+        board: Board,
+        deferrals: Deferrals,
+        bounds: Bounds = BOUNDS,
     ) -> None:
         self._store = store
         self._board = board
+        self.deferrals = deferrals
         self.background = Background(store, clock=clock, board=board, bounds=bounds)
 
     async def run(self) -> None:
         """Run what is to run, and drop what is over, until cancelled."""
         async with anyio.create_task_group() as group:
             group.start_soon(self.background.run)
+            group.start_soon(self.deferrals.run)
             while True:
                 try:
                     await self._store.sweep()
@@ -70,6 +82,9 @@ class Shelf:
         if isinstance(question, Keep):
             await self._keep(question.response)
             link.post(Shelved(number=question.number))
+        elif isinstance(question, Defer) or _is_of_deferrals(question):
+            told = await self.deferrals.answer(question)
+            link.post(Shelved(number=question.number, deferrals=tuple(told)))
         elif question.act == "follow":
             await self._follow(question, link)
         else:
@@ -130,6 +145,10 @@ class Shelf:
                 return
 
 
+def _is_of_deferrals(question: Look) -> bool:
+    return question.act in {"list", "same"} or question.response.startswith(PREFIX)
+
+
 class Link:
     """One gateway's questions, and what it is told.
 
@@ -158,6 +177,7 @@ class Link:
         """Answer until cancelled; whoever cancels it knows that the gateway is gone."""
         background = self._shelf.background
         background.join(self)
+        self._shelf.deferrals.carrying.join(self)
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._send)
@@ -167,6 +187,7 @@ class Link:
                         group.start_soon(self._answer, frame)
         finally:
             background.leave(self)
+            self._shelf.deferrals.carrying.leave(self)
             for end in (self._in, self._taken, self._out, self._posted):
                 end.close()
 
@@ -177,6 +198,8 @@ class Link:
                 background.tell(frame)
             case Ran():
                 background.end(frame)
+            case Carried():
+                self._shelf.deferrals.carrying.end(frame)
             case Leave():
                 background.unfollow(self, frame.number)
             case _:

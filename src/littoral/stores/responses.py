@@ -1,29 +1,21 @@
-"""Stored responses on SQLite: one file, one transaction at a time, commits shared.
+"""Stored responses on SQLite, in one file of their own."""
 
-Calls that wait while a transaction is synced go into the next one together. Bytes are bounded by
-the file's greatest number of pages, so a full store and a full disk are one error.
-"""
-
-import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import astuple, fields
-from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
-import anyio
-import anyio.to_thread
 import apsw
 import msgspec
 
-from littoral.domain.errors import Conflict, LittoralError, StorageFull, TooLarge, UnknownName
+from littoral.domain.errors import Conflict, TooLarge, UnknownName
 from littoral.domain.ids import ProjectId
-from littoral.domain.node import Event
 from littoral.domain.ports import Clock, Sink
 from littoral.domain.response import MAX_THREAD, ROW, UNDER_WAY, StoredResponse, check_part
 from littoral.domain.units import Bytes
 from littoral.stores import sqlite
-from littoral.stores.sqlite import Bindings, Row, run, transact, translated
+from littoral.stores.grouped import GroupedFile, Layout
+from littoral.stores.sqlite import Bindings, Row, run
 
 NAMES = tuple(field.name for field in fields(StoredResponse))
 TABLE = """\
@@ -62,61 +54,27 @@ STANDS = "select status from response where id = ? and project = ?"
 OPEN = f"{ALL} where status in ('queued', 'in_progress') and expires_us > ? order by created_us, id"
 DELETE = "delete from response where id = ? and project = ?"
 SWEEP = "delete from response where id in (select id from response where expires_us <= ? limit 500)"
-PAGE = 4096
-CHECKPOINT_FRAMES = 500
-T = TypeVar("T")
-
-
-class _Job:
-    """One step of the next transaction, and what became of it."""
-
-    __slots__ = ("error", "result", "step")
-
-    def __init__(self, step: Callable[[apsw.Connection], object]) -> None:
-        self.step = step
-        self.result: object = None
-        self.error: Exception | None = None
+LAYOUT = Layout(
+    subject="responses", code="responses.damaged", contents="stored responses", steps=STEPS
+)
 
 
 class SqliteResponses:
     """Adapter of ``ResponseStore``; made by ``open``."""
 
-    def __init__(self, path: str, *, clock: Clock, most: Bytes) -> None:
-        self._path = path
+    def __init__(self, file: GroupedFile, *, clock: Clock, most: Bytes) -> None:
+        self._file = file
         self._clock = clock
         self._most = most
-        self._turn = anyio.Lock()
-        self._waiting: list[_Job] = []
-        self._connection: apsw.Connection | None = None
 
     @classmethod
     @asynccontextmanager
     async def open(
         cls, path: str, *, clock: Clock, sink: Sink, most: Bytes
     ) -> AsyncGenerator["SqliteResponses"]:
-        """Open the file at ``path`` for as long as the context lasts.
-
-        A damaged file is set aside and told of; the store then begins empty.
-
-        Args:
-            path: Of the file.
-            clock: What the time is.
-            sink: Told of damage.
-            most: Bytes that the file may have.
-
-        Raises:
-            Busy: Another process holds it.
-            NewerData: A newer version wrote it.
-        """
-        store = cls(path, clock=clock, most=most)
-        lock = sqlite.hold(path)
-        try:
-            await anyio.to_thread.run_sync(store._attach, sink)
-            yield store
-        finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(store._detach)
-            os.close(lock)
+        """Open the file at ``path`` for as long as the context lasts; see ``GroupedFile.open``."""
+        async with GroupedFile.open(path, LAYOUT, clock=clock, sink=sink, most=most) as file:
+            yield cls(file, clock=clock, most=most)
 
     async def put(self, response: StoredResponse, *, part: float = 1.0) -> None:
         """Keep a response; one of the same id and project is replaced."""
@@ -131,7 +89,7 @@ class SqliteResponses:
                 check_part(response, cast("int", held), most=most)
             run(connection, PUT, _values(response))
 
-        await self._do(step)
+        await self._file.do(step)
 
     async def advance(self, response: StoredResponse) -> bool:
         """Replace a response that is still under way; False where it is not, or not there."""
@@ -143,12 +101,12 @@ class SqliteResponses:
             run(connection, PUT, _values(response))
             return True
 
-        return await self._do(step)
+        return await self._file.do(step)
 
     async def get(self, project: ProjectId, response: str) -> StoredResponse | None:
         """The response, where the project has it."""
         now = self._clock.wall()
-        return await self._do(lambda connection: _get(connection, (response, project, now)))
+        return await self._file.do(lambda connection: _get(connection, (response, project, now)))
 
     async def thread(self, project: ProjectId, response: str) -> Sequence[StoredResponse]:
         """The response and those it continues, oldest first."""
@@ -168,7 +126,7 @@ class SqliteResponses:
                 name = each.previous
             return found[::-1]
 
-        return await self._do(step)
+        return await self._file.do(step)
 
     async def delete(self, project: ProjectId, response: str) -> bool:
         """Drop it; False where it was not there."""
@@ -177,12 +135,12 @@ class SqliteResponses:
             run(connection, DELETE, (response, project))
             return connection.changes() > 0
 
-        return await self._do(step)
+        return await self._file.do(step)
 
     async def under_way(self) -> Sequence[StoredResponse]:
         """All that have not ended, oldest first."""
         now = self._clock.wall()
-        return await self._do(lambda connection: _rows(connection, OPEN, (now,)))
+        return await self._file.do(lambda connection: _rows(connection, OPEN, (now,)))
 
     async def sweep(self) -> int:
         """Drop those whose time is over; returns how many."""
@@ -192,91 +150,9 @@ class SqliteResponses:
             run(connection, SWEEP, (now,))
             return connection.changes()
 
-        while dropped := await self._do(step):
+        while dropped := await self._file.do(step):
             count += dropped
         return count
-
-    async def _do(self, step: Callable[[apsw.Connection], T]) -> T:
-        """Run a step in the next transaction."""
-        job = _Job(step)
-        self._waiting.append(job)
-        async with self._turn:
-            if self._waiting and job in self._waiting:
-                jobs, self._waiting = self._waiting, []
-                with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(self._serve, jobs)
-        if job.error is not None:
-            raise job.error
-        return cast("T", job.result)
-
-    def _serve(self, jobs: Sequence[_Job]) -> None:
-        """Do all jobs in one transaction; where it fails as a whole, each in its own."""
-        try:
-            self._commit(jobs)
-        except (apsw.Error, OSError) as error:
-            if len(jobs) > 1:
-                for job in jobs:
-                    self._serve([job])
-                return
-            jobs[0].error = self._mend(error)
-
-    def _commit(self, jobs: Sequence[_Job]) -> None:
-        connection = self._connection or self._connect()
-
-        def work() -> None:
-            for job in jobs:
-                job.error = None
-                try:
-                    job.result = job.step(connection)
-                except LittoralError as error:
-                    job.error = error
-
-        transact(connection, work)
-
-    def _mend(self, error: apsw.Error | OSError) -> Exception:
-        """What the caller sees; after anything but a full disk the file is opened anew."""
-        if isinstance(error, apsw.FullError):
-            return StorageFull("no room for stored responses; delete some, or let them expire")
-        self._detach()
-        return translated(error, self._path) if isinstance(error, apsw.Error) else error
-
-    def _attach(self, sink: Sink) -> None:
-        try:
-            self._connect()
-        except (apsw.CorruptError, apsw.NotADBError) as error:
-            self._detach()
-            aside = f"{self._path}.damaged-{self._clock.wall()}"
-            Path(self._path).replace(aside)
-            for rest in ("-wal", "-shm"):
-                Path(self._path + rest).unlink(missing_ok=True)
-            sink.emit(
-                Event(
-                    at_us=self._clock.wall(),
-                    level="error",
-                    subject="responses",
-                    code="responses.damaged",
-                    message=f"{error}: the file was set aside as {Path(aside).name}",
-                )
-            )
-            self._connect()
-
-    def _connect(self) -> apsw.Connection:
-        pragmas = {
-            "locking_mode": "exclusive",
-            **sqlite.PRAGMAS,
-            "wal_autocheckpoint": 500,
-            "recursive_triggers": 1,  # what is replaced leaves as what is deleted does
-        }
-        connection = self._connection = sqlite.connect(self._path, pragmas)
-        sqlite.check(connection)
-        sqlite.migrate(connection, STEPS)
-        run(connection, f"pragma max_page_count = {max(self._most // PAGE, 64)}")
-        return connection
-
-    def _detach(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
 
 
 def _get(connection: apsw.Connection, bindings: Bindings) -> StoredResponse | None:

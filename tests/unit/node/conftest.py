@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 import pytest
@@ -12,14 +13,19 @@ from littoral.domain.endpoint import Address, Endpoint, EngineSpec, Machine
 from littoral.domain.errors import InvalidInput, UpstreamFailed
 from littoral.domain.ids import DeploymentName, Digest, EndpointId
 from littoral.domain.model import Artefact, Facts
+from littoral.domain.ports import Outbox
 from littoral.domain.units import Bytes
 from littoral.node.backoff import Patience
 from littoral.node.board import Board
+from littoral.node.carrying import DeferralBounds, DeferralParts
+from littoral.node.deferral import Deferrals
 from littoral.node.engine import EngineParts
 from littoral.node.memory import Promises
 from littoral.testing.chance import SeededChance
+from littoral.testing.deferrals import MemoryDeferrals
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.loop import LoopClock
+from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.sink import ListSink
 
 GIGA = 1 << 30
@@ -112,10 +118,31 @@ class Surroundings:
         self.pids: dict[str, int] = {}
         self.machine = Machine(cores=2, memory=Bytes(8 * GIGA), memory_free=Bytes(4 * GIGA))
         self.blobs: dict[Digest, str] = {}
+        self.deferred = MemoryDeferrals(self.clock)
         self.board = Board(clock=self.clock, sink=self.sink, report=self._report)
 
     def _report(self, pids: dict[str, int]) -> None:
         self.pids = pids
+
+    def start_board(self) -> None:
+        """Begin another life: what waits for changes belongs to one loop."""
+        held = self.board.snapshot
+        self.board = Board(clock=self.clock, sink=self.sink, report=self._report)
+        if held is not None:
+            self.board.put_snapshot(held)
+
+    def deferrals(self, outbox: Outbox | None = None, **bounds: Any) -> Deferrals:
+        """Deferrals of a node in memory; ``self.deferred`` is where they are."""
+        parts = DeferralParts(
+            store=self.deferred,
+            outbox=outbox or MemoryOutbox(),
+            clock=self.clock,
+            board=self.board,
+            failpoints=self.failpoints,
+            booked=lambda _records: None,
+            bounds=DeferralBounds(**bounds),
+        )
+        return Deferrals(parts)
 
     async def _locate(self, digest: Digest, _tell: Callable[[str], None]) -> str | None:
         return self.blobs.get(digest)

@@ -33,7 +33,7 @@ class Desk:
             LimitRows(quota_table(mine=0), self.around.clock),
             failpoints=self.around.failpoints,
             board=self.around.board,
-            booked=lambda records: self.learned.extend(each.request for each in records),
+            booked=lambda records: self.learned.extend(each.record.request for each in records),
         )
 
     def fly(self, slot: int, request: str, *, state: int = SETTLED, out: int = 5) -> None:

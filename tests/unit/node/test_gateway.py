@@ -103,7 +103,12 @@ class House:
             self.launch,
             board=around.board,
             booking=booking,
-            shelf=Shelf(MemoryResponses(around.clock), clock=around.clock, board=around.board),
+            shelf=Shelf(
+                MemoryResponses(around.clock),
+                clock=around.clock,
+                board=around.board,
+                deferrals=around.deferrals(),
+            ),
             relay=Relay(NodeId("nd")),
             clock=around.clock,
             chance=around.chance,

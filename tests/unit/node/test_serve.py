@@ -24,7 +24,8 @@ from littoral.domain.session import (
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
 from littoral.node.backoff import Patience
-from littoral.node.serve import Identity, NodeParts, serve
+from littoral.node.identity import Identity
+from littoral.node.serve import NodeParts, serve
 from littoral.node.slot import path_of
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.channel import channel_pair
@@ -146,6 +147,7 @@ class Host:
             blobs=MemoryBlobs(),
             outbox=self.outbox,
             responses=MemoryResponses(around.clock),
+            deferrals=around.deferred,
             disk=self.disk,
             clock=around.clock,
             chance=around.chance,

@@ -99,7 +99,13 @@ def played(around, script, *, most=4000, weight=1.0, **bounds):
     """Run a script with a shelf that has bounds, and one gateway."""
     around.board.put_snapshot(snapshot(weight))
     store = MemoryResponses(around.clock, most=Bytes(most))
-    shelf = Shelf(store, clock=around.clock, board=around.board, bounds=Bounds(**bounds))
+    shelf = Shelf(
+        store,
+        clock=around.clock,
+        board=around.board,
+        deferrals=around.deferrals(),
+        bounds=Bounds(**bounds),
+    )
     outlet = Outlet()
 
     async def main():

@@ -93,7 +93,8 @@ class House:
 
     def bound(self, **bounds) -> None:
         clock, board = self.around.clock, self.around.board
-        self.shelf = Shelf(self.store, clock=clock, board=board, bounds=Bounds(**bounds))
+        deferrals, most = self.around.deferrals(), Bounds(**bounds)
+        self.shelf = Shelf(self.store, clock=clock, board=board, deferrals=deferrals, bounds=most)
 
     def gateway(self) -> Gateway:
         gateway = Gateway(self.shelf)

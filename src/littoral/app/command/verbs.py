@@ -131,6 +131,10 @@ VERBS: tuple[Verb, ...] = (
             "cat letter.txt | littoral chat smollm2-135m --system 'Summarise in one sentence.'",
         ),
     ),
+    Verb("deferred list", "deferred:list_deferred", "use", ("littoral deferred list",)),
+    Verb("deferred show", "deferred:show", "use", ("littoral deferred show dfr_<id>",)),
+    Verb("deferred result", "deferred:result", "use", ("littoral deferred result dfr_<id>",)),
+    Verb("deferred cancel", "deferred:cancel", "use", ("littoral deferred cancel dfr_<id>",)),
     Verb(
         "keys create",
         "keys:create",

@@ -27,6 +27,7 @@ from littoral.app.prober import Prober
 from littoral.app.quota_file import NODE, quota_file
 from littoral.app.registrar import LateRegistrar
 from littoral.app.registry import installed
+from littoral.app.role.deferrals import bounds_of, deferrals_of
 from littoral.app.role.world import drivers, to_stderr
 from littoral.app.settings import Settings
 from littoral.app.supervisor import EX_AGAIN
@@ -52,14 +53,14 @@ from littoral.domain.units import Bytes, Micros, Seconds
 from littoral.node.backoff import Patience
 from littoral.node.fetching import Fetching
 from littoral.node.gateway import Launch
-from littoral.node.identity import Credentials, IdentityStore
+from littoral.node.identity import Credentials, Identity, IdentityStore
 from littoral.node.inventory import Surveyor
 from littoral.node.machine import Host, text_of
 from littoral.node.overheard import Overheard
 from littoral.node.redial import FAR, NEAR
 from littoral.node.renewal import Joined
 from littoral.node.sensors import Sensors
-from littoral.node.serve import Identity, NodeParts, serve
+from littoral.node.serve import NodeParts, serve
 from littoral.node.start import Origin
 from littoral.node.strain import Strain
 from littoral.node.tending import Tools
@@ -111,8 +112,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
     failpoints = SystemFailpoints(settings.failpoints)
     log = Log(to_stderr, clock=clock, role="node", level=settings.log_level)
     disk = LocalDisk(settings.data_dir)
-    store = IdentityStore(disk, failpoints)
-    credentials = store.read()
+    credentials = (store := IdentityStore(disk, failpoints)).read()
     _refuse_revoked(disk)
     overheard = Overheard(log)
     outbox = _outbox(settings, clock, failpoints, sink=overheard)
@@ -122,7 +122,9 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
     with contextlib.ExitStack() as stack:
         flights = [stack.enter_context(flight_file(settings, each)) for each in range(count)]
         quota = stack.enter_context(quota_file(settings, mine=NODE, columns=count + 1))
-        async with outbox as opened, _responses(settings, clock, overheard) as responses:
+        late = deferrals_of(settings, clock=clock, entropy=entropy, sink=overheard)
+        kept = _responses(settings, clock, overheard)
+        async with outbox as opened, kept as responses, late as deferrals:
             yield NodeParts(
                 identity=identity,
                 network=_network(clock, entropy, failpoints, store=store),
@@ -133,6 +135,8 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 fetching=_fetching(settings, credentials, blobs, failpoints=failpoints),
                 outbox=opened,
                 responses=responses,
+                deferrals=deferrals,
+                deferral_bounds=bounds_of(settings),
                 disk=disk,
                 clock=clock,
                 chance=SystemChance(),

@@ -15,7 +15,13 @@ from littoral.gateway.wire.upstream import Engine
 class Asker(Protocol):
     """The client's connection, as an exchange sees it."""
 
-    due: float
+    @property
+    def due(self) -> float:
+        """When it wants to hear something, monotonic seconds."""
+        ...
+
+    @due.setter
+    def due(self, value: float) -> None: ...
 
     def write(self, data: bytes) -> None:
         """Send."""

@@ -1,4 +1,4 @@
-"""Errand: one question about stored responses: show, list the input of, cancel or delete one."""
+"""Errand: one question about what the node keeps, stored responses and deferred requests."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Final
 from littoral.domain.errors import DeadlinePassed, InvalidInput
 from littoral.domain.local import LookAct
 from littoral.domain.session import Look, Shelved
-from littoral.gateway import admission, desk, reply
+from littoral.gateway import admission, deferral, desk, reply
 from littoral.gateway.dialect.responses import kept
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.table import KeyRow
@@ -18,12 +18,14 @@ from littoral.gateway.wire.waiting import INTERNAL
 from littoral.gateway.wire.worker import Worker
 
 _PATH: Final = re.compile(r"/v1/responses/(resp_[A-Za-z0-9_-]{1,256})(/cancel|/input_items|)")
+_DEFERRED: Final = re.compile(r"/v1/deferred(?:/(dfr_[A-Za-z0-9_-]{1,256})(/result|/cancel|))?")
+_COUNT: Final = re.compile(r"[0-9]{1,18}")
 _LATE: Final = refuse(DeadlinePassed, "the store did not answer in time", retry_after_s=1.0)
 
 
 def kept_path(url: bytes) -> bool:
-    """Whether a target is of a stored response."""
-    return url.startswith(b"/v1/responses/")
+    """Whether a target, without its query, is of a stored response or of deferred requests."""
+    return url.startswith((b"/v1/responses/", b"/v1/deferred/")) or url == b"/v1/deferred"
 
 
 class Errand:
@@ -35,6 +37,8 @@ class Errand:
         rid: The request's id.
         key: Whose it is.
     """
+
+    _media = reply.JSON
 
     def __init__(self, worker: Worker, client: Asker, rid: bytes, *, key: KeyRow) -> None:
         self._worker = worker
@@ -106,7 +110,15 @@ class Errand:
         self._follower.start(name, int(after) if after else -1)
         return None
 
-    def _ask(self, name: str, act: LookAct, say: Callable[[Shelved], bytes | Refusal]) -> None:
+    def _ask(
+        self,
+        name: str,
+        act: LookAct,
+        say: Callable[[Shelved], bytes | Refusal],
+        *,
+        before: int = 0,
+        limit: int = 0,
+    ) -> None:
         def answered(answer: Shelved | Refusal) -> None:
             if self._over:
                 return
@@ -120,7 +132,7 @@ class Errand:
                 self._client.refuse(body, self._rid)
                 return
             close = self._client.closing
-            fields, date = reply.named(self._rid), self._worker.date
+            fields, date = self._media + reply.of(self._rid), self._worker.date
             head = reply.head(200, date, fields, length=len(body), close=close)
             self._client.write(head + body)
             self._client.finished(close=close)
@@ -128,8 +140,70 @@ class Errand:
         self._client.due = self._worker.now + STORE_S
         project = self.key.grant.project
         self._number = self._worker.shelf.ask(
-            lambda n: Look(number=n, project=project, response=name, act=act), answered
+            lambda n: Look(
+                number=n, project=project, response=name, act=act, before=before, limit=limit
+            ),
+            answered,
         )
+
+
+class Inquiry(Errand):
+    """One question about deferred requests: list them, show one or its result, drop one."""
+
+    def start(self, method: bytes, url: bytes) -> Refusal | None:
+        """Ask the node what the client asks; returns why that cannot be asked."""
+        path, query = desk.parts_of(url)
+        found = _DEFERRED.fullmatch(path)
+        if found is None:
+            return desk.nothing(url)
+        refusal = admission.check_scope(self.key)
+        if refusal is not None:
+            return refusal
+        name: str = found[1] or ""
+        match method, found[2] or "":
+            case b"GET", "" if not name:
+                return self._list(query.get("limit", ""), query.get("before", ""))
+            case b"GET", "":
+                self._ask(name, "show", _told)
+            case b"GET", "/result":
+                self._ask(name, "thread", self._result)
+            case b"DELETE", "" if name:
+                self._ask(name, "drop", lambda a: _told(a) if a.deferrals else _gone(name))
+            case b"POST", "/cancel":
+                self._ask(name, "halt", _told)
+            case _:
+                return desk.wrong_method(method)
+        return None
+
+    def _list(self, limit: str, before: str) -> Refusal | None:
+        most = deferral.MOST_OF_A_PAGE
+        if limit and not (_COUNT.fullmatch(limit) and 1 <= int(limit) <= most):
+            return refuse(InvalidInput, f"limit must be 1 to {most}, not {limit!r}", param="limit")
+        if before and not _COUNT.fullmatch(before):
+            message = f"before must be what the last page calls next, not {before!r}"
+            return refuse(InvalidInput, message, param="before")
+        count = int(limit or most)
+
+        def shown(answer: Shelved) -> bytes:
+            return deferral.page(answer.deferrals, limit=count)
+
+        self._ask("", "list", shown, before=int(before or 0), limit=count + 1)
+        return None
+
+    def _result(self, answer: Shelved) -> bytes | Refusal:
+        (found,) = answer.deferrals
+        if found.state != "completed":
+            return deferral.unanswered(found)
+        self._media = b"content-type: %b\r\n" % found.media.encode()
+        return found.answer
+
+
+def _told(answer: Shelved) -> bytes:
+    return deferral.told(answer.deferrals[0])
+
+
+def _gone(name: str) -> bytes:
+    return deferral.deleted(name)
 
 
 def _shown(answer: Shelved) -> bytes:
@@ -144,7 +218,8 @@ def begin(
     if isinstance(key, Refusal):
         client.refuse(key, rid)
         return None
-    errand = Errand(worker, client, rid, key=key)
+    kind = Inquiry if url.startswith(b"/v1/deferred") else Errand
+    errand = kind(worker, client, rid, key=key)
     refusal = errand.start(method, url)
     if refusal is None:
         return errand

@@ -6,6 +6,7 @@ from typing import Final, cast
 
 from littoral.domain.errors import LittoralError
 from littoral.domain.session import (
+    Carry,
     Credit,
     Data,
     Endpoints,
@@ -22,6 +23,7 @@ from littoral.domain.session import (
     Tables,
 )
 from littoral.domain.units import Seconds
+from littoral.gateway.wire.carrier import Carriers
 from littoral.gateway.wire.guest import Guests
 from littoral.gateway.wire.runs import Runs
 from littoral.gateway.wire.worker import Worker
@@ -58,6 +60,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._runs = Runs(worker, self.send)
+        self._carriers = Carriers(worker, self.send)
         self._guests = Guests(worker, self.send)
         self._pulses = 0
 
@@ -112,6 +115,8 @@ class Link(asyncio.Protocol):
             source.take_snapshot(frame.snapshot, frame.rows)
             self._changed()
             self.pulse()
+        elif isinstance(frame, Carry) or (isinstance(frame, Quit) and frame.run < 0):
+            self._carriers.take(frame)
         elif isinstance(frame, Run | Quit):
             self._runs.take(frame)
         elif isinstance(frame, Open | Data | Reset | Credit):

@@ -1,19 +1,25 @@
 """Placed: where one request goes, by what it needs, by its policy and by who is there."""
 
-from littoral.domain.errors import NoCandidate
+from typing import Final
+
+from littoral.domain.errors import DeadlinePassed, NoCandidate
 from littoral.gateway.admission import usable
 from littoral.gateway.choice import able, choose
-from littoral.gateway.refusal import Refusal
+from littoral.gateway.head import Terms
+from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.split import aside_of
 from littoral.gateway.wanted import Under
 from littoral.gateway.wire.charged import Charged
 from littoral.placement.decide import Verdict
+
+_MISSED: Final = refuse(DeadlinePassed, "every place would miss the deadline")
 
 
 class Placed(Charged):
     """The part of a request's books that says where it goes."""
 
     rid: bytes
+    terms: Terms
     slot: int
     deadline: float
     """The caller's, in monotonic seconds."""
@@ -52,6 +58,8 @@ class Placed(Charged):
         )
         if isinstance(verdict, Refusal):
             return self._advised(verdict)
+        if verdict[1] == "least_miss" and self.terms.defer_s:
+            return _MISSED
         self._skip = skip
         self._verdict = verdict
         self.place = model.places[verdict[0]]

@@ -3,18 +3,18 @@
 import asyncio
 from typing import Final, cast
 
-from msgspec import Struct
-
-from littoral.domain.errors import Overloaded
-from littoral.gateway import desk, head, reply
-from littoral.gateway.admission import KeyMemo, over
+from littoral.gateway import desk, reply
+from littoral.gateway.admission import KeyMemo
 from littoral.gateway.dialect.openai import OPENAI
-from littoral.gateway.head import Headers, Known, Terms
-from littoral.gateway.refusal import Refusal, malformed, patience, refuse
-from littoral.gateway.route import RESPONSES, ROUTES, Route
+from littoral.gateway.head import Headers, Known
+from littoral.gateway.refusal import Refusal, malformed, patience
+from littoral.gateway.route import RESPONSES, ROUTES
 from littoral.gateway.table import KeyRow
 from littoral.gateway.voice import Voice
 from littoral.gateway.wire import errand
+from littoral.gateway.wire.answer import Asker
+from littoral.gateway.wire.ask import Ask, ask_of, barred
+from littoral.gateway.wire.deferring import Deferring
 from littoral.gateway.wire.exchange import Exchange
 from littoral.gateway.wire.handover import hand_over
 from littoral.gateway.wire.intake import Intake, Message, Sink
@@ -33,30 +33,7 @@ LOW: Final = 256 * 1024
 """Marks of the write buffer: above the high one the engine is read no further."""
 
 _HEALTH: Final = frozenset({b"/healthz", b"/readyz"})
-_BEHIND: Final = refuse(Overloaded, "this gateway has too much to do", retry_after_s=2.0)
 _SLOW: Final = malformed("the request did not arrive in time", status=408, code="timeout")
-
-
-class Ask(Struct, gc=False):
-    """What the head of an inference request asks for, its key verified under tables ``number``."""
-
-    route: Route
-    key: KeyRow
-    terms: Terms
-    keep: bool
-    number: int
-
-
-def ask_of(route: Route, message: Message, key: KeyRow | Refusal, *, number: int) -> Ask | Refusal:
-    """What a message asks for, or the first reason to refuse it."""
-    if isinstance(key, Refusal):
-        return key
-    terms = head.terms_of(message.known)
-    if message.method != b"POST":
-        return desk.wrong_method(message.method)
-    if isinstance(terms, Refusal):
-        return terms
-    return Ask(route, key, terms, message.keep, number)
 
 
 class Paced(asyncio.Protocol):
@@ -69,13 +46,17 @@ class Paced(asyncio.Protocol):
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._transport = cast("asyncio.Transport", None)
-        self.answering: Exchange | Panel | errand.Errand | Passage | None = None
+        self.answering: Exchange | Panel | errand.Errand | Deferring | Passage | None = None
         self.due = 0.0
 
     @property
     def unfinished(self) -> bool:
         """Whether an answer is under way, or has not left in full."""
         return self.answering is not None or self._transport.get_write_buffer_size() > 0
+
+    def turn_to(self, who: Deferring | None) -> None:
+        """Let this one answer; nobody, for now."""
+        self.answering = who
 
     def write(self, data: bytes) -> None:
         """Send, with what else this turn of the loop sends."""
@@ -243,27 +224,29 @@ class Client(Paced):
                     self._infer(ask, message.body)
 
     def _infer(self, ask: Ask, body: bytes) -> None:
-        worker, key, route = self._worker, ask.key, ask.route
         self._busy = True
-        self._voice = route.voice
-        kind = Exchange if route.panel is None else Panel
-        kind = Respond if route is RESPONSES else kind
-        exchange = kind(worker, self, worker.request_id(), key=key)
-        terms = exchange.terms = ask.terms
-        if worker.wall_us >= key.expires_us:
-            self.refuse(over(key), exchange.rid)
-            return
-        if worker.strain.level and worker.strain.refuses(max(terms.level, key.level)):
-            self.refuse(_BEHIND, exchange.rid)
-            return
+        self._voice = ask.route.voice
+        refusal = barred(self._worker, ask)
+        if refusal is not None:
+            self.refuse(refusal, self._worker.request_id())
+        elif ask.terms.defer_s:
+            Deferring(self._worker, self, ask, body=body).begin()
+        else:
+            self.enter(ask, body, self)
+
+    def enter(self, ask: Ask, body: bytes, asker: Asker) -> None:
+        """Give a request to an exchange that answers ``asker``, which is this or stands before."""
+        worker, route = self._worker, ask.route
+        kind = Respond if route is RESPONSES else Exchange if route.panel is None else Panel
+        exchange = kind(worker, asker, worker.request_id(), key=ask.key)
+        exchange.terms = ask.terms
         self.answering = exchange
-        refusal = exchange.admit(route, body, total_s=terms.total_s)
+        refusal = exchange.admit(route, body, total_s=ask.terms.total_s)
         if refusal is None:
             return
-        self.answering = None
-        guess = exchange.guess(refusal)
+        self.answering, guess = None, exchange.guess(refusal)
         if guess is None:
-            self.refuse(refusal, exchange.rid)
+            asker.refuse(refusal, exchange.rid)
         else:
             self._answer(200, reply.named(exchange.rid) + reply.ESTIMATED, guess)
 
@@ -284,8 +267,8 @@ class Client(Paced):
         """Health, models and stored responses; everything else is not here."""
         worker, url = self._worker, message.url.partition(b"?")[0]
         if errand.kept_path(url):
-            key, method = self._key_of(message.known), message.method
-            begun = errand.begin(worker, self, key, method=method, url=message.url)
+            key = self._key_of(message.known)
+            begun = errand.begin(worker, self, key, method=message.method, url=message.url)
             self.answering = begun if self._busy else None
             return
         if url in _HEALTH:
