@@ -184,11 +184,11 @@ class House:
 
         simulate(main)
 
-    def dying_life(self, script) -> None:
+    def dying_life(self, script, kind: type[Exception] = Crash) -> None:
         """Run a life that ends at an armed failpoint."""
         with pytest.raises(BaseExceptionGroup) as caught:
             self.life(script)
-        assert _has(caught.value, Crash)
+        assert _has(caught.value, kind)
 
 
 def _has(error: BaseException, kind: type) -> bool:

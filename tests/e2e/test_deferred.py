@@ -1,11 +1,12 @@
 """Requests that wait at an edge for a place: real processes, cut off, killed and started again."""
 
 import json
-from http.client import HTTPConnection
+from dataclasses import replace
+from http.client import HTTPConnection, HTTPException
 
 import pytest
 
-from e2e.test_nodes import NO_ENGINE, Edge, chat, make_edge, works  # noqa: F401  a fixture
+from e2e.test_nodes import NO_ENGINE, Edge, chat, killed, make_edge, works  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -53,10 +54,16 @@ def reconnect(edge: Edge) -> None:
 
 
 @pytest.fixture
-def lonely(make_site, make_edge) -> Edge:  # noqa: F811  a fixture
+def nodes(make_edge):  # noqa: F811  a fixture
+    """Starts nodes of a site."""
+    return make_edge
+
+
+@pytest.fixture
+def lonely(make_site, nodes) -> Edge:
     """An edge that has a model from the cloud, and no way there since it was started again."""
     site = make_site()
-    edge = make_edge(site, failpoints=NO_ENGINE)
+    edge = nodes(site, failpoints=NO_ENGINE)
     site.deploy("echo", engine="fake", model="echo")
     site.wait_for(lambda: works(edge.port, site.key), "the edge to know the cloud's engine")
     edge.cut_power()
@@ -86,3 +93,69 @@ def test_a_request_accepted_offline_survives_a_power_cut_and_is_answered_by_the_
     rows = booked(site, accepted)
     assert [row["status"] for row in rows] == ["ok"]
     assert rows[0]["tokens_out"] == json.loads(body)["usage"]["completion_tokens"]
+
+
+PLACES = ("deferred.accepted", "deferred.started", "deferred.settled", "deferred.booked")
+
+
+def kept(edge: Edge, token: str) -> dict:
+    """Defer until it is told that it is kept: an idempotency key makes that once."""
+    told: list[dict] = []
+
+    def accepted() -> bool:
+        edge.revive()
+        try:
+            status, _, body = defer(edge, idempotency_key=token, x_littoral_deadline_ms="1")
+        except (OSError, HTTPException):
+            return False
+        if status == 202:
+            told.append(json.loads(body))
+        return bool(told)
+
+    edge.site.wait_for(accepted, "the request to be kept")
+    return told[0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("act", ["kill@1", "error@1", "delay:50"])
+def test_a_node_hit_at_a_failpoint_loses_and_doubles_no_deferred_request(make_site, nodes, act):
+    site = make_site()
+    edge = nodes(site)
+    site.deploy("echo", engine="fake", model="echo")
+    for name in PLACES:
+        edge.end()
+        edge.settings = replace(edge.settings, failpoints=f"{name}={act}")
+        edge.start()
+        site.wait_for(lambda: works(edge.port, site.key), "the edge to serve")
+        edge.settings = replace(edge.settings, failpoints="")
+        once = ends_once(edge, kept(edge, f"{name} {act}"))
+        assert once["attempts"] == 1 + (name == "deferred.started" and act != "delay:50")
+
+
+def ends_once(edge: Edge, accepted: dict) -> dict:
+    """Wait for its answer and its one record."""
+    site, name = edge.site, accepted["id"]
+
+    def completed() -> bool:
+        edge.revive()
+        return shown(edge, name).get("status") == "completed"
+
+    site.wait_for(completed, f"an answer to {name}")
+    site.wait_for(lambda: bool(booked(site, accepted)), "its usage in the ledger")
+    assert [row["status"] for row in booked(site, accepted)] == ["ok"]
+    return shown(edge, name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("victim", ["node", "gateway"])
+def test_whoever_is_killed_while_it_runs_it_is_answered_and_booked_once(make_site, nodes, victim):
+    site = make_site()
+    edge = nodes(site)
+    site.deploy("echo", engine="fake", model="echo", options={"tpot_ms": 60.0})
+    site.wait_for(lambda: works(edge.port, site.key), "the edge to serve")
+    accepted = kept(edge, "one")
+    site.wait_for(lambda: shown(edge, accepted["id"]).get("status") == "running", "a run")
+    killed(site, edge, f"edge/{victim}")
+    assert ends_once(edge, accepted)["attempts"] == 2

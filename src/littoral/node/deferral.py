@@ -91,9 +91,9 @@ class Deferrals:
         room = replace(bounds.room, part=part_of(deferral.project, self.carrying.weights))
         keep_us = Micros(deferral.expires_us + bounds.keep_us)
         kept = await self._store.accept(replace(deferral, keep_us=keep_us), room=room)
-        self._parts.failpoints.hit("deferred.accepted")
         if kept.id == deferral.id:
             self.carrying.add(light(kept))
+        self._parts.failpoints.hit("deferred.accepted")
         return light(kept)
 
     async def _known(self, project: ProjectId, name: str) -> Deferral:

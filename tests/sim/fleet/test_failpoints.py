@@ -27,6 +27,10 @@ ELSEWHERE = {
     "identity.written": "tests/unit/node/test_enrolment.py",
     "chunk.synced": "tests/unit/node/test_delivery_failpoints.py",
     "update.switched": "tests/unit/app/test_versions.py",
+    "deferred.accepted": "tests/unit/node/test_deferral_ends.py",
+    "deferred.started": "tests/unit/node/test_deferral_ends.py",
+    "deferred.settled": "tests/unit/node/test_deferral_ends.py",
+    "deferred.booked": "tests/unit/node/test_deferral_ends.py",
     "delta.verified": "tests/unit/node/test_delivery_failpoints.py",
 }
 """Failpoints that a simulated fleet does not pass, and the suite that arms each."""

