@@ -7,7 +7,7 @@ import sys
 import polib
 import pytest
 
-WHOLE = ["index", "tutorial/*", "how-to/*"]
+WHOLE = ["index", "edge", "tutorial/*", "how-to/*"]
 CJK = re.compile(r"[\u4e00-\u9fff]")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src")]
-from lab import dates, revocation, site, wan  # noqa: E402  their folder is known only from here on
+from lab import dates, page, revocation, site, wan  # noqa: E402  their folder is known only from here on
 from lab.report import Report, table, write  # noqa: E402  as above
 from lab.tun import missing  # noqa: E402  as above
 from lab.world import world  # noqa: E402  as above
@@ -40,6 +40,7 @@ def main() -> int:
         "wan": partial(_wan, given),
         "clock": partial(_clock, given),
         "revoke": partial(_revoke, given),
+        "page": page.run,
     }
     chosen = given.only.split(",") if given.only else list(known)
     if strange := set(chosen) - set(known):

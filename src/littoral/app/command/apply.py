@@ -11,7 +11,7 @@ from littoral.app.command.reach import HERE, Reach
 from littoral.app.command.screen import screen
 from littoral.app.command.site import admin
 
-File = Annotated[str, Parameter(name=["--file", "-f"])]
+File = Annotated[str, Parameter(name=["--file", "-f"], allow_leading_hyphen=True)]
 
 
 def apply(*, file: File, dry_run: bool = False, reach: Reach = HERE) -> None:

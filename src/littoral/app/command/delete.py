@@ -19,7 +19,9 @@ def delete(
     name: str | None = None,
     /,
     *,
-    file: Annotated[str | None, Parameter(name=["--file", "-f"])] = None,
+    file: Annotated[
+        str | None, Parameter(name=["--file", "-f"], allow_leading_hyphen=True)
+    ] = None,
     yes: bool = False,
     reach: Reach = HERE,
 ) -> int:

@@ -1,3 +1,5 @@
+import io
+
 import yaml
 
 from littoral.domain.deployment import DeploymentSpec
@@ -34,6 +36,16 @@ def test_apply_shows_each_change(call, stand_in, tmp_path):
         "+ Deployment b  create",
     ]
     assert stand_in.bodies("POST /api/v1/apply")[0]["dry_run"] is False
+
+
+def test_a_hyphen_means_standard_input(call, stand_in, monkeypatch):
+    stand_in.on("POST /api/v1/apply", Changes(changes=(change("create"),)))
+    stand_in.on("DELETE /api/v1/resources/Deployment/a", change("delete"))
+    for words in (["apply", "-f", "-"], ["delete", "-f", "-", "--yes"]):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(FILE.encode())))
+        said = call(*words)
+        assert said.status == 0
+    assert len(stand_in.calls) == 2
 
 
 def test_an_unknown_field_is_told_with_its_path(call, stand_in, tmp_path):
