@@ -19,9 +19,7 @@ def delete(
     name: str | None = None,
     /,
     *,
-    file: Annotated[
-        str | None, Parameter(name=["--file", "-f"], allow_leading_hyphen=True)
-    ] = None,
+    file: Annotated[str | None, Parameter(name=["--file", "-f"], allow_leading_hyphen=True)] = None,
     yes: bool = False,
     reach: Reach = HERE,
 ) -> int:
