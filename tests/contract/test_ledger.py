@@ -177,6 +177,20 @@ def test_sums_keep_to_time_project_and_key(ledger: Ledger):
     assert tokens(project="p2", key="k2") == 0
 
 
+def test_the_latest_records_come_first_and_keep_to_time_and_project(ledger: Ledger):
+    records = [
+        record(n, at_us=Micros(NOON + n % 4), project=ProjectId("ab"[n % 2])) for n in range(8)
+    ]
+    ledger.apply(NODE, "ob", rows(records))
+    latest = ledger.latest(limit=3)
+    assert [each.request for each in latest] == ["rq_3", "rq_7", "rq_2"]
+    assert [each.at_us - NOON for each in ledger.latest(limit=9, until_us=Micros(NOON + 2))] == [
+        *(1, 1, 0, 0)
+    ]
+    assert {each.project for each in ledger.latest(limit=9, project=ProjectId("b"))} == {"b"}
+    assert len(ledger.latest(limit=9, project=ProjectId("b"))) == 4
+
+
 def test_an_empty_ledger_has_no_sums(ledger: Ledger):
     assert ledger.sums(by=[]) == []
     assert ledger.sums(by=["day"]) == []

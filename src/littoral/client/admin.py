@@ -231,6 +231,11 @@ class Admin:
         }
         return list(self._get("/usage", UsageRows, query=query).rows)
 
+    def requests(self, limit: int, until_us: int | None = None) -> list[UsageRecord]:
+        """At most so many records of requests, the latest first."""
+        query = {"limit": limit, "until": until_us}
+        return list(self._get("/requests", RequestRecords, query=query).records)
+
     def request(self, request: str) -> list[UsageRecord]:
         """Every attempt of one request."""
         return list(self._get(f"/requests/{_part(request)}", RequestRecords).records)

@@ -98,6 +98,12 @@ class Ledger(Protocol):
         """Every attempt of one request."""
         ...
 
+    def latest(
+        self, *, limit: int, until_us: Micros | None = None, project: ProjectId | None = None
+    ) -> Sequence[UsageRecord]:
+        """At most ``limit`` records that began before ``until_us``, the latest first."""
+        ...
+
 
 class Inbox(Protocol):
     """Control's store of news: what nodes send beside usage, and what control itself has to tell.

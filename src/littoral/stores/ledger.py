@@ -42,6 +42,15 @@ MOVE_CURSOR = compiled(
 )
 ADD = compiled(insert(LINE).on_conflict_do_nothing(index_elements=["request", "attempt"]))
 _fields = cast(Select[object], select(*(LINE.c[name] for name in NAMES)))
+_whose = bindparam("project", type_=Text)
+LATEST = compiled(
+    _fields.where(
+        LINE.c.at_us < bindparam("until"), or_(_whose.is_(None), LINE.c.project == _whose)
+    )
+    .order_by(LINE.c.at_us.desc(), LINE.c.request, LINE.c.attempt)
+    .limit(bindparam("limit"))
+    .offset(literal_column("0"))
+)
 RECORD = compiled(_fields.where(LINE.c.request == bindparam("request")).order_by(LINE.c.attempt))
 
 
@@ -121,6 +130,14 @@ class SqliteLedger:
     def record(self, request: str) -> Sequence[UsageRecord]:
         """Every attempt of one request, in order."""
         return [_record(row) for row in self._database.read(RECORD, {"request": request})]
+
+    def latest(
+        self, *, limit: int, until_us: Micros | None = None, project: ProjectId | None = None
+    ) -> Sequence[UsageRecord]:
+        """At most ``limit`` records that began before ``until_us``, the latest first."""
+        until = MOST if until_us is None else until_us
+        found = {"until": until, "project": project, "limit": limit}
+        return [_record(row) for row in self._database.read(LATEST, found)]
 
 
 def _compose(groups: Sequence[str]) -> str:

@@ -71,6 +71,17 @@ class MemoryLedger:
         """Every attempt of one request, in order."""
         return sorted(self._requests.get(request, ()), key=lambda record: record.attempt)
 
+    def latest(
+        self, *, limit: int, until_us: Micros | None = None, project: ProjectId | None = None
+    ) -> Sequence[UsageRecord]:
+        """At most ``limit`` records that began before ``until_us``, the latest first."""
+        found = [
+            record
+            for _, record in self._lines.values()
+            if project in {None, record.project} and (until_us is None or record.at_us < until_us)
+        ]
+        return sorted(found, key=lambda each: (-each.at_us, each.request, each.attempt))[:limit]
+
 
 def _label(name: str, node: NodeId, record: UsageRecord) -> str:
     day = date.fromordinal(date(1970, 1, 1).toordinal() + record.at_us // DAY_US)

@@ -74,3 +74,16 @@ def test_one_request_is_found_by_its_id(booked):
 def test_a_wrong_question_names_its_parameter(booked, params, param):
     answer = booked.call("GET", "/usage", params=params)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+def test_the_latest_requests_are_listed_as_far_as_a_key_may_see(booked):
+    found = booked.call("GET", "/requests").json()["records"]
+    assert [each["request"] for each in found] == ["r2", "r1", "r3"]
+    own = booked.call("GET", "/requests", key=booked.key("infer")).json()["records"]
+    assert {each["project"] for each in own} == {"default"}
+    assert len(booked.call("GET", "/requests", params={"limit": 1}).json()["records"]) == 1
+
+
+@pytest.mark.parametrize("limit", ["0", "20001", "many", "-1"])
+def test_a_limit_out_of_bounds_is_refused(booked, limit):
+    assert booked.call("GET", "/requests", params={"limit": limit}).status_code == 400

@@ -185,6 +185,34 @@ VERBS: tuple[Verb, ...] = (
         "watch",
         ("littoral usage", "littoral usage --by key,model --since 7d", "littoral usage --json"),
     ),
+    Verb("route explain", "route:explain", "watch", ("littoral route explain <x-request-id>",)),
+    Verb(
+        "route simulate",
+        "route:simulate",
+        "watch",
+        ("littoral route simulate -f policy.yaml", "littoral route simulate -f - --limit 2000"),
+    ),
+    Verb(
+        "placement report",
+        "placement:report",
+        "watch",
+        ("littoral placement report", "littoral placement report --html placement.html"),
+    ),
+    Verb(
+        "cost edge",
+        "cost:edge",
+        "use",
+        (
+            "littoral cost edge --tokens-in 300 --tokens-out 100 --prefill-ms 3 --step-ms 20",
+            "littoral cost edge --tokens-in 99 --tokens-out 50 --prefill-ms 3 --step-ms 9 --rate 2",
+        ),
+    ),
+    Verb(
+        "cost cloud",
+        "cost:cloud",
+        "use",
+        ("littoral cost cloud --tokens-in 99 --tokens-out 50 --prefill-ms 1 --step-ms 9",),
+    ),
     Verb("requests show", "requests:show", "watch", ("littoral requests show <x-request-id>",)),
     Verb(
         "nodes invite",

@@ -13,6 +13,8 @@ from littoral.domain.view import RequestRecords, UsageRows
 from littoral.trust.role import allows
 
 GROUPS = ("project", "key", "model", "day", "node")
+USUAL, MOST = 1000, 20_000
+"""Records of one answer, where nothing is asked for, and where all that may be is."""
 _OWN = Narrowed("a key without the scope read sees its own project only")
 
 
@@ -42,6 +44,19 @@ class UsageApi:
             ),
             Route(
                 method="GET",
+                path="/api/v1/requests",
+                handler=self.latest,
+                policy=_OWN,
+                summary="Records of requests, the latest first.",
+                query={
+                    "limit": f"At most so many, 1 to {MOST}.",
+                    "until": "Begun before this time: microseconds of UTC, or ISO 8601.",
+                    "project": "Only this project.",
+                },
+                gives=RequestRecords,
+            ),
+            Route(
+                method="GET",
                 path="/api/v1/requests/{id}",
                 handler=self.request,
                 policy=_OWN,
@@ -68,6 +83,21 @@ class UsageApi:
             )
         )
         return UsageRows(rows=tuple(rows))
+
+    async def latest(self, call: Call) -> RequestRecords:
+        """List records."""
+        text = call.query.get("limit", str(USUAL))
+        if not text.isdecimal() or not 1 <= int(text[:9]) <= MOST:
+            raise InvalidInput(f"limit: {text!r:.40} is not within 1 to {MOST}", param="limit")
+        found = await self._desk.workers.ledger(
+            partial(
+                self._desk.ledger.latest,
+                limit=int(text),
+                until_us=_moment(call, "until"),
+                project=_project(call),
+            )
+        )
+        return RequestRecords(records=tuple(found))
 
     async def request(self, call: Call) -> RequestRecords:
         """Find a request's records."""

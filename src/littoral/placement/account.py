@@ -1,0 +1,161 @@
+"""Account: predictions against what came, where requests went, and what that saved."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from littoral.cost.residual import Accuracy, Pair, score
+from littoral.domain.flight import cost_of
+from littoral.domain.usage import CACHE, UsageRecord
+from littoral.placement.history import Moment, Priced
+
+MICRO: Final = 1e-6
+WINDOW: Final = 50
+"""Outcomes over which coverage is followed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledgered:
+    """One endpoint's row: how many requests, how right the predictions, the money.
+
+    ``cover`` has, over time, (microseconds, share of the last fifty bounds that held).
+    """
+
+    endpoint: str
+    deployment: str
+    model: str
+    requests: int
+    accuracy: Accuracy
+    cost: float
+    pairs: tuple[Pair, ...]
+    cover: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """Money spent, and what all requests would have cost at the dearest place of their models."""
+
+    spent: float
+    dearest: float
+
+    @property
+    def share(self) -> float:
+        """What was spent as a share of the dearest; 0 where that is free."""
+        return self.spent / self.dearest if self.dearest > 0.0 else 0.0
+
+
+def pair_of(record: UsageRecord) -> Pair | None:
+    """Return a record's prediction and what it took, seconds; None where there was none.
+
+    Checked by: tests/unit/placement/test_account.py.
+    """
+    if record.status != "ok" or record.endpoint == CACHE or not record.total_us:
+        return None
+    if not record.predicted_us or not record.predicted_p90_us:
+        return None
+    return Pair(
+        record.predicted_us * MICRO, record.predicted_p90_us * MICRO, record.total_us * MICRO
+    )
+
+
+def endpoints(records: Sequence[UsageRecord]) -> list[Ledgered]:
+    """Return a row an endpoint, the busiest first.
+
+    Checked by: tests/unit/placement/test_account.py.
+    """
+    groups: dict[tuple[str, str, str], list[UsageRecord]] = {}
+    for each in sorted(records, key=lambda record: record.at_us):
+        if each.endpoint != CACHE:
+            groups.setdefault((each.endpoint, each.deployment, each.model), []).append(each)
+    rows = [_row(*names, found=found) for names, found in groups.items()]
+    return sorted(rows, key=lambda row: (-row.requests, row.endpoint))
+
+
+def _row(endpoint: str, deployment: str, model: str, *, found: Sequence[UsageRecord]) -> Ledgered:
+    timed = [(each.at_us, pair) for each in found if (pair := pair_of(each)) is not None]
+    held = [pair.actual <= pair.p90 for _, pair in timed]
+    return Ledgered(
+        endpoint=endpoint,
+        deployment=deployment,
+        model=model,
+        requests=len(found),
+        accuracy=score([pair for _, pair in timed]),
+        cost=sum(each.cost for each in found),
+        pairs=tuple(pair for _, pair in timed),
+        cover=tuple(
+            (timed[at][0], sum(held[at + 1 - WINDOW : at + 1]) / WINDOW)
+            for at in range(WINDOW - 1, len(held))
+        ),
+    )
+
+
+def saved(records: Sequence[UsageRecord], prices: Mapping[str, Priced]) -> Saved:
+    """Compare what was spent with the dearest deployment of each model that served any of it.
+
+    Checked by: tests/unit/placement/test_account.py.
+    """
+    serving: dict[str, set[str]] = {}
+    for each in records:
+        if each.endpoint != CACHE:
+            serving.setdefault(each.model, set()).add(each.deployment)
+    spent = dearest = 0.0
+    for each in records:
+        spent += each.cost
+        dearest += max(
+            (
+                cost_of(each.tokens_in, each.tokens_out, price_in=p.price_in, price_out=p.price_out)
+                for p in (prices.get(name) or Priced() for name in serving.get(each.model, ()))
+            ),
+            default=0.0,
+        )
+    return Saved(spent=spent, dearest=dearest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a policy would have done: requests by deployment and by reason, misses, money.
+
+    ``expected_misses`` and ``cost`` are by the medians predicted, as nobody knows what the places
+    not taken would have needed; ``regret`` is what requests cost beyond the cheapest place that
+    would have kept the deadline, on average.
+    """
+
+    requests: int
+    went: Mapping[str, int]
+    why: Mapping[str, int]
+    expected_misses: int
+    shed: int
+    cost: float
+    regret: float
+
+
+def outlook(moments: Sequence[Moment]) -> Outlook:
+    """Sum up what was chosen.
+
+    Checked by: tests/unit/placement/test_account.py.
+    """
+    went: Counter[str] = Counter()
+    why: Counter[str] = Counter()
+    missed, cost, regret = 0, 0.0, 0.0
+    for moment in moments:
+        why[moment.why] += 1
+        chosen = next((o for o in moment.options if o.endpoint == moment.chosen), None)
+        if chosen is None:
+            went["refused"] += 1
+            continue
+        went[chosen.deployment] += 1
+        missed += chosen.total_p50_s > moment.total_s
+        cost += chosen.cost
+        kept = [each.cost for each in moment.options if each.rejected is None]
+        regret += max(0.0, chosen.cost - min(kept, default=chosen.cost))
+    count = len(moments)
+    return Outlook(
+        requests=count,
+        went=dict(went.most_common()),
+        why=dict(why.most_common()),
+        expected_misses=missed,
+        shed=why["shed"],
+        cost=cost,
+        regret=regret / count if count else 0.0,
+    )

@@ -1,0 +1,225 @@
+"""History: what was known when recorded requests came, and where a policy would have sent them.
+
+Records are replayed in their order: each is predicted from those that had ended before it came, as
+a node would have, and teaches once it ends. Nothing is known of hosts, links or caps: records hold
+none of it, so what is found here is near to what the gateway knew, not the same.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from math import inf
+from typing import Final
+
+from littoral.cost.length import Length, seen
+from littoral.cost.predictor import Outcome, Predictor, fold, fresh, observe
+from littoral.domain.endpoint import Folded
+from littoral.domain.flight import cost_of
+from littoral.domain.ids import EndpointId
+from littoral.domain.placement import Reason, Why
+from littoral.domain.policy import Policy
+from littoral.domain.usage import CACHE, UsageRecord
+from littoral.placement.decide import UNBOUNDED, Row, rank
+from littoral.placement.policy import Asker, barred, holding, price_of
+
+MICRO: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """What a deployment takes, per million tokens, and how many requests it serves at once."""
+
+    price_in: float = 0.0
+    price_out: float = 0.0
+    slots: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One place that might have served a request: what it would have taken, seconds, and cost."""
+
+    endpoint: str
+    deployment: str
+    load: int
+    first_p50_s: float
+    total_p50_s: float
+    total_p90_s: float
+    cost: float
+    rejected: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A request as it came: the places that were known to serve its model, and who would get it."""
+
+    record: UsageRecord
+    options: tuple[Option, ...]
+    chosen: str | None
+    why: Why
+    policy: str | None
+    total_s: float = inf
+    counts: Mapping[Reason, int] = field(default_factory=dict[Reason, int])
+
+
+@dataclass(slots=True)
+class _Known:
+    """What had been learned at some moment, and who was there."""
+
+    predictors: dict[EndpointId, Predictor] = field(default_factory=dict[EndpointId, Predictor])
+    lengths: dict[tuple[str, str], Length] = field(default_factory=dict[tuple[str, str], Length])
+    serves: dict[str, dict[EndpointId, str]] = field(
+        default_factory=dict[str, dict[EndpointId, str]]
+    )
+    loads: dict[EndpointId, int] = field(default_factory=dict[EndpointId, int])
+
+
+def moments(
+    records: Iterable[UsageRecord],
+    prices: Mapping[str, Priced],
+    policies: Sequence[Policy] = (),
+) -> Iterator[Moment]:
+    """Replay records, each as it came.
+
+    Args:
+        records: Of any models; those that ended otherwise than well are left out.
+        prices: By deployment; one that is not there is free.
+        policies: What holds for them.
+
+    Checked by: tests/unit/placement/test_history.py.
+    """
+    known = _Known()
+    flying: list[tuple[int, int, UsageRecord, int]] = []
+    good = [each for each in records if each.status == "ok" and each.endpoint != CACHE]
+    for number, record in enumerate(sorted(good, key=lambda each: each.at_us)):
+        while flying and flying[0][0] <= record.at_us:
+            _, _, ended, active = heappop(flying)
+            _learn(known, ended, active, slots=_priced(prices, ended.deployment).slots)
+        known.serves.setdefault(record.model, {})[record.endpoint] = record.deployment
+        yield _moment(known, record, prices=prices, policies=policies)
+        active = known.loads.get(record.endpoint, 0)
+        known.loads[record.endpoint] = active + 1
+        heappush(flying, (record.at_us + record.total_us, number, record, active))
+
+
+def _priced(prices: Mapping[str, Priced], deployment: str) -> Priced:
+    return prices.get(deployment) or Priced()
+
+
+def _learn(known: _Known, record: UsageRecord, active: int, *, slots: int) -> None:
+    known.loads[record.endpoint] -= 1
+    tag = (record.key, record.model)
+    known.lengths[tag] = seen(known.lengths.get(tag) or Length(), record.tokens_out)
+    outcome = Outcome(
+        tokens_in=record.tokens_in,
+        tokens_cached=record.tokens_cached,
+        tokens_out=record.tokens_out,
+        active=active,
+        slots=slots,
+        first_s=record.first_us * MICRO if record.streamed and record.first_us else None,
+        total_s=record.total_us * MICRO,
+        predicted_p90_s=record.predicted_p90_us * MICRO,
+    )
+    before = known.predictors.get(record.endpoint) or fresh(record.endpoint)
+    known.predictors[record.endpoint] = observe(before, outcome)
+
+
+def _moment(
+    known: _Known,
+    record: UsageRecord,
+    *,
+    prices: Mapping[str, Priced],
+    policies: Sequence[Policy],
+) -> Moment:
+    served = known.serves[record.model]
+    places = sorted(served)
+    policy = holding(policies, Asker(record.project, record.key, record.model))
+    length = known.lengths.get((record.key, record.model)) or Length()
+    shut, total_s, miss_cost = 0, inf, 0.0
+    if policy is not None:
+        spec = policy.spec
+        shut = barred(spec, [served[each] for each in places])
+        total_s = inf if spec.total_s is None else spec.total_s
+        miss_cost = price_of(
+            spec.miss_cost,
+            _dearest(record, [_priced(prices, each) for each in served.values()], length),
+        )
+    rows = [_row(known, each, _priced(prices, served[each])) for each in places]
+    loads = [known.loads.get(each, 0) for each in places]
+
+    def ranked(at: Sequence[int], total_s: float) -> tuple[int, Why, float, float, float, float]:
+        verdict = rank(
+            [rows[each] for each in at],
+            [loads[each] for each in at],
+            tokens_in=record.tokens_in,
+            tokens_out=max(1, round(length.median)),
+            mask=0,
+            total_s=total_s,
+            skip=0,
+            length=length.width,
+            miss_cost=miss_cost,
+            barred=shut if len(at) == len(rows) else 0,
+        )
+        return verdict[:6]
+
+    position, why, *_ = ranked(range(len(rows)), total_s)
+    options: list[Option] = []
+    for at, place in enumerate(places):
+        _, _, first, p50, p90, cost = ranked([at], inf)
+        late: Reason | None = "deadline" if p90 > total_s else None
+        options.append(
+            Option(
+                endpoint=place,
+                deployment=served[place],
+                load=loads[at],
+                first_p50_s=first,
+                total_p50_s=p50,
+                total_p90_s=p90,
+                cost=cost,
+                rejected="policy" if shut >> at & 1 else late,
+            )
+        )
+    return Moment(
+        record=record,
+        options=tuple(options),
+        chosen=places[position] if position >= 0 else None,
+        why=why,
+        policy=None if policy is None else policy.name,
+        total_s=total_s,
+        counts=_counts(options),
+    )
+
+
+def _counts(options: Sequence[Option]) -> dict[Reason, int]:
+    found: dict[Reason, int] = {}
+    for each in options:
+        if each.rejected is not None:
+            found[each.rejected] = found.get(each.rejected, 0) + 1
+    return found
+
+
+def _row(known: _Known, endpoint: EndpointId, priced: Priced) -> Row:
+    predictor = known.predictors.get(endpoint) or fresh(endpoint)
+    folded: Folded = fold(predictor, version=0)
+    return Row(
+        endpoint,
+        ready=True,
+        mask=0,
+        context=UNBOUNDED,
+        slots=max(1, priced.slots),
+        t0=folded.t0,
+        t_in=folded.t_in,
+        t_step=folded.t_step,
+        width=folded.width,
+        scale=folded.scale,
+        price_in=priced.price_in,
+        price_out=priced.price_out,
+        t_crowd=folded.t_crowd,
+    )
+
+
+def _dearest(record: UsageRecord, every: Sequence[Priced], length: Length) -> float:
+    tokens_out = max(1, round(length.median))
+    return max(
+        cost_of(record.tokens_in, tokens_out, price_in=each.price_in, price_out=each.price_out)
+        for each in every
+    )

@@ -1,0 +1,167 @@
+"""Commands that say why requests ran where they did, and whether predictions were right."""
+
+import json
+
+import pytest
+
+from littoral.domain.deployment import DeploymentSpec
+from littoral.domain.ids import DeploymentName, EndpointId
+from littoral.domain.policy import PolicySpec
+from littoral.domain.resource import Metadata, Resource
+from littoral.domain.units import Micros, Seconds, Tokens
+from littoral.domain.view import RequestRecords
+from littoral.testing.usage import usage_record
+
+SECOND = 1_000_000
+POLICY = {"kind": "Policy", "metadata": {"name": "quick"}, "spec": {"total_s": 3.5}}
+
+
+def record(number: int):
+    """In turn: a near place that takes 4 s and is free, a far one that takes 1 s and is not."""
+    name, total_s = ("near", 4.0) if number % 2 else ("far", 1.0)
+    return usage_record(
+        number,
+        deployment=DeploymentName(name),
+        endpoint=EndpointId(f"{name}@1"),
+        tokens_in=Tokens(100),
+        tokens_out=Tokens(20),
+        at_us=Micros(5 * number * SECOND),
+        first_us=100_000,
+        total_us=round(total_s * SECOND),
+        predicted_us=round(total_s * SECOND),
+        predicted_p90_us=round(total_s * 1.5 * SECOND),
+        cost=0.0 if number % 2 else 0.00014,
+    )
+
+
+@pytest.fixture
+def recorded(stand_in):
+    records = tuple(record(n) for n in range(60))
+    deployments = [
+        Resource(
+            kind="Deployment",
+            metadata=Metadata(name=name),
+            spec=DeploymentSpec(model="m", price_in=price, price_out=2 * price),
+        )
+        for name, price in (("near", 0.0), ("far", 1.0))
+    ]
+    stand_in.on("GET /api/v1/requests", RequestRecords(records=records[::-1]))
+    stand_in.on("GET /api/v1/requests/rq_59", RequestRecords(records=(records[59],)))
+    stand_in.on("GET /api/v1/resources/Deployment", {"items": deployments})
+    stand_in.on("GET /api/v1/resources/Policy", {"items": []})
+    stand_in.on("POST /api/v1/apply", {"changes": []})
+    return stand_in
+
+
+@pytest.mark.usefixtures("recorded")
+def test_the_report_has_a_row_a_place_and_the_money(call, tmp_path):
+    page = tmp_path / "report.html"
+    said = call("placement", "report", "--html", str(page))
+    assert said.status == 0, said.err
+    assert "100.0%" in said.out
+    assert "50% of the" in said.out
+    text = page.read_text()
+    assert text.count("<svg") == 3
+    assert "near@1" in text
+    told = call("placement", "report", "--json").json
+    assert [each["endpoint"] for each in told["places"]] == ["far@1", "near@1"]
+    assert told["places"][0]["accuracy"]["coverage_p90"] == 1.0
+    assert told["saved"]["share"] == pytest.approx(0.5)
+
+
+def test_a_report_of_nothing_says_so(call, recorded):
+    recorded.on("GET /api/v1/requests", RequestRecords(records=()))
+    assert "No records" in call("placement", "report").err
+    assert call("placement", "report", "--limit", "0").status == 2
+
+
+def test_a_place_without_predictions_has_no_figures(call, recorded):
+    plain = usage_record(1, predicted_us=0)
+    recorded.on("GET /api/v1/requests", RequestRecords(records=(plain,)))
+    assert " - " in call("placement", "report").out
+    assert call("placement", "report", "--json").json["places"][0]["accuracy"] is None
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_request_is_explained_by_its_candidates(call):
+    said = call("route", "explain", "rq_59")
+    assert said.status == 0, said.err
+    lines = said.out.splitlines()
+    assert any("near@1" in line and "served it" in line for line in lines)
+    assert any("far@1" in line for line in lines)
+    assert "rejected    none" in lines
+    assert "took        4.0 s, within it" in lines
+    assert len(call("route", "explain", "rq_59", "--json").json["moments"][0]["options"]) == 2
+
+
+def test_a_policys_reasons_are_in_the_explanation(call, recorded):
+    quick = Resource(
+        kind="Policy", metadata=Metadata(name="quick"), spec=PolicySpec(total_s=Seconds(3.5))
+    )
+    recorded.on("GET /api/v1/resources/Policy", {"items": [quick]})
+    assert "rejected    deadline " in call("route", "explain", "rq_59").out
+
+
+def test_a_failed_attempt_is_named(call, recorded):
+    failed = usage_record(9, status="failed")
+    recorded.on("GET /api/v1/requests/rq_9", RequestRecords(records=(failed,)))
+    assert "attempt 0 at ep_1 ended: failed" in call("route", "explain", "rq_9").out
+
+
+def test_a_policy_is_simulated_on_what_was_recorded(call, recorded, tmp_path):
+    file = tmp_path / "policy.yaml"
+    file.write_text(json.dumps(POLICY))
+    said = call("route", "simulate", "-f", str(file))
+    assert said.status == 0, said.err
+    rows = [line.split() for line in said.out.splitlines()]
+    assert ["to", "near", "40", "0"] in rows
+    assert ["to", "far", "0", "40"] in rows
+    assert recorded.calls[-1][0] != "POST /api/v1/apply"
+    told = call("route", "simulate", "-f", str(file), "--json").json
+    assert told["then"]["went"] == {"far": 40}
+
+
+def test_too_few_records_are_nothing_to_go_by(call, recorded, tmp_path):
+    recorded.on("GET /api/v1/requests", RequestRecords(records=()))
+    file = tmp_path / "policy.yaml"
+    file.write_text(json.dumps(POLICY))
+    assert "nothing to go by" in call("route", "simulate", "-f", str(file)).out
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"kind": "Project", "metadata": {"name": "p"}, "spec": {}}, "no document of kind"),
+        ({**POLICY, "spec": {"total_s": "soon"}}, "cannot be read"),
+    ],
+)
+def test_a_file_without_a_good_policy_is_refused(call, tmp_path, document, told):
+    file = tmp_path / "policy.yaml"
+    file.write_text(json.dumps(document))
+    said = call("route", "simulate", "-f", str(file))
+    assert said.status == 2
+    assert told in said.err
+
+
+SIZES = ("--tokens-in", "100", "--tokens-out", "51", "--prefill-ms", "2", "--step-ms", "10")
+
+
+def test_the_four_functions_answer_on_figures_given(call):
+    told = call("cost", "edge", *SIZES, "--rate", "1", "--nodes", "2", "--json").json
+    assert told["service"]["total_p50_s"] == pytest.approx(0.7)
+    assert told["platform"]["size"] == 2
+    assert told["platform"]["feasible"]
+    told = call("cost", "cloud", *SIZES, "--rtt-ms", "100", "--price-in", "1", "--json").json
+    assert told["service"]["total_p50_s"] == pytest.approx(0.8)
+    assert told["service"]["marginal"] == pytest.approx(100e-6)
+    said = call("cost", "cloud", *SIZES, "--rate", "1000", "--most", "2")
+    assert "too small" in said.out
+    assert "first token" in said.out
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--slots", "0"), ("--pen", "-1"), ("--active", "4"), ("--nodes", "0")]
+)
+def test_figures_that_cannot_be_are_refused(call, wrong):
+    assert call("cost", "edge", *SIZES, *wrong).status == 2

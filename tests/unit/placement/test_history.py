@@ -1,0 +1,84 @@
+from dataclasses import replace
+
+import pytest
+
+from littoral.domain.ids import DeploymentName, EndpointId
+from littoral.domain.policy import Policy, PolicySpec
+from littoral.domain.units import Micros, Seconds, Tokens
+from littoral.domain.usage import CACHE
+from littoral.placement.history import Priced, moments
+from littoral.testing.usage import usage_record
+
+SECOND = 1_000_000
+PRICES = {"near": Priced(slots=1), "far": Priced(price_in=1.0, price_out=2.0)}
+
+
+def record(number: int, deployment: str, *, at_s: float, total_s: float):
+    return usage_record(
+        number,
+        deployment=DeploymentName(deployment),
+        endpoint=EndpointId(f"{deployment}@1"),
+        tokens_in=Tokens(100),
+        tokens_out=Tokens(20),
+        at_us=Micros(round(at_s * SECOND)),
+        first_us=round(total_s * SECOND / 10),
+        total_us=round(total_s * SECOND),
+        predicted_us=round(total_s * SECOND),
+        predicted_p90_us=round(total_s * 1.5 * SECOND),
+    )
+
+
+def traffic(count: int = 60):
+    """In turn: a near place that takes 4 s, a far one that takes 1 s; one every 5 s."""
+    return [
+        record(n, "near" if n % 2 else "far", at_s=5.0 * n, total_s=4.0 if n % 2 else 1.0)
+        for n in range(count)
+    ]
+
+
+def policy(**wanted) -> Policy:
+    return Policy(name="p", spec=PolicySpec(**wanted))
+
+
+def test_each_request_is_predicted_from_those_that_had_ended():
+    last = list(moments(traffic(), PRICES))[-1]
+    by_name = {each.deployment: each for each in last.options}
+    assert by_name["near"].total_p50_s == pytest.approx(4.0, rel=0.2)
+    assert by_name["far"].total_p50_s == pytest.approx(1.0, rel=0.2)
+    assert by_name["far"].total_p90_s > by_name["far"].total_p50_s
+    assert by_name["far"].cost == pytest.approx(140e-6, rel=0.1)
+    assert (last.chosen, last.why, last.policy) == ("near@1", "cheapest", None)
+    first = next(moments(traffic(), PRICES))
+    assert [each.deployment for each in first.options] == ["far"]
+    assert first.why == "only"
+
+
+def test_whoever_is_still_there_counts():
+    busy = [record(0, "near", at_s=0, total_s=9.0), record(1, "near", at_s=1, total_s=9.0)]
+    assert [each.options[0].load for each in moments(busy, PRICES)] == [0, 1]
+
+
+def test_a_deadline_sends_it_elsewhere_and_says_who_was_too_late():
+    last = list(moments(traffic(600), PRICES, [policy(total_s=Seconds(3.5))]))[-1]
+    assert (last.chosen, last.policy, last.total_s) == ("far@1", "p", 3.5)
+    assert last.counts == {"deadline": 1}
+    assert [each.rejected for each in last.options] == [None, "deadline"]
+
+
+def test_what_a_policy_bars_is_rejected_for_that():
+    barring = policy(deployments=("far",), total_s=Seconds(0.5), miss_cost=1e-9)
+    last = list(moments(traffic(), PRICES, [barring]))[-1]
+    assert last.counts == {"deadline": 1, "policy": 1}
+    assert (last.chosen, last.why) == (None, "shed")
+
+
+def test_failures_and_the_cache_are_left_out():
+    records = traffic(2)
+    failed = replace(records[0], status="failed")
+    cached = replace(records[1], endpoint=CACHE)
+    assert list(moments([failed, cached], PRICES)) == []
+
+
+def test_a_deployment_without_a_price_is_free():
+    priced = policy(total_s=Seconds(9), miss_cost="auto")
+    assert list(moments(traffic(4), {}, [priced]))[-1].options[0].cost == 0.0
