@@ -77,6 +77,9 @@ translations: dev ## bring docs/locale up to date with the English pages
 bench-engines bench-gateway bench-serving bench-start bench-outbox bench-footprint bench-traffic bench-overload bench-loadgen bench-memory bench-placement: dev ## measure; figures go to bench/out
 	@$(PY) bench/$(@:bench-%=%)/run.py
 
+bench-placement-live: dev ## the policies of placement on two real engines, about an hour
+	@$(PY) bench/placement/live.py
+
 wheel: dev      ## build dist/*.whl
 	@$(PY) -m build --wheel --no-isolation --outdir dist .
 

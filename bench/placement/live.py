@@ -2,7 +2,7 @@
 """Where requests go on real engines: two of them, other load, a link that is cut, open arrivals.
 
     .venv/bin/python bench/placement/live.py --edge Q4_0.gguf --cloud Q8_0.gguf
-    .venv/bin/python bench/placement/live.py --seeds 1 --span 15 --loads 0.6     # a look
+    .venv/bin/python bench/placement/live.py --seeds 1 --requests 15 --loads 0.6  # a look
 
 The edge is llama.cpp with four slots on one core, beside a process that wants the core whole for
 about two fifths of the time and of which nobody is told; the cloud the same with eight slots on
@@ -138,7 +138,9 @@ async def compare(world: World, known: Known, options: argparse.Namespace) -> di
             random.Random(seed).shuffle(order)  # noqa: S311  an order, no secret
             for name in order:
                 play = Play(world, known.copy(), POLICIES[name], name=name)
-                runs[name].append(await play.run(rate=rate, seed=seed, span_s=options.span))
+                runs[name].append(
+                    await play.run(rate=rate, seed=seed, span_s=options.requests / rate)
+                )
         table = table_of(runs)
         print(f"load {load:g} of the edge's capacity: {rate:.2f} requests a second")
         for name, row in table.items():
@@ -169,7 +171,7 @@ def conditions(options: argparse.Namespace, world: World) -> dict[str, Any]:
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
         "python": platform.python_version(),
         "load_average": os.getloadavg()[0], "commit": commit.stdout.strip(),
-        "seeds": options.seeds, "span_s": options.span, "warm_s": options.warm,
+        "seeds": options.seeds, "requests": options.requests,
         "edge": pathlib.Path(world.weights["edge"]).name, "edge_slots": EDGE_SLOTS,
         "cloud": pathlib.Path(world.weights["cloud"]).name, "cloud_slots": CLOUD_SLOTS,
         "capacity": world.capacity, "deadlines_s": world.deadlines, "cut_share": CUT_S,
@@ -241,7 +243,7 @@ def main() -> int:
     parser.add_argument("--model", default="smollm2-135m", help="a model of the catalogue")
     parser.add_argument("--data", default=str(ROOT / "bench" / "out" / "weights"))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--span", type=float, default=25.0, help="seconds of each run")
+    parser.add_argument("--requests", type=int, default=40, help="of each run, about")
     parser.add_argument("--predictions", type=int, default=600, help="to judge, about")
     parser.add_argument("--warm", type=float, default=900.0, help="most seconds for them")
     parser.add_argument("--loads", default="0.3,0.6,0.9", help="shares of the edge's capacity")

@@ -107,7 +107,7 @@ POLICIES: dict[str, Policy] = {
     "cloud_only": cloud_only,
     "round_robin": round_robin,
     "least_loaded": least_loaded,
-    "size_threshold": threshold(60),
+    "size_threshold": threshold(30),
     "load_heuristic": load_heuristic,
     "mean_prediction": mean_prediction,
     "p90_bare": p90_bound,

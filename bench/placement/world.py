@@ -23,12 +23,12 @@ SLOTS = {"edge": EDGE_SLOTS, "cloud": CLOUD_SLOTS}
 RTT_S, RTT_SPREAD = 0.060, 0.4
 LOOK_S = 0.25
 TAGS = {  # share, input (mu, sigma), output (mu, sigma)
-    "chat": (0.5, (3.4, 0.6), (2.8, 0.7)),
-    "rag": (0.3, (4.6, 0.4), (2.2, 0.5)),
-    "sum": (0.2, (5.0, 0.3), (3.2, 0.3)),
+    "chat": (0.5, (2.9, 0.6), (2.3, 0.7)),
+    "rag": (0.3, (3.9, 0.4), (1.8, 0.5)),
+    "sum": (0.2, (4.3, 0.3), (2.7, 0.3)),
 }
-MOST_IN, MOST_OUT = 250, 64
-QUIET = ((16, 1), (120, 1), (16, 32), (30, 16), (100, 8), (150, 24), (60, 40), (20, 8))
+MOST_IN, MOST_OUT = 120, 48
+QUIET = ((16, 1), (100, 1), (16, 32), (30, 16), (80, 8), (100, 20), (50, 30), (20, 8))
 """Tokens in and out of the requests of the quiet calibration; the first three are the probes."""
 
 
