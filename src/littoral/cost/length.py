@@ -1,7 +1,7 @@
 """Length: how long the answers of one kind of request are, though many are cut short."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 STEP: Final = 0.02
@@ -51,11 +51,9 @@ def seen(length: Length, tokens: int, *, cap: int | None = None, cancelled: bool
     pace = QUICK if length.count < YOUNG else STEP
     at = math.log(max(1, tokens))
     limit = math.inf if cap is None else math.log(max(1, cap))
-    moved = [
-        _moved(value, at, limit=limit, cancelled=cancelled, by=(quantile, pace))
-        for value, quantile in ((length.p50, 0.5), (length.p90, HIGH))
-    ]
-    return replace(length, p50=moved[0], p90=max(moved), count=length.count + 1)
+    p50 = _moved(length.p50, at, limit=limit, cancelled=cancelled, by=(0.5, pace))
+    p90 = _moved(length.p90, at, limit=limit, cancelled=cancelled, by=(HIGH, pace))
+    return Length(p50=p50, p90=max(p50, p90), count=length.count + 1)
 
 
 def _moved(

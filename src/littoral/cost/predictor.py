@@ -259,10 +259,13 @@ def _features(outcome: Outcome) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the features of the last and of the first token, the wait for a slot in both."""
     uncached = float(max(1, outcome.tokens_in - outcome.tokens_cached))
     more = float(max(0, outcome.tokens_out - 1))
-    plain = (1.0, uncached, more, more * min(outcome.active, outcome.slots - 1))
+    beside = more * min(outcome.active, outcome.slots - 1)
     wait = stretch(outcome.active, outcome.slots)
-    full = tuple(value * (1.0 + wait) for value in plain)
-    first = (1.0 + wait, uncached * (1.0 + wait), plain[2] * wait, plain[3] * wait)
+    if not wait:
+        return (1.0, uncached, more, beside), (1.0, uncached, 0.0, 0.0)
+    whole = 1.0 + wait
+    full = (whole, uncached * whole, more * whole, beside * whole)
+    first = (whole, uncached * whole, more * wait, beside * wait)
     return full, first
 
 

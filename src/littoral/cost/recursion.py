@@ -1,7 +1,9 @@
 """Recursion: least squares on log seconds, one outcome at a time."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import mul
 from typing import Final, TypeAlias
 
 FORGET: Final = 0.985
@@ -19,6 +21,8 @@ RANGE: Final = 1e4
 REFRESH: Final = 1000
 """Updates after which the diagonal gets a little more, against rounding."""
 
+_times: Callable[[float, float], float] = mul
+_exp = math.exp
 Matrix: TypeAlias = tuple[tuple[float, ...], ...]
 
 
@@ -45,7 +49,7 @@ def begin(prior: tuple[float, ...]) -> Recursion:
 
 def predict(theta: tuple[float, ...], x: tuple[float, ...]) -> float:
     """Return the seconds of features ``x``."""
-    return sum(t * v for t, v in zip(theta, x, strict=True))
+    return sum(map(_times, theta, x))
 
 
 def step(state: Recursion, x: tuple[float, ...], y: float) -> Recursion:
@@ -65,24 +69,23 @@ def step(state: Recursion, x: tuple[float, ...], y: float) -> Recursion:
     Source: recursive least squares with directional forgetting (Kulhavy).
     Checked by: tests/unit/cost/test_recursion.py.
     """
-    terms = [t * v for t, v in zip(state.theta, x, strict=True)]
+    theta, prior, rows = state.theta, state.prior, state.covariance
+    terms = list(map(_times, theta, x))
     yhat = sum(terms)
     error = math.log(y / yhat)
-    clipped = max(-CLIP, min(CLIP, error))
+    clipped = -CLIP if error < -CLIP else min(error, CLIP)
     surprise = 1.0 if clipped == error else SURPRISE
     share = [term / yhat for term in terms]
-    gain = [sum([p * s for p, s in zip(row, share, strict=True)]) for row in state.covariance]
-    before = max(1e-12, sum([s * k for s, k in zip(share, gain, strict=True)]))
+    gain = [sum(map(_times, row, share)) for row in rows]
+    before = sum(map(_times, share, gain))
+    before = max(before, 1e-12)
     kept = surprise / (1.0 + surprise * before)
     count = state.count + 1
     return Recursion(
-        theta=tuple(
-            _moved(t, k * kept * clipped, prior=p)
-            for t, k, p in zip(state.theta, gain, state.prior, strict=True)
-        ),
-        prior=state.prior,
+        theta=_moved(theta, gain, prior=prior, by=kept * clipped),
+        prior=prior,
         covariance=_changed(
-            state.covariance,
+            rows,
             gain,
             by=(kept / FORGET - 1.0) / before,
             jitter=1e-9 if count % REFRESH == 0 else 0.0,
@@ -100,17 +103,30 @@ def widen(state: Recursion, factor: float) -> Recursion:
     return Recursion(theta=state.theta, prior=state.prior, covariance=covariance, count=state.count)
 
 
-def _moved(theta: float, by: float, *, prior: float) -> float:
-    moved = theta * math.exp(max(-CLIP, min(CLIP, by)))
-    return max(prior / RANGE, min(prior * RANGE, moved))
+def _moved(
+    theta: tuple[float, ...], gain: list[float], *, prior: tuple[float, ...], by: float
+) -> tuple[float, ...]:
+    """Move each coefficient by its gain, by at most the clip, within the range of its prior."""
+    moved: list[float] = []
+    for value, each, first in zip(theta, gain, prior, strict=True):
+        log = each * by
+        if not -CLIP <= log <= CLIP:
+            log = math.copysign(CLIP, log)
+        value *= _exp(log)  # noqa: PLW2901  a new one at every step
+        if not first / RANGE <= value <= first * RANGE:
+            value = first / RANGE if value < first else first * RANGE  # noqa: PLW2901  likewise
+        moved.append(value)
+    return tuple(moved)
 
 
 def _changed(old: Matrix, gain: list[float], *, by: float, jitter: float) -> Matrix:
     """Add ``by`` times the square of ``gain``: one triangle computed, the other mirrored."""
-    size = range(len(gain))
     new = [list(row) for row in old]
-    for i in size:
-        new[i][i] = max(0.0, old[i][i] + by * gain[i] * gain[i]) + jitter
-        for j in range(i + 1, len(gain)):
-            new[i][j] = new[j][i] = old[i][j] + by * gain[i] * gain[j]
+    size = len(gain)
+    for i, row in enumerate(new):
+        factor = by * gain[i]
+        value = row[i] + factor * gain[i]
+        row[i] = (value if value > 0.0 else 0.0) + jitter  # noqa: FURB136  max() is a call
+        for j in range(i + 1, size):
+            row[j] = new[j][i] = row[j] + factor * gain[j]
     return tuple(map(tuple, new))
