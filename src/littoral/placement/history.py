@@ -6,10 +6,10 @@ none of it, so what is found here is near to what the gateway knew, not the same
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from math import inf
-from typing import Final
+from typing import Final, NamedTuple
 
 from littoral.cost.length import Length, seen
 from littoral.cost.predictor import Outcome, Predictor, fold, fresh, observe
@@ -17,9 +17,9 @@ from littoral.domain.endpoint import Folded
 from littoral.domain.flight import cost_of
 from littoral.domain.ids import EndpointId
 from littoral.domain.placement import Reason, Why
-from littoral.domain.policy import Policy
+from littoral.domain.policy import Policy, PolicySpec
 from littoral.domain.usage import CACHE, UsageRecord
-from littoral.placement.decide import UNBOUNDED, Row, rank
+from littoral.placement.decide import UNBOUNDED, Row, Verdict, rank
 from littoral.placement.policy import Asker, barred, holding, price_of
 
 MICRO: Final = 1e-6
@@ -41,10 +41,10 @@ class Option:
     endpoint: str
     deployment: str
     load: int
-    first_p50_s: float
-    total_p50_s: float
-    total_p90_s: float
-    cost: float
+    first_p50_s: float = 0.0
+    total_p50_s: float = 0.0
+    total_p90_s: float = 0.0
+    cost: float = 0.0
     rejected: Reason | None = None
 
 
@@ -59,6 +59,17 @@ class Moment:
     policy: str | None
     total_s: float = inf
     counts: Mapping[Reason, int] = field(default_factory=dict[Reason, int])
+
+
+class _Wish(NamedTuple):
+    """What a policy wants: a deadline, what its miss costs, and positions it bars, as bits."""
+
+    total_s: float = inf
+    miss_cost: float = 0.0
+    barred: int = 0
+
+
+_FREE: Final = _Wish()
 
 
 @dataclass(slots=True)
@@ -132,60 +143,69 @@ def _moment(
 ) -> Moment:
     served = known.serves[record.model]
     places = sorted(served)
-    policy = holding(policies, Asker(record.project, record.key, record.model))
     length = known.lengths.get((record.key, record.model)) or Length()
-    shut, total_s, miss_cost = 0, inf, 0.0
-    if policy is not None:
-        spec = policy.spec
-        shut = barred(spec, [served[each] for each in places])
-        total_s = inf if spec.total_s is None else spec.total_s
-        miss_cost = price_of(
-            spec.miss_cost,
-            _dearest(record, [_priced(prices, each) for each in served.values()], length),
-        )
+    policy = holding(policies, Asker(record.project, record.key, record.model))
+    spec = PolicySpec() if policy is None else policy.spec
+    dearest = _dearest(record, [_priced(prices, each) for each in served.values()], length)
+    wish = _Wish(
+        total_s=inf if spec.total_s is None else spec.total_s,
+        miss_cost=price_of(spec.miss_cost, dearest),
+        barred=barred(spec, [served[each] for each in places]),
+    )
     rows = [_row(known, each, _priced(prices, served[each])) for each in places]
     loads = [known.loads.get(each, 0) for each in places]
-
-    def ranked(at: Sequence[int], total_s: float) -> tuple[int, Why, float, float, float, float]:
-        verdict = rank(
-            [rows[each] for each in at],
-            [loads[each] for each in at],
-            tokens_in=record.tokens_in,
-            tokens_out=max(1, round(length.median)),
-            mask=0,
-            total_s=total_s,
-            skip=0,
-            length=length.width,
-            miss_cost=miss_cost,
-            barred=shut if len(at) == len(rows) else 0,
+    verdict = _ranked(rows, loads, record, length=length, wish=wish)
+    options = [
+        _option(
+            _ranked([rows[at]], [loads[at]], record, length=length, wish=_FREE),
+            Option(endpoint=place, deployment=served[place], load=loads[at]),
+            "policy" if wish.barred >> at & 1 else None,
+            total_s=wish.total_s,
         )
-        return verdict[:6]
-
-    position, why, *_ = ranked(range(len(rows)), total_s)
-    options: list[Option] = []
-    for at, place in enumerate(places):
-        _, _, first, p50, p90, cost = ranked([at], inf)
-        late: Reason | None = "deadline" if p90 > total_s else None
-        options.append(
-            Option(
-                endpoint=place,
-                deployment=served[place],
-                load=loads[at],
-                first_p50_s=first,
-                total_p50_s=p50,
-                total_p90_s=p90,
-                cost=cost,
-                rejected="policy" if shut >> at & 1 else late,
-            )
-        )
+        for at, place in enumerate(places)
+    ]
     return Moment(
         record=record,
         options=tuple(options),
-        chosen=places[position] if position >= 0 else None,
-        why=why,
+        chosen=places[verdict.position] if verdict.position >= 0 else None,
+        why=verdict.why,
         policy=None if policy is None else policy.name,
-        total_s=total_s,
+        total_s=wish.total_s,
         counts=_counts(options),
+    )
+
+
+def _ranked(
+    rows: Sequence[Row],
+    loads: Sequence[int],
+    record: UsageRecord,
+    *,
+    length: Length,
+    wish: _Wish,
+) -> Verdict:
+    return rank(
+        rows,
+        loads,
+        tokens_in=record.tokens_in,
+        tokens_out=max(1, round(length.median)),
+        mask=0,
+        total_s=wish.total_s,
+        skip=0,
+        length=length.width,
+        miss_cost=wish.miss_cost,
+        barred=wish.barred,
+    )
+
+
+def _option(verdict: Verdict, place: Option, rejected: Reason | None, *, total_s: float) -> Option:
+    late: Reason | None = "deadline" if verdict.total_p90 > total_s else None
+    return replace(
+        place,
+        first_p50_s=verdict.first_p50,
+        total_p50_s=verdict.total_p50,
+        total_p90_s=verdict.total_p90,
+        cost=verdict.cost,
+        rejected=rejected or late,
     )
 
 

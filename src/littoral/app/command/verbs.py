@@ -122,6 +122,18 @@ VERBS: tuple[Verb, ...] = (
         ("littoral delete deployment smollm2-135m", "littoral delete -f site.yaml --yes"),
     ),
     Verb(
+        "cost edge",
+        "cost:edge",
+        "use",
+        ("littoral cost edge --tokens-in 99 --tokens-out 50 --prefill-ms 3 --step-ms 9",),
+    ),
+    Verb(
+        "cost cloud",
+        "cost:cloud",
+        "use",
+        ("littoral cost cloud --tokens-in 99 --tokens-out 50 --prefill-ms 1 --step-ms 9",),
+    ),
+    Verb(
         "chat",
         "chat:chat",
         "use",
@@ -197,21 +209,6 @@ VERBS: tuple[Verb, ...] = (
         "placement:report",
         "watch",
         ("littoral placement report", "littoral placement report --html placement.html"),
-    ),
-    Verb(
-        "cost edge",
-        "cost:edge",
-        "use",
-        (
-            "littoral cost edge --tokens-in 300 --tokens-out 100 --prefill-ms 3 --step-ms 20",
-            "littoral cost edge --tokens-in 99 --tokens-out 50 --prefill-ms 3 --step-ms 9 --rate 2",
-        ),
-    ),
-    Verb(
-        "cost cloud",
-        "cost:cloud",
-        "use",
-        ("littoral cost cloud --tokens-in 99 --tokens-out 50 --prefill-ms 1 --step-ms 9",),
     ),
     Verb("requests show", "requests:show", "watch", ("littoral requests show <x-request-id>",)),
     Verb(
