@@ -219,3 +219,16 @@ async def test_chunks_that_rotted_behind_their_check_do_not_become_a_blob(tmp_pa
     with pytest.raises(Damaged, match="are not that blob"):
         await part.commit()
     assert await parts.whole() == []
+
+
+@pytest.mark.anyio
+async def test_a_whole_blob_is_read_from_any_place_and_one_under_way_is_not(again):
+    parts, found = again(), manifest()
+    part = await parts.open(found)
+    await fill(part, 0)
+    assert await parts.read(found.digest, 0, 10) is None
+    await fill(part, *range(1, len(found.chunks)))
+    await part.commit()
+    await part.close()
+    assert await parts.read(found.digest, CHUNK - 5, 10) == DATA[CHUNK - 5 : CHUNK + 5]
+    assert await parts.read(found.digest, len(DATA) - 5, 10) == DATA[-5:]

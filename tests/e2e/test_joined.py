@@ -23,14 +23,16 @@ ECHO = {
 class Edge:
     """A machine of the cluster, run by its commands."""
 
-    def __init__(self, folder: Path, key: str) -> None:
+    def __init__(self, folder: Path, key: str, *, name: str = "pier-4", **settings: str) -> None:
         self.folder = folder
+        self.name = name
+        self.settings = {f"LITTORAL_{field.upper()}": value for field, value in settings.items()}
         self.port = free_port()
         self._key = key
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("LITTORAL_")}
-        environ |= {"PYTHONPATH": PACKAGES, "LITTORAL_NAME": "pier-4"}
+        environ |= {"PYTHONPATH": PACKAGES, "LITTORAL_NAME": self.name, **self.settings}
         command = [sys.executable, "-m", "littoral", *words, "--data-dir", str(self.folder)]
         return subprocess.run(
             command, env=environ, capture_output=True, text=True, timeout=90, check=False

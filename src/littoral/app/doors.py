@@ -37,6 +37,24 @@ def doors_of(nodes_listen: str, nodes_url: str, session_listen: str) -> Doors:
     )
 
 
+def peer_door(peer_listen: str) -> str:
+    """Read the setting of this name: where a node listens for others, and what they are told.
+
+    Raises:
+        InvalidInput: It is malformed, or no address that another machine could dial.
+    """
+    place = _place(peer_listen, what="peer_listen")
+    if place is None:
+        return ""
+    if ipaddress.ip_address(place.host).is_unspecified:
+        raise InvalidInput(
+            f"peer_listen on {place.host} is every address of this host, and other nodes are told "
+            "which to dial: give the one on the site's network, such as 192.168.1.20:8446",
+            param="peer_listen",
+        )
+    return f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
+
+
 def _told(public: Place, url: str) -> tuple[str, str]:
     """The host and the URL that joining machines are told."""
     if url:

@@ -13,7 +13,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
-from littoral.app.doors import doors_of
+from littoral.app.doors import doors_of, peer_door
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import checked_name
 
@@ -128,6 +128,13 @@ class Settings:
         metadata={
             "help": "IP address and port, such as 0.0.0.0:8445, where joined nodes keep their "
             "session, by certificate on both sides; empty: none."
+        },
+    )
+    peer_listen: str = field(
+        default="",
+        metadata={
+            "help": "IP address on the site's network and port, such as 192.168.1.20:8446, where a "
+            "joined node answers other nodes by certificate on both sides; empty: nowhere."
         },
     )
     log_level: LogLevel = field(
@@ -365,6 +372,7 @@ def _check_ranges(settings: Settings) -> None:
     _check_tls(settings)
     _check_host(settings)
     doors_of(settings.nodes_listen, settings.nodes_url, settings.session_listen)
+    peer_door(settings.peer_listen)
 
 
 def _check_tls(settings: Settings) -> None:

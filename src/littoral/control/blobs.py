@@ -120,7 +120,7 @@ class NodeBlobs:
             error = f"{digest} is being measured" if known else f"control has no blob {digest:.80}"
             return BlobOffer(digest=digest, error=error, again_s=SOON if known else Seconds(0.0))
         sites = parts.sites()
-        turn = self.pulls.turn(digest, node, sites=sites, now=parts.clock.now())
+        turn = self.pulls.turn(digest, node, sites=sites, now=parts.clock.now(), reach=ask.reach)
         sources = [
             BlobSource(name=peer, address=f"{address}/node/v1/blobs/{digest}", wan=False)
             for peer, address in turn.peers

@@ -3,7 +3,7 @@
 A pull is a lease that progress renews: a puller that stands still is followed by another.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,7 +38,13 @@ class Pulls:
     )
 
     def turn(
-        self, digest: Digest, node: NodeId, *, sites: Mapping[NodeId, str], now: Seconds
+        self,
+        digest: Digest,
+        node: NodeId,
+        *,
+        sites: Mapping[NodeId, str],
+        now: Seconds,
+        reach: Collection[NodeId] | None = None,
     ) -> Turn:
         """Decide for a node that asks for a blob.
 
@@ -49,9 +55,12 @@ class Pulls:
             node: Who asks.
             sites: The site of every connected node.
             now: Monotonic seconds.
+            reach: Whom it can ask; None: it does not say.
         """
         site = sites.get(node, "")
         peers = self._peers(digest, node, sites)
+        if reach is not None:
+            peers = [each for each in peers if each[0] in reach]
         pull = self._pulls.get((site, digest))
         if pull is not None and (now - pull.moved > LEASE_S or pull.node not in sites):
             pull = None

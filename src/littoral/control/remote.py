@@ -1,21 +1,20 @@
 """Remote endpoints: what each node may know of the engines of the others."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
 from littoral.control.fleet import Fleet
 from littoral.domain.endpoint import Endpoint
-from littoral.domain.ids import EndpointId, NodeId
+from littoral.domain.ids import NodeId
+from littoral.domain.neighbour import may_meet, steady, ways_to
 from littoral.domain.node import Node
 from littoral.domain.ports import Clock
 from littoral.domain.reach import HOME, Residency, Spot, within
 from littoral.domain.session import Remotes
-from littoral.domain.stream import Via
 from littoral.domain.units import Seconds
 
 _THERE = frozenset({"connected", "cordoned"})
-_SHOWN = frozenset({"ready", "degraded", "starting", "draining"})
 
 
 Ways: TypeAlias = Callable[[Node, tuple[Residency, ...]], tuple[Endpoint, ...]]
@@ -40,6 +39,8 @@ class Neighbours:
         self._nodes: Sequence[Node] = ()
         self._spots: Mapping[NodeId, Spot] = {}
         self._seen: object = None
+        self._doors: Mapping[NodeId, str] = {}
+        self._trips: dict[NodeId, Seconds] = {}
         self._number = 0
         self._ways: dict[tuple[NodeId, tuple[Residency, ...]], tuple[Endpoint, ...]] = {}
 
@@ -53,7 +54,8 @@ class Neighbours:
 
     def of(self, node: NodeId) -> Remotes:
         """What one node is told, as it was when ``number`` was asked for last."""
-        return remotes_of(node, self._nodes, self._spots, ways=self._to)
+        told = remotes_of(node, self._nodes, self._spots, ways=self._to)
+        return replace(told, peers=doors_of(node, self._doors, self._spots))
 
     @property
     def several(self) -> bool:
@@ -61,11 +63,16 @@ class Neighbours:
         return len(self._spots) > 1
 
     def _look(self) -> None:
-        there = [node for node in self._fleet.nodes() if node.state in _THERE and node.status]
+        nodes = self._fleet.nodes()
+        there = [node for node in nodes if node.state in _THERE and node.status]
         spots = self._fleet.spots()
-        seen = spots, [(node.id, node.status.endpoints) for node in there if node.status]
+        doors = {node.id: node.status.peer for node in nodes if node.status and node.status.peer}
+        for node in there:
+            self._trips[node.id] = steady(self._trips.get(node.id, 0.0), trip_of(node))
+        shown = [(node.id, node.status.endpoints) for node in there if node.status]
+        seen = spots, doors, shown, dict(self._trips)
         if seen != self._seen:
-            self._nodes, self._spots, self._seen = there, spots, seen
+            self._nodes, self._spots, self._doors, self._seen = there, spots, doors, seen
             self._number += 1
             self._ways.clear()
 
@@ -73,7 +80,7 @@ class Neighbours:
         """The ways to a node's endpoints: the same for all who may use them alike."""
         known = other.id, residencies
         if known not in self._ways:
-            self._ways[known] = ways_to(other, residencies)
+            self._ways[known] = ways_over(other, residencies, rtt_s=self._trips[other.id])
         return self._ways[known]
 
 
@@ -86,7 +93,7 @@ def remotes_of(
         node: Who asks.
         nodes: All nodes, each with its present state.
         spots: Where they stand; who stands nowhere is not told of.
-        ways: Finds the ways to a node, as ``ways_to`` does.
+        ways: Finds the ways to a node, as ``ways_over`` does.
     """
     here = spots.get(node)
     if here is None:
@@ -97,29 +104,37 @@ def remotes_of(
             found
             for each in others
             if each.id in spots
-            for found in (ways or ways_to)(each, within(here, (HOME, spots[each.id])))
+            for found in (ways or ways_over)(each, within(here, (HOME, spots[each.id])))
         )
     )
 
 
-def ways_to(other: Node, residencies: tuple[Residency, ...]) -> tuple[Endpoint, ...]:
-    """Return the endpoints of a node as others see them: no address, no secret, a way there."""
-    return tuple(_ways(other, residencies))
+def ways_over(
+    other: Node, residencies: tuple[Residency, ...], *, rtt_s: Seconds = Seconds(0.0)
+) -> tuple[Endpoint, ...]:
+    """Return the endpoints of a node as others see them that reach it through control.
 
-
-def _ways(other: Node, residencies: tuple[Residency, ...]) -> Iterator[Endpoint]:
+    ``rtt_s`` is the round trip between control and that node, seconds.
+    """
     endpoints = other.status.endpoints if other.status is not None else ()
-    for endpoint in endpoints:
-        if endpoint.state in _SHOWN:
-            reachable: tuple[Residency, ...] = ("any",) if endpoint.remote else residencies
-            via = Via(node=other.id, endpoint=endpoint.id, path="relay", within=reachable)
-            yield replace(
-                endpoint,
-                id=EndpointId(f"{endpoint.id}@{other.id}"),
-                address=None,
-                credential=None,
-                engine_model=endpoint.serves,
-                paths={},
-                remote=True,
-                via=via,
-            )
+    return tuple(ways_to(other.id, endpoints, path="relay", within=residencies, rtt_s=rtt_s))
+
+
+def trip_of(node: Node) -> Seconds:
+    """The round trip that a node measured to control, seconds; 0 where it has not, or is beside."""
+    link = node.status.link if node.status is not None else None
+    return Seconds(0.0) if link is None else link.rtt_s
+
+
+def doors_of(
+    node: NodeId, doors: Mapping[NodeId, str], spots: Mapping[NodeId, Spot]
+) -> Mapping[NodeId, str]:
+    """Where other nodes listen, as far as it may be of use to this one."""
+    here = spots.get(node)
+    if here is None:
+        return {}
+    return {
+        other: door
+        for other, door in sorted(doors.items())
+        if other != node and other in spots and may_meet(here, spots[other], door)
+    }

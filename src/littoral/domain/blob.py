@@ -6,7 +6,7 @@ Control signs its manifest once. Whoever holds it can check each chunk alone, wh
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from littoral.domain.ids import Digest
+from littoral.domain.ids import Digest, NodeId
 from littoral.domain.pace import ALWAYS, PacePolicy
 from littoral.domain.units import Bytes, Seconds
 
@@ -71,9 +71,13 @@ class BlobSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobAsk:
-    """Node to control: what is this blob, and who may I get it from now? ``BlobOffer`` answers."""
+    """Node to control: what is this blob, and who may I get it from now? ``BlobOffer`` answers.
+
+    ``reach`` are the nodes that this one can ask; None where it does not say.
+    """
 
     digest: Digest
+    reach: tuple[NodeId, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,6 +98,10 @@ class BlobParts(Protocol):
         """Path of a whole blob, else None."""
         ...
 
+    async def read(self, digest: Digest, begin: int, most: int) -> bytes | None:
+        """Bytes of a whole blob from a place on, at most so many; None where it is not whole."""
+        ...
+
     async def free(self) -> Bytes:
         """Bytes that may still be written."""
         ...

@@ -106,6 +106,8 @@ class NodeStatus:
     link: Link | None = None
     trouble: tuple[str, ...] = ()
     """What is wrong there, in sentences; empty where nothing is."""
+    peer: str = ""
+    """Where it listens for other nodes, ``ip:port``; empty where it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

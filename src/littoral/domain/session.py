@@ -35,6 +35,7 @@ from littoral.domain.local import (
     Tables,
     Told,
 )
+from littoral.domain.neighbour import Greeting, PieceAnswer, PieceAsk
 from littoral.domain.node import NodeStatus
 from littoral.domain.outbox import Batch, Lane, Mark
 from littoral.domain.release import UpdateOrder, UpdateReport
@@ -202,9 +203,13 @@ class Reset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remotes:
-    """Control to node: every endpoint of other nodes that it may send requests to, and how."""
+    """Control to node: every endpoint of other nodes that it may send requests to, and how.
+
+    ``peers`` are hints: where other nodes say that they listen for it.
+    """
 
     endpoints: tuple[Endpoint, ...]
+    peers: Mapping[NodeId, str] = field(default_factory=dict[NodeId, str])
 
 
 Frame: TypeAlias = (
@@ -254,6 +259,9 @@ Frame: TypeAlias = (
     | Data
     | Reset
     | Remotes
+    | Greeting
+    | PieceAsk
+    | PieceAnswer
     | Manifest
     | KeysPart
     | DeploymentsPart
@@ -287,6 +295,9 @@ FRAMES: Mapping[int, type[Frame]] = {
     35: BlobProgress,
     36: BlobsHeld,
     41: Remotes,
+    42: Greeting,
+    43: PieceAsk,
+    44: PieceAnswer,
     56: UpdateOrder,
     57: UpdateReport,
     64: Tables,
@@ -326,6 +337,7 @@ LANES: Mapping[type[Frame], int] = {
     Reset: INFERENCE,
     Remotes: INFERENCE,
     Records: TELEMETRY,
+    PieceAnswer: TELEMETRY,
 }
 """Lane of each frame between a node and control; those not named here are in the control lane.
 

@@ -44,6 +44,7 @@ class Place:
         "mends",
         "model",
         "names",
+        "node",
         "price_in",
         "price_out",
         "priced",
@@ -69,8 +70,7 @@ class Place:
         """Whether a success must be told to ``health``."""
         self.ejected = self.trial = False
         """Left alone because it failed; but the next request may try it."""
-        self.via = endpoint.via
-        self.route = f"{route_of(endpoint, node)}; ".encode()
+        self.node = node
         self.heads = heads_of(endpoint)
         self.names = f"\n{endpoint.serves}\n{endpoint.deployment}\n{endpoint.id}".encode()
         self.renew(endpoint, folded, here=here)
@@ -78,6 +78,8 @@ class Place:
     def renew(self, endpoint: Endpoint, folded: Folded, *, here: Spot) -> None:
         """Take a new state or new coefficients; ``here`` is where this node stands."""
         self.endpoint = endpoint
+        self.via = endpoint.via
+        self.route = f"{route_of(endpoint, self.node)}; ".encode()
         self.cap = endpoint.max_tokens
         self.mends = not endpoint.exact
         self.remote = endpoint.remote and endpoint.via is None

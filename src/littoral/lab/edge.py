@@ -26,7 +26,8 @@ from littoral.lab.witness import Witness
 from littoral.node.backoff import Patience
 from littoral.node.gateway import Launch
 from littoral.node.identity import Identity
-from littoral.node.serve import NodeParts, serve
+from littoral.node.parts import NodeParts
+from littoral.node.serve import serve
 from littoral.node.tending import Tools
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.sink import ListSink

@@ -20,7 +20,7 @@ from littoral.domain.blob import (
 )
 from littoral.domain.delivery import BlobParts, Downloads
 from littoral.domain.errors import LittoralError, UpstreamFailed
-from littoral.domain.ids import Digest
+from littoral.domain.ids import Digest, NodeId
 from littoral.domain.pace import ALWAYS
 from littoral.domain.ports import Chance, ChannelClosed, Clock, Failpoints
 from littoral.domain.session import Frame
@@ -45,7 +45,8 @@ class ArtefactParts:
     ``post`` sends a frame to control and raises ``ChannelClosed`` without a session; ``keys`` are
     the public keys that may sign manifests; ``rebuild`` makes a blob from its parent and the delta
     at a path, and says whether it is the one of the manifest; ``local`` is the minute of the day at
-    the site; ``address`` is where peers ask, empty where they cannot.
+    the site; ``address`` is where peers ask, empty where they cannot, ``near`` whom of them this
+    node can ask now, None where it does not know.
     """
 
     parts: BlobParts
@@ -59,6 +60,7 @@ class ArtefactParts:
     failpoints: Failpoints
     board: Board
     address: str = ""
+    near: Callable[[], Awaitable[tuple[NodeId, ...]]] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -143,8 +145,11 @@ class Artefacts:
             job.asked = Seconds(-1e9)
         await self._say_held()
 
-    async def chunk(self, digest: Digest, *, begin: int, most: int) -> bytes | None:
-        """Bytes of a blob under way from ``begin`` on, verified, for a peer; None if not there."""
+    async def piece(self, digest: Digest, begin: int, most: int) -> bytes | None:
+        """Verified bytes of a blob from ``begin`` on, for a peer; None where they are not here."""
+        whole = await self._world.parts.read(digest, begin, most)
+        if whole is not None:
+            return whole
         job = self._jobs.get(digest)
         fetch = job.fetch if job is not None else None
         if fetch is None or fetch.part is None or not 0 <= begin < fetch.manifest.size:
@@ -249,7 +254,9 @@ class Artefacts:
             return offer
         job.asked = clock.now()
         try:
-            await self._world.post(BlobAsk(digest=job.digest))
+            near = self._world.near
+            reach = None if near is None else await near()
+            await self._world.post(BlobAsk(digest=job.digest, reach=reach))
             await self._heard(job, offer)
         except ChannelClosed:
             pass

@@ -9,11 +9,12 @@ from littoral.domain.enrolment import Inventory
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import EndpointId
 from littoral.domain.loads import ENDPOINTS
+from littoral.domain.neighbour import steady
 from littoral.domain.node import Event, Level, Link, NodeStatus, Speed
 from littoral.domain.ports import Clock, Sink
 from littoral.domain.session import Endpoints, Folds, Frame, Reach, Tables
 from littoral.domain.snapshot import Snapshot
-from littoral.domain.units import Bytes
+from littoral.domain.units import Bytes, Seconds
 from littoral.node.signal import Signal
 
 MAX_EVENTS = 1000
@@ -49,6 +50,10 @@ class Board:
         self._snapshot: Snapshot | None = None
         self._endpoints: dict[EndpointId, Endpoint] = {}
         self._remotes: dict[EndpointId, Endpoint] = {}
+        self._near: dict[EndpointId, Endpoint] = {}
+        self._ways: dict[EndpointId, Endpoint] = {}
+        self._trip_s = Seconds(0.0)
+        self.peer = ""
         self._cut = ""
         self._shown: tuple[Endpoint, ...] = ()
         self._folds: dict[EndpointId, Folded] = {}
@@ -106,15 +111,33 @@ class Board:
             self._cut = reason
             self._endpoints_changed()
 
+    def put_near(self, endpoints: Iterable[Endpoint]) -> None:
+        """Know these endpoints of nodes that are reached without control, and no others."""
+        near = {endpoint.id: endpoint for endpoint in endpoints}
+        if near != self._near:
+            self._near = near
+            self._endpoints_changed()
+
+    def put_link(self, link: Link) -> None:
+        """Know how good the way to control is: ways through it are as long at least."""
+        self.link = link
+        trip_s = steady(self._trip_s, link.rtt_s)
+        if trip_s != self._trip_s:
+            self._trip_s = trip_s
+            self._endpoints_changed()
+
     def _reachable(self, endpoint: Endpoint) -> Endpoint:
-        """An endpoint of another node as it is from here now."""
-        if not self._cut or endpoint.via is None or endpoint.via.path != "relay":
+        """An endpoint of another node as it is from here now, through control."""
+        via = endpoint.via
+        if via is None:
             return endpoint
-        return replace(endpoint, state="failed", reason=self._cut)
+        if self._cut:
+            return replace(endpoint, state="failed", reason=self._cut)
+        return replace(endpoint, via=replace(via, rtt_s=Seconds(via.rtt_s + self._trip_s)))
 
     def slots_of(self, endpoint: EndpointId) -> int:
         """How many requests an endpoint serves at once; 1 where it is unknown."""
-        known = self._endpoints.get(endpoint) or self._remotes.get(endpoint)
+        known = self._endpoints.get(endpoint) or self._ways.get(endpoint)
         return 1 if known is None else known.slots
 
     def serves(self, model: str) -> bool:
@@ -123,7 +146,7 @@ class Board:
 
     def link_of(self, endpoint: EndpointId) -> float:
         """Round trip to an endpoint of another node, seconds; 0 for our own."""
-        known = self._remotes.get(endpoint)
+        known = self._ways.get(endpoint)
         return 0.0 if known is None or known.via is None else known.via.rtt_s
 
     @property
@@ -135,7 +158,7 @@ class Board:
         self, folds: Iterable[Folded], lengths: Mapping[str, tuple[int, float]] | None = None
     ) -> None:
         """Use newer coefficients, and other ``lengths`` where they are given."""
-        known = self._endpoints.keys() | self._remotes.keys()
+        known = self._endpoints.keys() | self._ways.keys()
         self._folds |= {fold.endpoint: fold for fold in folds if fold.endpoint in known}
         held = self._folds_frame.lengths if lengths is None else lengths
         self._folds_frame = Folds(folds=tuple(self._folds.values()), lengths=held)
@@ -226,7 +249,13 @@ class Board:
             speeds=tuple(speed for found in self._speeds.values() for speed in found),
             link=self.link,
             trouble=self.trouble,
+            peer=self.peer,
         )
+
+    @property
+    def shown(self) -> tuple[Endpoint, ...]:
+        """This node's own endpoints as others may see them."""
+        return self._shown
 
     @property
     def has_events(self) -> bool:
@@ -241,7 +270,8 @@ class Board:
 
     def _endpoints_changed(self) -> None:
         remotes = {name: self._reachable(each) for name, each in self._remotes.items()}
-        every = self._endpoints | remotes
+        self._ways = remotes | self._near
+        every = self._endpoints | self._ways
         for endpoint in every:
             if len(self._loads) < ENDPOINTS:
                 self._loads.setdefault(endpoint, len(self._loads))

@@ -28,7 +28,8 @@ AT_ONCE: Final = Seconds(0.02)
 RETRY_CAP: Final = Seconds(10.0)
 GONE: Final = frozenset({403, 404, 410})
 PARTIAL: Final = 206
-BUSY: Final = frozenset({408, 416, 429, 500, 502, 503, 504})
+NOT_YET: Final = 416
+BUSY: Final = frozenset({408, NOT_YET, 429, 500, 502, 503, 504})
 """Not now: 416 of a peer that does not have so much yet."""
 
 
@@ -202,6 +203,9 @@ class Fetch:
         """Refuse an answer that is not the range that was asked for."""
         if answer.status == PARTIAL and answer.begin == begin:
             return
+        if answer.status == NOT_YET and not source.wan:
+            self._moved = self.world.clock.now()  # it lives, and control sees how far it is
+            self._stale = True
         if answer.status in BUSY:
             raise Cut(f"{source.name} answers {answer.status}")
         if answer.status in GONE:

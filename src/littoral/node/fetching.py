@@ -10,14 +10,9 @@ from littoral.node.artefact import Rebuild
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetching:
-    """How artefacts come to a node.
-
-    ``local`` is the minute of the day at the site; ``address`` is where peers ask, empty where
-    they cannot.
-    """
+    """How artefacts come to a node; ``local`` is the minute of the day at the site."""
 
     parts: BlobParts
     downloads: Downloads
     rebuild: Rebuild
     local: Callable[[Micros], int]
-    address: str = ""

@@ -1,110 +1,39 @@
 """Serve: all parts of a node, put together and run until it is asked to stop."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import anyio
 from anyio import to_thread
 
-from littoral.domain.deferral import DeferralStore
-from littoral.domain.endpoint import Machine
 from littoral.domain.flight import Flight
 from littoral.domain.ids import Digest, EndpointId
-from littoral.domain.ports import (
-    Blobs,
-    Chance,
-    Clock,
-    Disk,
-    Failpoints,
-    Network,
-    Outbox,
-    Registry,
-    Sink,
-    Tunnel,
-)
-from littoral.domain.quota import ROWS, QuotaTable
-from littoral.domain.release import Versions
-from littoral.domain.response import ResponseStore
-from littoral.domain.session import PROTOCOL, Frame, Hello
-from littoral.domain.snapshot import Anchors, Snapshot
+from littoral.domain.quota import ROWS
+from littoral.domain.session import PROTOCOL, Frame, Hello, Remotes
+from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Seconds
 from littoral.domain.usage import UsageRecord
-from littoral.node.artefact import ArtefactParts, Artefacts
-from littoral.node.backoff import Patience
 from littoral.node.board import Board
 from littoral.node.booking import Booking, FlightTable
-from littoral.node.carrying import DeferralBounds
 from littoral.node.clock import FloorClock
 from littoral.node.converge import Converger
 from littoral.node.deferral import deferrals_of
 from littoral.node.engine import EngineParts
-from littoral.node.fetching import Fetching
-from littoral.node.gateway import GatewayKeeper, Launch
-from littoral.node.identity import Identity
+from littoral.node.gateway import GatewayKeeper
 from littoral.node.learning import Learning
 from littoral.node.limits import LimitRows
 from littoral.node.memory import Promises
-from littoral.node.overheard import Overheard
-from littoral.node.redial import NEAR, Pace
+from littoral.node.parts import NodeParts
 from littoral.node.relay import Relay
 from littoral.node.reports import ReportParts, Reports
 from littoral.node.session import SessionParts, Uplink
 from littoral.node.shelf import Shelf
-from littoral.node.slot import Slots
-from littoral.node.snapshot import HeldSnapshot, SnapshotParts
 from littoral.node.standing import Standing
-from littoral.node.strain import Strains, unstrained
-from littoral.node.tending import Tending, TendingParts, Tools
+from littoral.node.strain import Strains
+from littoral.node.tending import Tending, TendingParts
+from littoral.node.wiring import artefacts_of, peers_of, snapshot_of
 
 FLUSH = Seconds(2.0)
 """How long a stop waits for control to store the last records; they are safe either way."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeParts:
-    """Everything a node asks of the world.
-
-    ``fetching`` is what a node needs that does not share control's blobs, ``tunnel`` where control
-    itself is elsewhere: it leads to the admin API.
-    ``session`` is the address of control's session listener; ``flights`` the mapped flight
-    tables of all gateways, and of those that there were; ``quota`` the quota table, in which column
-    0 is ours and that of gateway n is n + 1; ``report`` is told role and pid of all
-    children; ``unpack`` turns bytes into frames; ``anchors`` says whose snapshots to take before
-    there is one, None where no control plane is known yet; ``joined`` is whether control is on
-    another machine; ``overheard`` has events of the outbox; ``versions`` are how it comes to
-    another version of itself, None where it cannot.
-    """
-
-    identity: Identity
-    network: Network
-    session: str
-    registry: Registry
-    blobs: Blobs
-    outbox: Outbox
-    responses: ResponseStore
-    deferrals: DeferralStore
-    disk: Disk
-    clock: Clock
-    chance: Chance
-    failpoints: Failpoints
-    sink: Sink
-    unpack: Callable[[bytes], Frame]
-    anchors: Callable[[], Anchors | None]
-    flights: Sequence[memoryview]
-    quota: QuotaTable
-    gateways: Sequence[Launch]
-    machine: Callable[[], Machine]
-    report: Callable[[dict[str, int]], None]
-    patience: Patience
-    tools: Tools
-    pace: Pace = NEAR
-    deferral_bounds: DeferralBounds = field(default_factory=DeferralBounds)
-    fetching: Fetching | None = None
-    joined: bool = False
-    versions: Versions | None = None
-    tunnel: Tunnel | None = None
-    overheard: Overheard = field(default_factory=Overheard)
-    strain: Callable[[Sequence[int]], float] = unstrained
 
 
 class _Wired:
@@ -124,6 +53,7 @@ class _Wired:
         self._wanted: Snapshot | None = None
         self._restored = False
         self.relay = Relay(parts.identity.node)
+        self.peers = peers_of(parts, self.relay, self.board)
         late = deferrals_of(parts, self.clock, self.board, booked=self._run_booked)
         self.shelf = Shelf(parts.responses, clock=parts.clock, board=self.board, deferrals=late)
         self.bookings = [self._booking(table, at + 1) for at, table in enumerate(tables)]
@@ -142,20 +72,12 @@ class _Wired:
             for at, (launch, booking) in enumerate(zip(parts.gateways, self.bookings, strict=False))
         ]
         self.converger = Converger(self._engine_parts(), idle=self._idle)
-        self.held = HeldSnapshot(
-            SnapshotParts(
-                node=parts.identity.node,
-                anchors=parts.anchors,
-                slots=Slots(parts.disk),
-                unpack=parts.unpack,
-                failpoints=parts.failpoints,
-                clock=self.clock,
-                swapped=self._swapped,
-            )
-        )
+        self.held = snapshot_of(parts, self.clock, self._swapped)
         self.standing = Standing(self.clock, self.held, self.board, joined=parts.joined)
         self.board.on_death = self._died
-        self.artefacts = self._artefacts()
+        self.artefacts = artefacts_of(
+            parts, self.peers, self.board, post=self._post, keys=self._signers
+        )
         self.tending = Tending(self._tending_parts(tables))
         self.uplink = Uplink(self._session_parts())
         self.standing.reachable = lambda: self.uplink.reachable
@@ -192,26 +114,6 @@ class _Wired:
             promises=Promises(),
             machine=parts.machine,
             patience=parts.patience,
-        )
-
-    def _artefacts(self) -> Artefacts | None:
-        parts, fetching = self.parts, self.parts.fetching
-        if fetching is None:
-            return None
-        return Artefacts(
-            ArtefactParts(
-                parts=fetching.parts,
-                downloads=fetching.downloads,
-                post=self._post,
-                keys=self._signers,
-                rebuild=fetching.rebuild,
-                local=fetching.local,
-                clock=parts.clock,
-                chance=parts.chance,
-                failpoints=parts.failpoints,
-                board=self.board,
-                address=fetching.address,
-            )
         )
 
     def _signers(self) -> Mapping[str, bytes]:
@@ -253,6 +155,7 @@ class _Wired:
             pace=parts.pace,
             relay=self.relay,
             artefacts=self.artefacts,
+            told=self._told,
             hear=self.tending.hear,
             lost=self.tending.upkeep.lost,
         )
@@ -297,9 +200,14 @@ class _Wired:
     def _swapped(self, snapshot: Snapshot) -> None:
         self._wanted = snapshot
         self.relay.swapped(snapshot)
+        self.peers.swapped(snapshot)
         self.converger.want(snapshot.assignments)
         if self._restored:
             self._publish(snapshot)
+
+    def _told(self, remotes: Remotes) -> None:
+        self.board.put_remotes(remotes.endpoints)
+        self.peers.hinted(remotes.peers)
 
     def _died(self) -> None:
         said = self.held.died()
@@ -375,6 +283,7 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
         group.start_soon(node.converger.run)
         if node.artefacts is not None:
             group.start_soon(node.artefacts.run)
+        group.start_soon(node.peers.run)
         group.start_soon(node.uplink_later)
         group.start_soon(node.reports.run)
         group.start_soon(node.shelf.run)

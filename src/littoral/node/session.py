@@ -57,7 +57,7 @@ class SessionParts:
     """What a session needs; ``hello`` is said with the present outbox and snapshot.
 
     ``hear`` takes frames of upkeep, and says whether a frame is one; ``lost`` is told why there is
-    no session.
+    no session; ``told`` takes what control says of other nodes.
     """
 
     network: Network
@@ -74,6 +74,7 @@ class SessionParts:
     relay: Relay
     hear: Callable[[Frame], bool]
     lost: Callable[[str, bool], None]
+    told: Callable[[Remotes], None]
     pace: Pace = NEAR
     artefacts: Artefacts | None = None
 
@@ -205,7 +206,7 @@ class Uplink:
                 case SnapshotOffer() | PartPiece() | Revoke():
                     self._offered(frame)
                 case Remotes():
-                    self._parts.board.put_remotes(frame.endpoints)
+                    self._parts.told(frame)
                 case BlobOffer() if self._parts.artefacts is not None:
                     self._parts.artefacts.offered(frame)
                 case Stored():

@@ -148,10 +148,12 @@ class Tending:
             await anyio.sleep(LINK_EVERY)
             looks, good = looks + 1, good + line.standing()[0]
             facts = line.link()
-            self._parts.board.link = Link(
-                rtt_s=Seconds(0.0 if facts is None else round(facts.rtt_s, 2)),
-                goodput=0.0 if facts is None else float(f"{facts.goodput:.1g}"),
-                availability=round(good / looks, 2),
+            self._parts.board.put_link(
+                Link(
+                    rtt_s=Seconds(0.0 if facts is None else round(facts.rtt_s, 2)),
+                    goodput=0.0 if facts is None else float(f"{facts.goodput:.1g}"),
+                    availability=round(good / looks, 2),
+                )
             )
 
     def _say(self, code: str, sentence: str) -> None:

@@ -69,6 +69,10 @@ class DiskParts:
         """Path of a whole blob, else None."""
         return await self.work(lambda: self._blobs.path(digest))
 
+    async def read(self, digest: Digest, begin: int, most: int) -> bytes | None:
+        """Bytes of a whole blob from a place on, at most so many; None where it is not whole."""
+        return await self.work(lambda: self._read(digest, begin, most))
+
     async def free(self) -> Bytes:
         """Bytes that may still be written."""
         return await self.work(self._blobs.free)
@@ -83,6 +87,14 @@ class DiskParts:
         if self._limiter is None:
             self._limiter = CapacityLimiter(2)
         return await to_thread.run_sync(call, limiter=self._limiter)
+
+    def _read(self, digest: Digest, begin: int, most: int) -> bytes | None:
+        path = self._blobs.path(digest)
+        if path is None:
+            return None
+        with Path(path).open("rb", buffering=0) as file:
+            file.seek(begin)
+            return file.read(most)
 
     def _list(self) -> Sequence[Digest]:
         names = sorted(path.stem for path in self._folder.glob("*.part"))

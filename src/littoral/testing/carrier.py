@@ -122,10 +122,12 @@ class MemoryCarrier:
 
     Args:
         peer: Who dials, as the listening end sees it.
+        beside: Another node's carrier, whose listeners can be dialled from here, too.
     """
 
-    def __init__(self, *, peer: Peer | None = None) -> None:
-        self._listeners: dict[str, tuple[TaskGroup, Handler]] = {}
+    def __init__(self, *, peer: Peer | None = None, beside: "MemoryCarrier | None" = None) -> None:
+        found: dict[str, tuple[TaskGroup, Handler]] = {} if beside is None else beside.listeners
+        self.listeners = found
         self.peer = peer
         self.weather = Weather()
         self.down = False
@@ -139,9 +141,9 @@ class MemoryCarrier:
         await anyio.sleep(self.weather.delay_s)
         if self.full:
             raise Shed(f"the listener at {address!r} is full")
-        if self.down or address not in self._listeners:
+        if self.down or address not in self.listeners:
             raise ChannelClosed(f"nobody listens at {address!r}")
-        group, handler = self._listeners[address]
+        group, handler = self.listeners[address]
         near, far = MemoryPipe(self.weather), MemoryPipe(self.weather, peer=self.peer)
         near.join(far)
         self.dialled.append(near)
@@ -154,7 +156,7 @@ class MemoryCarrier:
     @asynccontextmanager
     async def listen(self, address: str, handler: Handler) -> AsyncGenerator[None]:
         """Serve each new pipe with ``handler`` until the context ends."""
-        async with listening(self._listeners, address, handler):
+        async with listening(self.listeners, address, handler):
             yield
 
     def cut(self, *, drop: bool = True) -> None:

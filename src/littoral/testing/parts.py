@@ -40,6 +40,11 @@ class MemoryParts:
         """Path of a whole blob, else None."""
         return self.blobs.path(digest)
 
+    async def read(self, digest: Digest, begin: int, most: int) -> bytes | None:
+        """Bytes of a whole blob from a place on, at most so many; None where it is not whole."""
+        data = self.blobs.files.get(digest)
+        return None if data is None else data[begin : begin + most]
+
     async def free(self) -> Bytes:
         """Bytes that may still be written."""
         return self.blobs.free()

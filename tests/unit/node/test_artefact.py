@@ -106,7 +106,7 @@ class Control:
         whole = peer.blobs.files.get(Digest(digest))
         if whole is not None:
             return whole[begin:end]
-        found = await peer.artefacts.chunk(Digest(digest), begin=begin, most=end - begin)
+        found = await peer.artefacts.piece(Digest(digest), begin, end - begin)
         return 416 if found is None else found
 
 
@@ -353,7 +353,7 @@ def test_a_delta_without_its_parent_is_not_even_asked_for():
 def test_a_chunk_outside_a_blob_is_given_to_nobody():
     async def main(control: Control):
         node = Node(control, "a")
-        assert await node.artefacts.chunk(manifest().digest, begin=0, most=1) is None
+        assert await node.artefacts.piece(manifest().digest, 0, 1) is None
         node.artefacts.offered(BlobOffer(digest=manifest().digest))
 
     run(main)

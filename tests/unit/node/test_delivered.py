@@ -16,7 +16,7 @@ from littoral.domain.ports import Channel, ChannelClosed
 from littoral.domain.session import Hello, PartsWanted, Welcome
 from littoral.domain.units import Bytes, Micros, Seconds
 from littoral.node.fetching import Fetching
-from littoral.node.serve import NodeParts
+from littoral.node.parts import NodeParts
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.downloads import MemoryDownloads
 from littoral.testing.failpoints import ArmedFailpoints

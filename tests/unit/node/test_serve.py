@@ -25,7 +25,8 @@ from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
 from littoral.node.backoff import Patience
 from littoral.node.identity import Identity
-from littoral.node.serve import NodeParts, serve
+from littoral.node.parts import NodeParts
+from littoral.node.serve import serve
 from littoral.node.slot import path_of
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.channel import channel_pair

@@ -152,15 +152,8 @@ class Node:
         )
         clock = FloorClock(around.clock, MemoryDisk())
         self.standing = Standing(clock, self.held, around.board, joined=True)
-        hello = Hello(
-            protocol=1,
-            node=NodeId("nd_me"),
-            name="me",
-            boot="b",
-            build="0",
-            outbox="?",
-            snapshot=(0, 0),
-        )
+        names = {"name": "me", "boot": "b", "build": "0", "outbox": "?"}
+        hello = Hello(protocol=1, node=NodeId("nd_me"), snapshot=(0, 0), **names)
         self.uplink = Uplink(
             SessionParts(
                 network=self.network,
@@ -177,6 +170,7 @@ class Node:
                 relay=Relay(NodeId("nd")),
                 hear=lambda _frame: False,
                 lost=lambda *told: self.told.append(told),
+                told=lambda remotes: around.board.put_remotes(remotes.endpoints),
             )
         )
 

@@ -1,11 +1,13 @@
 """Remote: the network of sessions over TLS, as control serves it and as a node dials it."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from littoral.app.link.carrier import CarrierParts, SocketCarrier
 from littoral.app.link.network import Admit, LinkNetwork, LinkParts
 from littoral.app.system import SystemChance
-from littoral.domain.enrolment import control_host
+from littoral.domain.enrolment import control_host, node_host
+from littoral.domain.ids import NodeId
 from littoral.domain.link import Shown
 from littoral.domain.pipe import Remote
 from littoral.domain.ports import Clock, Entropy, Failpoints, Network
@@ -29,6 +31,32 @@ def remote(*, clock: Clock, entropy: Entropy, failpoints: Failpoints) -> Remote:
         )
 
     return made
+
+
+def between_nodes(
+    shown: Callable[[], Awaitable[Shown]],
+    *,
+    cluster: str,
+    clock: Clock,
+    entropy: Entropy,
+    failpoints: Failpoints,
+) -> tuple[Callable[[NodeId], Network], Callable[[Admit], Network]]:
+    """What a node reaches other nodes with, and what it listens for them with.
+
+    Whoever is dialled must show the certificate of that very node.
+    """
+
+    def made(name: str, admit: Admit | None = None) -> Network:
+        parts = LinkParts(
+            carrier=SocketCarrier(CarrierParts(shown=shown, clock=clock, name=name)),
+            clock=clock,
+            chance=SystemChance(),
+            entropy=entropy,
+            failpoints=failpoints,
+        )
+        return LinkNetwork(parts if admit is None else replace(parts, admit=admit))
+
+    return lambda node: made(node_host(node, cluster)), lambda admit: made("", admit)
 
 
 def towards_control(  # noqa: PLR0913  what TLS, sessions and certificates need meets here

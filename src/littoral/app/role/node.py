@@ -5,7 +5,7 @@ import json
 import os
 import ssl
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import cast
 
 import anyio
+from anyio import lowlevel
 
 from littoral.app.anchors import read_anchors
 from littoral.app.channel import UnixNetwork
 from littoral.app.codec import unpack
+from littoral.app.doors import peer_door
 from littoral.app.download import HttpsDownloads
 from littoral.app.flight_file import flight_file, tables_of
 from littoral.app.gateway_child import launcher
 from littoral.app.handed import Handed
-from littoral.app.link.remote import towards_control
+from littoral.app.link.remote import between_nodes, towards_control
 from littoral.app.play import play
 from littoral.app.prober import Prober
 from littoral.app.quota_file import NODE, quota_file
@@ -57,10 +59,12 @@ from littoral.node.identity import Credentials, Identity, IdentityStore
 from littoral.node.inventory import Surveyor
 from littoral.node.machine import Host, text_of
 from littoral.node.overheard import Overheard
+from littoral.node.parts import NodeParts
+from littoral.node.peers import Peering
 from littoral.node.redial import FAR, NEAR
 from littoral.node.renewal import Joined
 from littoral.node.sensors import Sensors
-from littoral.node.serve import NodeParts, serve
+from littoral.node.serve import serve
 from littoral.node.start import Origin
 from littoral.node.strain import Strain
 from littoral.node.tending import Tools
@@ -144,6 +148,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 sink=log,
                 overheard=overheard,
                 unpack=unpack,
+                peering=_peering(clock, entropy, failpoints, store=store, settings=settings),
                 tunnel=None if credentials is None else Doorway(api_socket),
                 anchors=_anchors(disk, credentials),
                 joined=credentials is not None,
@@ -220,10 +225,6 @@ def _network(
     if credentials is None:
         return UnixNetwork()
 
-    async def shown() -> Shown:
-        now = store.read() or credentials
-        return Shown(chain=now.chain, key=now.key, roots=now.ca)
-
     def is_early() -> bool:
         return clock.wall() < credentials.life.begin_us
 
@@ -232,13 +233,52 @@ def _network(
 
     cluster = credentials.identity.cluster
     return towards_control(
-        shown,
+        _shown(store, credentials),
         cluster=cluster,
         clock=clock,
         entropy=entropy,
         failpoints=failpoints,
         lenient=is_early,
         holds=until,
+    )
+
+
+def _shown(store: IdentityStore, first: Credentials) -> Callable[[], Awaitable[Shown]]:
+    """What this node shows: its certificate of the moment."""
+
+    async def shown() -> Shown:
+        await lowlevel.checkpoint()
+        now = store.read() or first
+        return Shown(chain=now.chain, key=now.key, roots=now.ca)
+
+    return shown
+
+
+def _peering(
+    clock: Clock,
+    entropy: Entropy,
+    failpoints: Failpoints,
+    *,
+    store: IdentityStore,
+    settings: Settings,
+) -> Peering | None:
+    """How other nodes are reached, and where they reach this one; None beside control."""
+    credentials = store.read()
+    if credentials is None:
+        return None
+    towards, serving = between_nodes(
+        _shown(store, credentials),
+        cluster=credentials.identity.cluster,
+        clock=clock,
+        entropy=entropy,
+        failpoints=failpoints,
+    )
+    door = peer_door(settings.peer_listen)
+    return Peering(
+        towards=towards,
+        serving=serving,
+        listen=f"wss://{door}" if door else "",
+        address=door,
     )
 
 
