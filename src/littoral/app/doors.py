@@ -1,4 +1,4 @@
-"""Doors: the two addresses at which control can be reached by machines elsewhere.
+"""Doors: the addresses at which clients, and machines elsewhere, reach this one.
 
 Standard library only: the settings are checked with it before anything heavy is loaded.
 """
@@ -35,6 +35,31 @@ def doors_of(nodes_listen: str, nodes_url: str, session_listen: str) -> Doors:
         session_url=f"wss://{host}:{session.port}" if session else "",
         names=(host.strip("[]"), public.host, "localhost"),
     )
+
+
+def check_host(host: str, *, safe: bool) -> None:
+    """Refuse an address that clients must not be served at.
+
+    Args:
+        host: Where the public API shall listen.
+        safe: Whether TLS is served, here or by a proxy in front.
+
+    Raises:
+        InvalidInput: It is no IP address, or what it shows would cross the network in the clear.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise InvalidInput(
+            f"host must be an IP address such as 127.0.0.1, not {host!r}", param="host"
+        ) from None
+    if not address.is_loopback and not safe:
+        raise InvalidInput(
+            f"refusing to listen on {host} without TLS: keys and prompts would cross the "
+            "network in the clear. Set tls_certificate and tls_key, or put a TLS proxy in front "
+            "and set insecure_behind_proxy, or listen on 127.0.0.1",
+            param="host",
+        )
 
 
 def peer_door(peer_listen: str) -> str:

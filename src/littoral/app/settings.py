@@ -4,7 +4,6 @@ A flag wins over a ``LITTORAL_*`` variable, that over ``littoral.toml``, that ov
 Standard library only: the command line reads this before anything heavy is loaded.
 """
 
-import ipaddress
 import json
 import os
 import tomllib
@@ -13,7 +12,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
-from littoral.app.doors import doors_of, peer_door
+from littoral.app.doors import check_host, doors_of, peer_door
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import checked_name
 
@@ -370,7 +369,8 @@ def _check_ranges(settings: Settings) -> None:
             param="data_dir",
         )
     _check_tls(settings)
-    _check_host(settings)
+    safe = bool(settings.tls_certificate or settings.insecure_behind_proxy)
+    check_host(settings.host, safe=safe)
     doors_of(settings.nodes_listen, settings.nodes_url, settings.session_listen)
     peer_door(settings.peer_listen)
 
@@ -387,20 +387,3 @@ def _check_tls(settings: Settings) -> None:
             raise InvalidInput(f"{name} needs {other} beside it", param=other)
         if file and not Path(file).is_absolute():
             raise InvalidInput(f"{name} must be absolute, not {file!r}", param=name)
-
-
-def _check_host(settings: Settings) -> None:
-    try:
-        address = ipaddress.ip_address(settings.host)
-    except ValueError:
-        raise InvalidInput(
-            f"host must be an IP address such as 127.0.0.1, not {settings.host!r}", param="host"
-        ) from None
-    safe = settings.tls_certificate or settings.insecure_behind_proxy
-    if not address.is_loopback and not safe:
-        raise InvalidInput(
-            f"refusing to listen on {settings.host} without TLS: keys and prompts would cross the "
-            "network in the clear. Set tls_certificate and tls_key, or put a TLS proxy in front "
-            "and set insecure_behind_proxy, or listen on 127.0.0.1",
-            param="host",
-        )

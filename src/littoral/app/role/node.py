@@ -114,13 +114,10 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
     settings = given.settings
     clock, entropy = SystemClock(), SystemEntropy()
     failpoints = SystemFailpoints(settings.failpoints)
-    log = Log(to_stderr, clock=clock, role="node", level=settings.log_level)
     disk = LocalDisk(settings.data_dir)
     credentials = (store := IdentityStore(disk, failpoints)).read()
     _refuse_revoked(disk)
-    overheard = Overheard(log)
-    outbox = _outbox(settings, clock, failpoints, sink=overheard)
-    blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
+    overheard = Overheard(log := Log(to_stderr, clock=clock, role="node", level=settings.log_level))
     identity = _identity(settings, disk, credentials)
     count, api_socket = tables_of(settings), str(settings.path("run/control.sock"))
     with contextlib.ExitStack() as stack:
@@ -128,6 +125,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
         quota = stack.enter_context(quota_file(settings, mine=NODE, columns=count + 1))
         late = deferrals_of(settings, clock=clock, entropy=entropy, sink=overheard)
         kept = _responses(settings, clock, overheard)
+        outbox = _outbox(settings, clock, failpoints, sink=overheard)
         async with outbox as opened, kept as responses, late as deferrals:
             yield NodeParts(
                 identity=identity,
@@ -135,7 +133,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 pace=NEAR if credentials is None else FAR,
                 session=_session(settings, credentials),
                 registry=drivers(settings, entropy),
-                blobs=blobs,
+                blobs=(blobs := _blobs(settings, clock, failpoints)),
                 fetching=_fetching(settings, credentials, blobs, failpoints=failpoints),
                 outbox=opened,
                 responses=responses,
@@ -161,6 +159,10 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 patience=_patience(settings),
                 tools=_tools(settings, credentials),
             )
+
+
+def _blobs(settings: Settings, clock: Clock, failpoints: Failpoints) -> DiskBlobs:
+    return DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
 
 
 def _patience(settings: Settings) -> Patience:
