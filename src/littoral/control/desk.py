@@ -15,6 +15,7 @@ from littoral.control.key import Keys
 from littoral.control.link import Links
 from littoral.control.publish import Publisher
 from littoral.control.releases import Releases
+from littoral.control.remote import Neighbours
 from littoral.control.rollouts import Rollouts
 from littoral.control.roster import Roster
 from littoral.control.signer import Signer
@@ -41,6 +42,7 @@ class Desk:
     authority: Authority
     enrolments: Enrolments
     links: Links
+    neighbours: Neighbours
     roster: Roster
     publisher: Publisher
     signer: Signer

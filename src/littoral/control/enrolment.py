@@ -1,8 +1,10 @@
 """Enrolment: join tokens, and what control does for whoever has one or was a node before."""
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from littoral.control.authority import Authority
 from littoral.control.fleet import Fleet, agreed, row_of
@@ -35,6 +37,7 @@ from littoral.trust import nonce as trust_nonce
 from littoral.trust import ticket as trust_ticket
 
 KEPT = 2
+SERIAL: Final = re.compile("[0-9a-f]{1,40}")
 """Certificates of a node that are good at one time: its last, and the one before."""
 
 
@@ -115,7 +118,9 @@ class Enrolments:
                     "this join token has made another machine a node; make a new one with: "
                     "littoral nodes invite"
                 )
-            return replace(row.answer, server_us=self._parts.clock.wall()), ()
+            written = self._parts.fleet.written(row.answer.node)
+            answer = replace(row.answer, server_us=self._parts.clock.wall())
+            return answer, () if written is None else (written,)
         former = self._former(request, ticket)
         name = self._free(request.name, besides=former)
         node, answer = self._made(request, row.invitation, name=name)
@@ -159,17 +164,24 @@ class Enrolments:
             raise NotOurs("the certificate or its proof is not one of this cluster") from error
         if holder.node != name or holder.cluster != self._parts.cluster:
             raise NotOurs("this certificate is another node's")
-        node = self._standing(NodeId(name), f"{holder.life.serial:x}")
+        node = self._standing(NodeId(name), holder.life)
         days = agreed(self._parts.state, node.site).offline_days
         if now > end + days * trust.DAY_US:
             raise NotOurs(
                 f"the certificate ran out more than {days} days ago: join anew with a new token"
             )
         self._used[nonce] = now
-        return self.renew(node.id, request.csr)
+        return self.renew(node.id, request.csr, held=f"{holder.life.serial:x}")
 
-    def renew(self, name: NodeId, csr: str) -> tuple[Issued, tuple[Node, ...]]:
+    def renew(self, name: NodeId, csr: str, *, held: str = "") -> tuple[Issued, tuple[Node, ...]]:
         """Give a node that is known to be itself a new certificate.
+
+        The one that it has stays good beside it: answers may be lost again and again.
+
+        Args:
+            name: Which node.
+            csr: What is to be certified.
+            held: Serial of the certificate that it has; empty where an older node does not say.
 
         Raises:
             NotOurs: It is a node no longer, or never needed one.
@@ -181,7 +193,7 @@ class Enrolments:
         old = node.enrolled.serials if node.enrolled else ()
         enrolled = Enrolled(
             joined_us=node.enrolled.joined_us if node.enrolled else parts.clock.wall(),
-            serials=(f"{life.serial:x}", *old)[:KEPT],
+            serials=(f"{life.serial:x}", *((held,) if SERIAL.fullmatch(held) else old))[:KEPT],
             until_us=life.end_us,
         )
         renewed = replace(node, enrolled=enrolled)
@@ -265,7 +277,7 @@ class Enrolments:
         names = (wanted, *(f"{wanted[:58]}-{number}" for number in range(2, len(taken) + 3)))
         return next(name for name in names if name not in taken)
 
-    def _standing(self, name: NodeId, serial: str | None) -> Node:
+    def _standing(self, name: NodeId, life: trust.Life | None) -> Node:
         """The row of a node that may still get a certificate."""
         node = self._parts.fleet.kept(name)
         if node is None or node.enrolled is None:
@@ -274,8 +286,9 @@ class Enrolments:
             raise Revoked(
                 f"this node was {node.mark}: to be one again it must join anew, with a new token"
             )
-        if serial is not None and serial not in node.enrolled.serials:
-            raise NotOurs("this certificate is not one of the node's last two")
+        refusal = life and self._parts.fleet.refusal(name, f"{life.serial:x}", until_us=life.end_us)
+        if refusal:
+            raise NotOurs(refusal)
         return node
 
     def _fresh(self, whom: str, text: str) -> bytes:

@@ -8,13 +8,13 @@ import msgspec
 from littoral.control.worker import Bell
 from littoral.domain.errors import UnknownName
 from littoral.domain.ids import NodeId
-from littoral.domain.link import LIVELY, METERED, Rhythm
+from littoral.domain.link import LIVELY, METERED, Peer, Rhythm
 from littoral.domain.node import GONE, Node, NodeState, NodeStatus
 from littoral.domain.ports import Clock, State
 from littoral.domain.reach import Spot
 from littoral.domain.session import Hello
 from littoral.domain.site import DISCONNECT, Disconnect, SiteSpec
-from littoral.domain.units import Seconds
+from littoral.domain.units import Micros, Seconds
 from littoral.domain.view import PlacedEndpoint
 
 DISCONNECTED_S = LIVELY.lost_s
@@ -125,12 +125,25 @@ class Fleet:
         enrolled = None if kept is None else kept.enrolled
         return self.refusal(node, enrolled.serials[0] if enrolled is not None else "")
 
-    def refusal(self, node: NodeId, serial: str | None) -> str:
+    def admit(self, peer: Peer) -> str:
+        """Why a node may not speak to control, by its certificate; empty where it may."""
+        return self.refusal(peer.node, peer.serial, until_us=peer.until_us)
+
+    def written(self, node: NodeId) -> Node | None:
+        """The row of a node as it is written down, whether or not it was learned."""
+        row = self._state.value(_PREFIX + node)
+        return None if row is None else msgspec.json.decode(row, type=Node)
+
+    def refusal(self, node: NodeId, serial: str | None, *, until_us: Micros = Micros(0)) -> str:
         """Why a node may not speak to control; empty where it may.
+
+        A certificate that holds longer than the last one that is known was given by a control
+        whose state was lost since, and restored from an older copy: it is good.
 
         Args:
             node: Who it says it is.
             serial: Of the certificate that it showed, hexadecimal; None: none was asked for.
+            until_us: When that certificate ends.
         """
         kept = self.kept(node)
         if serial is None:
@@ -140,7 +153,7 @@ class Fleet:
             return "it is not a node of this cluster (any more)"
         if kept.mark in GONE:
             return f"it was {kept.mark}"
-        if serial not in kept.enrolled.serials:
+        if serial not in kept.enrolled.serials and until_us <= kept.enrolled.until_us:
             return "its certificate is not one of its last two"
         return ""
 
@@ -205,7 +218,8 @@ class Fleet:
         ]
 
     def _judged(self, heard: _Heard) -> Node:
-        return replace(heard.node, state=self._state_of(heard))
+        state = self._state_of(heard)
+        return heard.node if heard.node.state == state else replace(heard.node, state=state)
 
     def _state_of(self, heard: _Heard) -> NodeState:
         mark = heard.node.mark

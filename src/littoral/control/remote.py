@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+import anyio
+
 from littoral.control.fleet import Fleet
+from littoral.control.worker import Bell
 from littoral.domain.endpoint import Endpoint
 from littoral.domain.ids import NodeId
 from littoral.domain.neighbour import may_meet, steady, ways_to
 from littoral.domain.node import Node
-from littoral.domain.ports import Clock
 from littoral.domain.reach import HOME, Residency, Spot, within
 from littoral.domain.session import Remotes
 from littoral.domain.units import Seconds
@@ -20,6 +22,8 @@ _THERE = frozenset({"connected", "cordoned"})
 Ways: TypeAlias = Callable[[Node, tuple[Residency, ...]], tuple[Endpoint, ...]]
 LOOK_S = Seconds(1.0)
 """How often the state of nodes is looked at without news of them."""
+GATHER_S = Seconds(0.1)
+"""For so long more news are waited for: when all come back at once, each would be told of each."""
 
 
 class Neighbours:
@@ -27,33 +31,35 @@ class Neighbours:
 
     Args:
         fleet: Who is there.
-        clock: Tells when to look again.
-        look_s: After how long.
+        look_s: After how long it is looked at without news: nodes fall silent without a word.
+
+    Attributes:
+        bell: Rings when what some node is to be told may have changed.
     """
 
-    def __init__(self, fleet: Fleet, clock: Clock, *, look_s: Seconds = LOOK_S) -> None:
+    def __init__(self, fleet: Fleet, *, look_s: Seconds = LOOK_S) -> None:
         self._fleet = fleet
-        self._clock = clock
-        self.look_s = look_s
-        self._looked: tuple[int, Seconds] | None = None
+        self._look_s = look_s
+        self.bell = Bell()
         self._nodes: Sequence[Node] = ()
         self._spots: Mapping[NodeId, Spot] = {}
         self._seen: object = None
         self._doors: Mapping[NodeId, str] = {}
         self._trips: dict[NodeId, Seconds] = {}
-        self._number = 0
         self._ways: dict[tuple[NodeId, tuple[Residency, ...]], tuple[Endpoint, ...]] = {}
 
-    def number(self) -> int:
-        """A number that rises when what some node is to be told may have changed."""
-        rung, now = self._fleet.bell.count, self._clock.now()
-        if self._looked is None or self._looked[0] != rung or now - self._looked[1] >= self.look_s:
-            self._looked = (rung, now)
+    async def run(self) -> None:
+        """Look again and again until cancelled; news that come together are looked at together."""
+        rung = self._fleet.bell
+        while True:
+            heard = rung.count
             self._look()
-        return self._number
+            with anyio.move_on_after(self._look_s):
+                await rung.wait(heard)
+            await anyio.sleep(GATHER_S)
 
     def of(self, node: NodeId) -> Remotes:
-        """What one node is told, as it was when ``number`` was asked for last."""
+        """What one node is to be told, as of the last look."""
         told = remotes_of(node, self._nodes, self._spots, ways=self._to)
         return replace(told, peers=doors_of(node, self._doors, self._spots))
 
@@ -64,7 +70,7 @@ class Neighbours:
 
     def _look(self) -> None:
         nodes = self._fleet.nodes()
-        there = [node for node in nodes if node.state in _THERE and node.status]
+        there = [node for node in nodes if node.state in _THERE and _serves(node)]
         spots = self._fleet.spots()
         doors = {node.id: node.status.peer for node in nodes if node.status and node.status.peer}
         for node in there:
@@ -73,8 +79,8 @@ class Neighbours:
         seen = spots, doors, shown, dict(self._trips)
         if seen != self._seen:
             self._nodes, self._spots, self._doors, self._seen = there, spots, doors, seen
-            self._number += 1
             self._ways.clear()
+            self.bell.ring()
 
     def _to(self, other: Node, residencies: tuple[Residency, ...]) -> tuple[Endpoint, ...]:
         """The ways to a node's endpoints: the same for all who may use them alike."""
@@ -82,6 +88,11 @@ class Neighbours:
         if known not in self._ways:
             self._ways[known] = ways_over(other, residencies, rtt_s=self._trips[other.id])
         return self._ways[known]
+
+
+def _serves(node: Node) -> bool:
+    """Whether others may use anything of a node."""
+    return node.status is not None and bool(node.status.endpoints)
 
 
 def remotes_of(

@@ -37,6 +37,7 @@ async def serve(parts: ControlParts, *, api_socket: str, session_address: str) -
         async with anyio.create_task_group() as group:
             group.start_soon(_listen, control, parts.network, session_address)
             group.start_soon(_watch, control.desk, parts.report)
+            group.start_soon(control.desk.neighbours.run)
             group.start_soon(until_cancelled, server)
             if (place := parts.doors.session) is not None and parts.remote is not None:
                 network = parts.remote(_shown(parts, control.desk), partial(admit, control.desk))
@@ -83,7 +84,7 @@ def _shown(parts: ControlParts, desk: Desk) -> Callable[[], Awaitable[Shown]]:
 
 def admit(desk: Desk, peer: Peer) -> str:
     """Why a node may not open a session; empty where it may."""
-    return desk.fleet.refusal(peer.node, peer.serial)
+    return desk.fleet.admit(peer)
 
 
 def url_of(place: Place) -> str:

@@ -162,7 +162,7 @@ class Sessions:
     async def _converse(self, this: Link) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(self._offer, this)
-            group.start_soon(self._tell_remotes, this)
+            group.start_soon(_tell_remotes, this, self._parts.neighbours)
             group.start_soon(self._pass_on, this)
             group.start_soon(_supply, this)
             group.start_soon(self._parts.updates.follow, this.node, this.channel)
@@ -196,21 +196,6 @@ class Sessions:
     async def _pass_on(self, this: Link) -> None:
         with suppress(ChannelClosed):
             await self._parts.relay.serve(this.node, this.channel)
-
-    async def _tell_remotes(self, this: Link) -> None:
-        """Tell the node of the others' endpoints, whenever these change."""
-        bell, neighbours = self._parts.fleet.bell, self._parts.neighbours
-        told: Remotes | None = None
-        number = -1
-        with suppress(ChannelClosed):
-            while True:
-                heard, last, number = bell.count, number, neighbours.number()
-                remotes = told if number == last else neighbours.of(this.node)
-                if remotes is not None and remotes != told and (told or neighbours.several):
-                    await this.channel.send(remotes)
-                    told = remotes
-                with anyio.move_on_after(neighbours.look_s):
-                    await bell.wait(heard)
 
     async def _next(self, channel: Channel) -> Frame | None:
         """The next frame; None after too long a silence."""
@@ -350,6 +335,18 @@ def agreed(hello: Hello) -> int | None:
     return newest if newest >= max(hello.least, LEAST_PROTOCOL) else None
 
 
+async def _tell_remotes(this: Link, neighbours: Neighbours) -> None:
+    """Tell the node of the others' endpoints, whenever these change."""
+    told: Remotes | None = None
+    with suppress(ChannelClosed):
+        while True:
+            heard, remotes = neighbours.bell.count, neighbours.of(this.node)
+            if remotes != told and (told or neighbours.several):
+                await this.channel.send(remotes)
+                told = remotes
+            await neighbours.bell.wait(heard)
+
+
 async def _supply(this: Link) -> None:
     """Send the parts that the node asks for; those of an older offer are not wanted any more."""
     heard = 0
@@ -373,7 +370,9 @@ async def _part(channel: Channel, goodbye: Goodbye) -> None:
 async def _renewed(parts: SessionParts, node: NodeId, frame: Renew) -> Issued:
     """A new certificate, or why there is none."""
     try:
-        issued, rows = await parts.workers.state(partial(parts.enrolments.renew, node, frame.csr))
+        issued, rows = await parts.workers.state(
+            partial(parts.enrolments.renew, node, frame.csr, held=frame.held)
+        )
     except LittoralError as error:
         return Issued(chain="", ca="", server_us=parts.clock.wall(), reason=error.message)
     for row in rows:

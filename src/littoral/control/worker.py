@@ -35,15 +35,17 @@ class Bell:
 
     def __init__(self) -> None:
         self.count = 0
-        self._event = anyio.Event()
+        self._event: anyio.Event | None = None
 
     def ring(self) -> None:
         """Wake everybody who waits."""
         self.count += 1
-        self._event.set()
-        self._event = anyio.Event()
+        event, self._event = self._event, None
+        if event is not None:
+            event.set()
 
     async def wait(self, heard: int) -> None:
         """Return once the count is no longer ``heard``."""
         while self.count == heard:
+            self._event = self._event or anyio.Event()
             await self._event.wait()

@@ -113,8 +113,11 @@ def meet(floor: Floor, *, server_us: Micros, now: Seconds) -> Floor:
 def _settled(
     floor: Floor, doubt: Doubt, *, system_us: Micros, believed: Micros, now: Seconds
 ) -> tuple[Floor, Micros]:
-    wall = max(believed if doubt else system_us, floor.least(now))
-    return replace(floor, doubt=doubt, jumped=None, offset_us=wall - _us(now)), Micros(wall)
+    wall = Micros(max(believed if doubt else system_us, floor.least(now)))
+    offset_us = wall - _us(now)
+    if (doubt, None, offset_us) == (floor.doubt, floor.jumped, floor.offset_us):
+        return floor, wall
+    return replace(floor, doubt=doubt, jumped=None, offset_us=offset_us), wall
 
 
 def _us(seconds: Seconds) -> int:

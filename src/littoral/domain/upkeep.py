@@ -23,9 +23,10 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renew:
-    """Node to control: a new certificate, please."""
+    """Node to control: a new certificate, please; ``held`` is the serial of the one that it has."""
 
     csr: str
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,24 +10,28 @@ from anyio import lowlevel
 
 from littoral.control.desk import Desk
 from littoral.control.event import Events
-from littoral.control.parts import ControlParts, backstage
+from littoral.control.parts import ControlParts, backstage, public_door
+from littoral.control.public import PublicApi
 from littoral.control.session import Sessions
 from littoral.control.site import first_start
 from littoral.control.vault import Vault
 from littoral.control.worker import Workers
+from littoral.domain.enrolment import Invitation
+from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
-from littoral.domain.link import METERED
+from littoral.domain.link import METERED, Peer
 from littoral.domain.outbox import Batch, Receipt
-from littoral.domain.ports import Chance
+from littoral.domain.ports import Chance, Network
 from littoral.domain.resource import Metadata, Resource
 from littoral.domain.site import SiteSpec
-from littoral.domain.snapshot import HOME_SITE, Anchors
+from littoral.domain.snapshot import HOME_SITE
 from littoral.domain.units import Seconds
-from littoral.lab.edge import ADDRESS
+from littoral.lab.door import DOORS
 from littoral.lab.engine import PlayedDriver
 from littoral.lab.life import HostClock, Killed, Life
 from littoral.lab.trace import Trace
-from littoral.lab.wan import CloudNetwork, Wan
+from littoral.lab.wan import Wan
+from littoral.lab.wire import CloudCarrier, Ground, Wire
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.entropy import SeededEntropy
@@ -102,6 +106,7 @@ class Cloud:
 
     Args:
         wan: Where it listens.
+        wire: How frames are written and carried.
         trace: What happened.
         chance: Draws times.
         passes: Counts failpoints.
@@ -115,6 +120,7 @@ class Cloud:
     def __init__(
         self,
         wan: Wan,
+        wire: Wire,
         *,
         trace: Trace,
         chance: Chance,
@@ -127,9 +133,9 @@ class Cloud:
         self.clock = HostClock()
         self.desk: Desk | None = None
         self.reports: list[str] = []
-        self._anchors: Anchors | None = None
         self.lives = 0
         self._wan = wan
+        self._wire = wire
         self._trace = trace
         self._chance = chance
         self._passes = passes
@@ -174,20 +180,26 @@ class Cloud:
                 await self._back.wait()
             self._down = DOWN
 
+    def door(self) -> PublicApi | None:
+        """What answers machines that join or renew; None while control is down."""
+        return None if self.desk is None else public_door(self.desk)
+
+    def token(self) -> str | None:
+        """A new join token, as an operator makes one; None where control gives none now."""
+        try:
+            return None if self.desk is None else self.desk.enrolments.invite(Invitation()).token
+        except LittoralError:
+            return None
+        except Killed:
+            self.kill()
+            return None
+
     async def present(self) -> Desk:
         """The services of control, once it is there."""
         await self._begun.wait()
         if self.desk is None:
             raise AssertionError("control began and ended at once")
         return self.desk
-
-    def anchors(self) -> Anchors | None:
-        """What a node that joins is told: whose snapshots to take."""
-        if self._anchors is None and self.desk is not None:
-            publics = self.desk.signer.keys.publics
-            cluster = self.desk.site.cluster
-            self._anchors = Anchors(cluster=cluster, site=HOME_SITE, signers=dict(publics))
-        return self._anchors
 
     # what happens to it
 
@@ -222,17 +234,36 @@ class Cloud:
             with self._scope:
                 self.desk, _, sessions = backstage(self._parts())
                 self._begun.set()
-                await self._serve(sessions)
+                await self._serve(self.desk, sessions)
         except* Killed:
             self._trace.note("control was killed")
+        except* Exception as group:  # noqa: BLE001  what a process would die of
+            if not self.life.injected:
+                self.reports.append(f"control ended by itself: {group!r}")
+            self._trace.note("control crashed")
         self.desk = None
         self.life.over = True
         self._trace.note("control ends")
 
-    async def _serve(self, sessions: Sessions) -> None:
-        network = CloudNetwork(self._wan, self.life)
-        async with network.listen(ADDRESS, sessions.serve):
-            await anyio.sleep_forever()
+    async def _serve(self, desk: Desk, sessions: Sessions) -> None:
+        network = self._network(desk.fleet.admit)
+        async with (
+            network.listen(DOORS.session_url, sessions.serve),
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(desk.neighbours.run)
+            group.start_soon(desk.rollouts.run)
+
+    def _network(self, admit: Callable[[Peer], str]) -> Network:
+        ground = Ground(
+            carrier=CloudCarrier(self._wan, self.life),
+            clock=self.clock,
+            chance=self._chance,
+            entropy=self._entropy,
+            failpoints=self.life,
+            admit=admit,
+        )
+        return self._wire.link(ground)
 
     def _parts(self) -> ControlParts:
         return ControlParts(
@@ -241,7 +272,8 @@ class Cloud:
             blobs=MemoryBlobs(),
             obtainer=MemoryObtainer(),
             registry=PlayedDriver(self._chance),
-            network=CloudNetwork(self._wan, self.life),
+            network=self._network(lambda _peer: "it is not served here"),
+            doors=DOORS,
             clock=self.clock,
             entropy=self._entropy,
             failpoints=self.life,
@@ -250,7 +282,7 @@ class Cloud:
             report=self._report,
             catalogue={},
             master_key=MASTER_KEY,
-            pack=self._wan.wire.pack,
+            pack=self._wire.pack,
             build="0",
             look_s=METERED.beat_s,
             silence_s=METERED.lost_s,

@@ -9,33 +9,37 @@ import anyio
 from anyio import lowlevel
 
 from littoral.domain.endpoint import Endpoint, Machine
-from littoral.domain.enrolment import Inventory
-from littoral.domain.errors import UnknownName, UpstreamFailed
+from littoral.domain.enrolment import REVOKED
+from littoral.domain.errors import LittoralError, Revoked, UnknownName, UpstreamFailed
 from littoral.domain.flight import SLOT_BYTES, read
 from littoral.domain.ids import NodeId
-from littoral.domain.ports import Chance
-from littoral.domain.snapshot import Anchors
+from littoral.domain.ports import Chance, Network
 from littoral.domain.units import Bytes, Seconds
 from littoral.lab.box import SLOTS, Box
+from littoral.lab.cloud import Cloud
+from littoral.lab.door import PlayedRegistrar
 from littoral.lab.engine import PlayedDriver
 from littoral.lab.gateway import PlayedGateway, Scene, Traffic, launcher
 from littoral.lab.life import Killed, Life
+from littoral.lab.member import FACTS, Member, anchors_of
 from littoral.lab.trace import Trace
-from littoral.lab.wan import EdgeNetwork, Link, Wan
+from littoral.lab.wan import Link, Wan
+from littoral.lab.wire import EdgeCarrier, Ground, Wire
 from littoral.lab.witness import Witness
 from littoral.node.backoff import Patience
 from littoral.node.gateway import Launch
-from littoral.node.identity import Identity
+from littoral.node.identity import Credentials, Identity
 from littoral.node.parts import NodeParts
 from littoral.node.serve import serve
 from littoral.node.tending import Tools
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.sink import ListSink
 
-ADDRESS = "control"
 DOWN = Seconds(20.0)
 """How long a killed node is away, at most; power comes back later."""
 GIGA = 1 << 30
+ANEW = (0, 0)
+"""Stands among the snapshots that were served where a machine became another node."""
 Serve = Callable[..., Awaitable[None]]
 
 
@@ -44,11 +48,12 @@ class Country:
     """What all edges of a fleet share. ``serve`` is the node's, unless a test broke it."""
 
     wan: Wan
+    wire: Wire
+    cloud: Cloud
     trace: Trace
     witness: Witness
     passes: Counter[str]
     pace: float
-    anchors: Callable[[], Anchors | None]
     serve: Serve = serve
 
 
@@ -57,11 +62,12 @@ class Edge:
     """One edge.
 
     Attributes:
+        node: Who it is, once it has joined.
         served: (epoch, version) of every snapshot its gateways served from, in order.
         faults: What ended a life without having been told to.
     """
 
-    name: NodeId
+    name: str
     box: Box
     link: Link
     chance: Chance
@@ -70,6 +76,7 @@ class Edge:
     served: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     faults: list[str] = field(default_factory=list[str])
     gateways: list[PlayedGateway] = field(default_factory=list[PlayedGateway])
+    node: NodeId | None = None
     lives: int = 0
     clock_lied: bool = False
     life: Life = field(init=False)
@@ -118,6 +125,11 @@ class Edge:
         """End every process of it; its files are as they were, its kernel says goodbye."""
         self._end(Seconds(DOWN * self.chance.random()))
 
+    def join_anew(self) -> None:
+        """People let it join anew."""
+        self.box.disk.files[REVOKED] = b"let join anew"
+        self.kill()
+
     def _end(self, away: Seconds) -> None:
         self.life.over = True
         self._away = away
@@ -149,7 +161,7 @@ class Edge:
         self.country.trace.note(f"{self.name} begins life {self.lives}")
         try:
             with self._scope:
-                await self.country.serve(self._parts(), stop=anyio.Event())
+                await self._be_node()
         except* Killed:
             self._away = Seconds(DOWN * self.chance.random())
         except* Exception as group:  # noqa: BLE001  what a process would die of
@@ -163,13 +175,47 @@ class Edge:
         self.country.trace.note(f"{self.name} crashed")
         self._away = Seconds(DOWN * self.chance.random())
 
-    def _parts(self) -> NodeParts:
-        box, life = self.box, self.life
+    async def _be_node(self) -> None:
+        """Be a node, after joining where it is none yet."""
+        cloud = self.country.cloud
+        registrar = PlayedRegistrar(self.link, cloud.door, kill=cloud.kill)
+        member = Member(self.name, self.box, self.life, registrar=registrar, chance=self.chance)
+        self._away = Seconds(DOWN * self.chance.random())
+        try:
+            held = member.held() or await member.join(cloud.token)
+        except LittoralError as error:
+            self.country.trace.note(f"{self.name} is no node yet: {error.code}")
+            return
+        if self.node != held.identity.node:
+            self.served.append(ANEW)
+            self.node = held.identity.node
+        try:
+            await self.country.serve(self._parts(member, held), stop=anyio.Event())
+        except* Revoked:
+            self.country.trace.note(f"{self.name} is revoked")
+
+    def _network(self, member: Member) -> Network:
+        ground = Ground(
+            carrier=EdgeCarrier(self.country.wan, self.link, self.life, peer=member.peer),
+            clock=self.box.clock,
+            chance=self.chance,
+            entropy=member.entropy,
+            failpoints=self.life,
+            admit=lambda _peer: "",
+        )
+        return self.country.wire.link(ground)
+
+    def _parts(self, member: Member, held: Credentials) -> NodeParts:
+        box, life, who = self.box, self.life, held.identity
         self.driver = PlayedDriver(self.chance)
+        tools = Tools(
+            inventory=lambda: FACTS, tail=_no_log, probe=_no_probe, joined=member.joined(held)
+        )
         return NodeParts(
-            identity=Identity(node=self.name, name=self.name, boot=f"b{self.lives}", build="0"),
-            network=EdgeNetwork(self.country.wan, self.link, life),
-            session=ADDRESS,
+            identity=Identity(node=who.node, name=who.name, boot=f"b{self.lives}", build="0"),
+            network=self._network(member),
+            session=who.session_url,
+            joined=True,
             registry=self.driver,
             blobs=MemoryBlobs(),
             outbox=box.outbox,
@@ -180,13 +226,13 @@ class Edge:
             chance=self.chance,
             failpoints=life,
             sink=ListSink(),
-            unpack=self.country.wan.wire.unpack,
-            anchors=self.country.anchors,
+            unpack=self.country.wire.unpack,
+            anchors=lambda: anchors_of(held),
             flights=[memoryview(box.flights)],
             quota=box.quota(0),
             gateways=[self._gateway()],
             machine=lambda: MACHINE,
-            tools=Tools(inventory=lambda: Inventory(cores=2), tail=_no_log, probe=_no_probe),
+            tools=tools,
             report=lambda _pids: None,
             patience=Patience(pace=self.country.pace),
         )

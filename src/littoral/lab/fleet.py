@@ -5,20 +5,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anyio
+from anyio.abc import TaskGroup
 
 from littoral.domain.failpoint import FailpointName
-from littoral.domain.ids import NodeId
 from littoral.domain.ports import Chance
 from littoral.domain.units import Seconds
 from littoral.lab.box import Box
 from littoral.lab.cloud import Cloud, SyncedLedger
-from littoral.lab.edge import Country, Edge, Serve
+from littoral.lab.edge import ANEW, Country, Edge, Serve
 from littoral.lab.gateway import Traffic
 from littoral.lab.life import Act
 from littoral.lab.nemesis import ACTS, WEIGHTS, Nemesis
 from littoral.lab.operator import Operator
 from littoral.lab.trace import Trace
-from littoral.lab.wan import Link, Wan, Wire
+from littoral.lab.wan import Link, Wan
+from littoral.lab.wire import Wire
 from littoral.lab.witness import Witness
 from littoral.node.serve import serve
 from littoral.testing.chance import SeededChance
@@ -105,30 +106,30 @@ class Fleet:
         self.trace = Trace(LoopClock().now, tell)
         self.witness = Witness()
         self.passes: Counter[str] = Counter()
-        wan = Wan(wire, self.trace)
         self.cloud = Cloud(
-            wan,
+            wan := Wan(self.trace),
+            wire,
             trace=self.trace,
             chance=self._chance("cloud"),
             passes=self.passes,
             ledger=broken.ledger(),
         )
+        people = self._chance("operator")
         self.operator = Operator(
-            cloud=self.cloud,
-            chance=self._chance("operator"),
-            trace=self.trace,
-            every_s=plan.change_s,
+            cloud=self.cloud, chance=people, trace=self.trace, every_s=plan.change_s
         )
-        country = Country(
+        self._country = Country(
             wan=wan,
+            wire=wire,
+            cloud=self.cloud,
             trace=self.trace,
             witness=self.witness,
             passes=self.passes,
             pace=plan.pace,
-            anchors=self.cloud.anchors,
             serve=broken.serve,
         )
-        self.edges = [self._edge(number, country) for number in range(plan.edges)]
+        self._group: TaskGroup | None = None
+        self.edges = [self._edge(number) for number in range(plan.edges)]
         self.nemesis = Nemesis(
             edges=self.edges,
             cloud=self.cloud,
@@ -138,14 +139,27 @@ class Fleet:
             weights=plan.faults,
             places=plan.places,
             acts=plan.acts,
+            clone=self._clone,
         )
 
     def _chance(self, of: str) -> Chance:
         return SeededChance(f"{self.plan.seed}/{of}")
 
-    def _edge(self, number: int, country: Country) -> Edge:
-        name = NodeId(f"nd_{number:04d}")
+    def _clone(self, edge: Edge) -> Edge:
+        """A second machine with a copy of an edge's disk, which runs from now on."""
+        if self._group is None:
+            raise AssertionError("nothing runs yet")
+        made = self._edge(len(self.edges), of=edge)
+        self.edges.append(made)
+        self._group.start_soon(made.run)
+        return made
+
+    def _edge(self, number: int, *, of: Edge | None = None) -> Edge:
+        name = f"edge-{number:04d}"
         chance = self._chance(name)
+        box = self._broken.box(f"ob_{number:04d}", self._chance(f"{name}/box"))
+        if of is not None:
+            box.copy(of.box)
         link = Link(
             name,
             chance=self._chance(f"{name}/link"),
@@ -154,11 +168,11 @@ class Fleet:
         )
         return Edge(
             name=name,
-            box=self._broken.box(f"ob_{number:04d}", self._chance(f"{name}/box")),
+            box=box,
             link=link,
             chance=chance,
             traffic=Traffic(every_s=self.plan.request_s, keys=self.operator.keys),
-            country=country,
+            country=self._country,
         )
 
     async def run(self, progress: Callable[[Seconds], None]) -> Outcome:
@@ -166,6 +180,7 @@ class Fleet:
         clock = LoopClock()
         outcome: Outcome | None = None
         async with anyio.create_task_group() as group:
+            self._group = group
             group.start_soon(self.cloud.run)
             for edge in self.edges:
                 group.start_soon(edge.run)
@@ -206,7 +221,10 @@ class Fleet:
             return ["control is down"]
         found: list[str] = []
         for edge in self.edges:
-            wanted = desk.publisher.compile(edge.name)
+            if edge.node is None:
+                found.append(f"{edge.name} has not joined")
+                continue
+            wanted = desk.publisher.compile(edge.node)
             number = (wanted.epoch, wanted.version)
             if edge.serves != number:
                 found.append(f"{edge.name} serves {edge.serves}, not {number}")
@@ -223,7 +241,8 @@ class Fleet:
         for edge in self.edges:
             wrong.extend(edge.faults)
             pairs = zip(edge.served, edge.served[1:], strict=False)
-            wrong.extend(f"{edge.name}: {b} served after {a}" for a, b in pairs if b < a)
+            back = [(a, b) for a, b in pairs if ANEW != b < a]
+            wrong.extend(f"{edge.name}: {b} served after {a}" for a, b in back)
         return wrong
 
     def _outcome(self, now: Seconds, converged: Seconds | None) -> Outcome:

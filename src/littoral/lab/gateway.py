@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 
 from littoral.domain import flight
 from littoral.domain.endpoint import Endpoint
-from littoral.domain.ids import KeyId, NodeId
+from littoral.domain.ids import KeyId
 from littoral.domain.limits import limit_ids, nanos
 from littoral.domain.ports import Chance, ChannelClosed, Clock
 from littoral.domain.project import KeyGrant
@@ -45,7 +45,7 @@ class Traffic:
 class Scene:
     """What a gateway and its clients need."""
 
-    node: NodeId
+    node: str
     box: Box
     life: Life
     clock: Clock

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from littoral.domain.errors import LittoralError
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ports import Chance
 from littoral.domain.units import Seconds
 from littoral.lab.cloud import Cloud, SyncedState
 from littoral.lab.edge import Edge
-from littoral.lab.life import Act
+from littoral.lab.life import Act, Killed
 from littoral.lab.trace import Trace
+from littoral.lab.wan import Twist
 from littoral.testing.loop import later
 
 WEIGHTS: Mapping[str, float] = {
@@ -31,18 +33,27 @@ WEIGHTS: Mapping[str, float] = {
     "clock": 0.3,
     "backup": 0.2,
     "rollback": 0.1,
+    "twist": 2.0,
+    "revoke": 0.1,
+    "clone": 0.05,
 }
 """Faults by how often each happens beside the others; a plan may choose some of them."""
 CLOUD_PLACES: Sequence[FailpointName] = (
+    "canary.verdict",
+    "join.signed",
     "records.applied",
+    "renew.issued",
     "session.hello",
+    "session.resumed",
     "state.committed",
     "stored.sent",
 )
 EDGE_PLACES: Sequence[FailpointName] = (
+    "identity.written",
     "outbox.begin",
     "outbox.committed",
     "records.sent",
+    "revoke.synced",
     "rows.deleted",
     "snapshot.part",
     "snapshot.renamed",
@@ -51,6 +62,7 @@ EDGE_PLACES: Sequence[FailpointName] = (
     "slots.freed",
 )
 """Failpoints that a simulated process passes: control's, and a node's."""
+TWISTS: Sequence[Twist] = ("twice", "swap", "lose", "bend")
 ACTS: Sequence[Act] = ("kill", "kill", "error", "delay")
 HOUR = Seconds(3600.0)
 
@@ -59,7 +71,8 @@ HOUR = Seconds(3600.0)
 class Nemesis:
     """Draws one fault after the other.
 
-    ``places`` are the failpoints that are armed, where not all, and ``acts`` with what.
+    ``clone`` starts a second machine with a copy of an edge's disk. ``places`` are the failpoints
+    that are armed, where not all, and ``acts`` with what.
 
     Attributes:
         counts: How often each kind happened.
@@ -71,10 +84,12 @@ class Nemesis:
     trace: Trace
     every_s: Seconds
     weights: Mapping[str, float]
+    clone: Callable[[Edge], Edge]
     places: Sequence[FailpointName] = ()
     acts: Sequence[Act] = ACTS
     counts: Counter[str] = field(default_factory=Counter[str])
     _backup: SyncedState | None = None
+    _cloned: list[Edge] = field(default_factory=list[Edge])
 
     async def run(self) -> None:
         """Do harm until cancelled."""
@@ -90,8 +105,11 @@ class Nemesis:
 
     def heal(self) -> None:
         """Undo what lasts: links, disks, power and clocks are well."""
+        for edge in self._cloned:
+            self._revoke(edge)  # what people are told to do when a disk was copied
         for edge in self.edges:
             edge.link.heal("wan")
+            edge.link.twists.clear()
             edge.box.outbox.full = edge.box.disk.full = False
             edge.life.disarm()
             edge.come_back()
@@ -122,6 +140,9 @@ class Nemesis:
             "clock": self._step,
             "backup": lambda _edge: self._keep(),
             "rollback": lambda _edge: self._roll_back(),
+            "twist": self._twist,
+            "revoke": self._revoke,
+            "clone": self._clone,
         }
 
     def _cut(self, edge: Edge) -> None:
@@ -163,9 +184,39 @@ class Nemesis:
         edge.box.clock.wrong_us = int((2.0 * self.chance.random() - 1.0) * day_us)
         edge.clock_lied = True
 
+    def _twist(self, edge: Edge) -> None:
+        """The next messages come twice, in another order, changed, or not at all."""
+        for _ in range(1 + int(3 * self.chance.random())):
+            edge.link.twists.append(TWISTS[int(len(TWISTS) * self.chance.random())])
+
+    def _revoke(self, edge: Edge) -> None:
+        """An operator revokes a node; whoever looks after the machine lets it join anew."""
+        desk = self.cloud.desk
+        if desk is None or edge.node is None:
+            return
+        try:
+            node = desk.roster.revoke(edge.node)
+        except Killed:
+            self.cloud.kill()
+        except LittoralError as error:
+            self.trace.note(f"nobody revokes {edge.name}: {error.code}")
+        else:
+            desk.fleet.learn(node)
+            desk.links.end(node.id, "revoked")
+            desk.bell.ring()
+
+    def _clone(self, edge: Edge) -> None:
+        """A second machine runs with a copy of this one's disk."""
+        if edge not in self._cloned and edge.node is not None:
+            self._cloned += [edge, self.clone(edge)]
+
     def _keep(self) -> None:
         self._backup = self.cloud.backup()
 
     def _roll_back(self) -> None:
-        if self._backup is not None:
-            self.cloud.roll_back(self._backup)
+        if self._backup is None:
+            return
+        self.cloud.roll_back(self._backup)
+        for edge in self.edges:
+            if edge.node is not None and self._backup.value(f"node/{edge.node}") is None:
+                edge.join_anew()  # nobody knows it any more: as its status says

@@ -10,6 +10,7 @@ from littoral.domain.ids import KeyId
 from littoral.domain.limits import Budget, Limits
 from littoral.domain.ports import Chance
 from littoral.domain.units import Seconds
+from littoral.domain.upkeep import Revoke
 from littoral.domain.view import ApplyRequest, Document, DocumentMetadata, KeyRequest
 from littoral.lab.cloud import Cloud
 from littoral.lab.life import InjectedError, Killed
@@ -19,6 +20,8 @@ HOURLY = 0.01
 """Budget of limited keys, in the platform's currency."""
 KEYS = 6
 MODELS = ("chat", "code", "draw")
+VERSIONS = ("echo", "echo", "echo-2")
+ROLLOUT = {"steps": [25, 100], "minutes": 10, "requests": 20, "nodes": 0.5}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +58,7 @@ class Operator:
             if desk is None:
                 continue
             try:
-                self._change(desk)
+                await self._change(desk)
             except InjectedError:
                 continue
             except Killed:
@@ -63,12 +66,13 @@ class Operator:
             except LittoralError as error:
                 self.trace.note(f"operator is refused: {error.code}")
 
-    def _change(self, desk: Desk) -> None:
+    async def _change(self, desk: Desk) -> None:
         draw = self.chance.random()
         if draw < 0.4:
             self._mint(desk)
         elif draw < 0.7 and len(self.keys) > 2:
-            self._revoke(desk)
+            key = self._revoke(desk)
+            await desk.links.tell_all(Revoke(number=self.changes, keys=(key,)))
         else:
             self._deploy(desk, MODELS[int(self.chance.random() * len(MODELS))])
         self.changes += 1
@@ -88,18 +92,21 @@ class Operator:
         if len(self.keys) > KEYS:
             self._revoke(desk)
 
-    def _revoke(self, desk: Desk) -> None:
+    def _revoke(self, desk: Desk) -> KeyId:
         key = self.keys.pop(0)
         self.trace.note(f"operator revokes {key}")
         desk.keys.revoke(key)
+        return key
 
     def _deploy(self, desk: Desk, name: str) -> None:
         spec = {
             "engine": "fake",
-            "model": "echo",
+            "model": VERSIONS[int(len(VERSIONS) * self.chance.random())],
             "slots": 1 + int(4 * self.chance.random()),
             "price_in": 1.0,
             "price_out": 3.0,
+            "where": {},
+            "rollout": ROLLOUT,
         }
         document = Document(kind="Deployment", metadata=DocumentMetadata(name=name), spec=spec)
         desk.resources.apply(ApplyRequest(documents=(document,)))

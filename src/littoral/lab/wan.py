@@ -1,44 +1,40 @@
-"""WAN: links between hosts, late, cut and half-open, each an ordered pipe of bytes as TCP gives.
+"""WAN: links between hosts, late, cut and half-open, each an ordered pipe of messages as TCP gives.
 
 What is sent into a cut link waits, as retransmission makes it; after ``GIVE_UP`` the sender's end
 breaks and the other end knows nothing of it. What was on its way when a connection ended may still
-arrive, beside the frames of the next one.
+arrive, beside the messages of the next one. Above it runs the product's own link: sessions outlive
+their connections. A twisted link doubles, swaps, drops or bends messages, as no TLS would.
 """
 
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal, TypeAlias
 
 import anyio
+from anyio import lowlevel
 from anyio.abc import TaskGroup
 
-from littoral.domain.errors import Damaged
-from littoral.domain.ids import NodeId
-from littoral.domain.link import LinkFacts
-from littoral.domain.ports import Chance, Channel, ChannelClosed
-from littoral.domain.session import Frame
-from littoral.domain.units import Seconds
+from littoral.domain.link import Peer
+from littoral.domain.pipe import Pipe, PipeClosed
+from littoral.domain.ports import Chance, ChannelClosed
+from littoral.domain.units import Micros, Seconds
 from littoral.lab.life import Life
 from littoral.lab.trace import Trace
+from littoral.node.signal import Signal
 from littoral.testing.chance import SeededChance
-from littoral.testing.loop import later
+from littoral.testing.loop import LoopClock, later
 
 GIVE_UP = Seconds(20.0)
 RESET_WITHIN = Seconds(15.0)
 DIAL = Seconds(10.0)
 WINDOW = 64
 """Frames on their way, or not yet read, before a sender waits."""
-Handler = Callable[[Channel], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wire:
-    """How frames are written: the product's own codec."""
-
-    pack: Callable[[Frame], bytes]
-    unpack: Callable[[bytes], Frame]
+Handler = Callable[[Pipe], Awaitable[None]]
+Twist: TypeAlias = Literal["", "twice", "swap", "lose", "bend"]
+"""What may happen to a message: nothing, it comes twice, late, not at all, or changed."""
 
 
 class Link:
@@ -60,10 +56,16 @@ class Link:
         self._chance = chance
         self._delay = delay_s
         self._ends: list[End] = []
+        self.twists: deque[Twist] = deque()
+        """What happens to the next messages."""
 
     def delay(self, chance: Chance) -> float:
         """Draw one way's time."""
         return self._delay * (1.0 + chance.random())
+
+    def wall(self) -> Micros:
+        """The true time: what control compares certificates with."""
+        return LoopClock().wall()
 
     def chance(self) -> Chance:
         """Chance of its own for one end of a connection, whoever else draws meanwhile."""
@@ -107,40 +109,42 @@ class Link:
 
 
 class End:
-    """One end of a connection; a ``Channel``.
+    """One end of a connection; a ``Pipe``.
 
     Args:
         link: What carries it.
-        wire: How frames are written.
         life: Of the process that holds it.
         trace: Is told what arrives.
-        near: Whether it is the edge's.
+        peer: Who the other end is; None at the edge's end.
 
     Attributes:
         other: The other end.
         chance: Of its own.
         inbox: What has arrived and was not read.
-        ended: Whether the other end has closed.
+        near: Whether it is the edge's.
+        ended: Why the other end has closed, if it has.
     """
 
     other: "End"
 
-    def __init__(self, link: Link, wire: Wire, life: Life, *, trace: Trace, near: bool) -> None:
+    def __init__(self, link: Link, life: Life, *, trace: Trace, peer: Peer | None) -> None:
         self._link = link
         self.chance = link.chance()
-        self._wire = wire
         self._life = life
         self._trace = trace
-        self.near = near
-        self._label = f"{link.name} hears" if near else f"{link.name} says"
+        self.peer = peer
+        self.unchecked_us: tuple[Micros, Micros] | None = None
+        self.near = peer is None
+        self._label = f"{link.name} hears" if self.near else f"{link.name} says"
         self.inbox: deque[bytes] = deque()
-        self._held: deque[bytes | None] = deque()
-        self._under_way: deque[bytes | None] = deque()
+        self._held: deque[bytes | PipeClosed] = deque()
+        self._under_way: deque[bytes | PipeClosed] = deque()
+        self._swapped: bytes | None = None
         self._last = 0.0
         self._broken = ""
-        self.ended = False
+        self.ended: PipeClosed | None = None
         self._closed = False
-        self._moved = anyio.Event()
+        self._moved = Signal()
         link.join(self)
 
     @property
@@ -149,48 +153,58 @@ class End:
         done = self._closed and not self._held and not self._under_way
         return not self._broken and not done
 
-    @property
-    def peer(self) -> NodeId | None:
-        """Nobody shows a certificate: nodes do not join here, they are there."""
-        return None
-
-    def link(self) -> LinkFacts | None:
-        """Nothing is measured here."""
-        return None
-
     # what its holder does
 
-    async def send(self, frame: Frame) -> None:
-        """Send one frame; waits while too much is on its way."""
+    async def send(self, message: bytes) -> None:
+        """Send one message; waits while too much is on its way."""
         while not self.gone and len(self._under_way) + len(self.other.inbox) >= WINDOW:
             await self._moved.wait()
         if self.gone:
-            raise ChannelClosed(self._broken or "closed")
+            raise PipeClosed("lost", self._broken or "closed")
         self._life.check()
-        self._carry(self._wire.pack(frame))
+        for each in self._twisted(message):
+            self._carry(each)
 
-    async def receive(self) -> Frame:
-        """The next frame."""
+    async def receive(self) -> bytes:
+        """The next message."""
         while not self.inbox:
-            if self.ended or self.gone:
-                raise ChannelClosed(self._broken or "the peer is gone")
+            if self.ended is not None:
+                raise self.ended
+            if self.gone:
+                raise PipeClosed("lost", self._broken or "closed")
             await self._moved.wait()
         data = self.inbox.popleft()
         self.other.notify()
         self._life.check()
         self._trace.note(self._label, data)
-        try:
-            return self._wire.unpack(data)
-        except Damaged as error:
-            raise ChannelClosed(error.message) from error
+        return data
 
-    async def close(self) -> None:
+    async def close(self, reason: str, message: str = "") -> None:
         """End it; what was sent still arrives."""
         if not self._closed:
             self._closed = True
             if not self._broken:
-                self._carry(None)
+                self._carry(PipeClosed(reason, message))
             self.notify()
+        await lowlevel.cancel_shielded_checkpoint()
+
+    def _twisted(self, message: bytes) -> list[bytes]:
+        """What becomes of a message on a link that is not to be trusted."""
+        late, self._swapped = self._swapped, None
+        twist = self._link.twists.popleft() if self._link.twists else ""
+        if late is not None:
+            return [message, late]
+        if twist == "twice":
+            return [message, message]
+        if twist == "swap":
+            self._swapped = message
+            return []
+        if twist == "lose":
+            return []
+        if twist == "bend":
+            at = int(self.chance.random() * len(message))
+            return [message[:at] + bytes([message[at] ^ 0x10]) + message[at + 1 :]]
+        return [message]
 
     # what happens to it
 
@@ -216,7 +230,7 @@ class End:
         for data in held:
             self._carry(data)
 
-    def _carry(self, data: bytes | None) -> None:
+    def _carry(self, data: bytes | PipeClosed) -> None:
         if self._link.is_cut:
             self._hold(data)
             return
@@ -225,7 +239,7 @@ class End:
         self._under_way.append(data)  # timers of one moment have no order: this has
         later(self._last - now, self._arrive)
 
-    def _hold(self, data: bytes | None) -> None:
+    def _hold(self, data: bytes | PipeClosed) -> None:
         if not self._held:
             later(GIVE_UP, self._give_up)
         self._held.append(data)
@@ -241,8 +255,8 @@ class End:
                 self._hold(data)
         elif self.other.gone:
             self.break_off("the peer is gone")
-        elif data is None:
-            self.other.ended = True
+        elif isinstance(data, PipeClosed):
+            self.other.ended = data
             self.other.notify()
         else:
             self.other.inbox.append(data)
@@ -250,8 +264,7 @@ class End:
 
     def notify(self) -> None:
         """Wake whoever waits at this end."""
-        moved, self._moved = self._moved, anyio.Event()
-        moved.set()
+        self._moved.notify()
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,18 +278,18 @@ class Wan:
     """Every listener of the fleet, by address.
 
     Args:
-        wire: How frames are written.
         trace: Is told what arrives.
     """
 
-    def __init__(self, wire: Wire, trace: Trace) -> None:
-        self.wire = wire
+    def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.listeners: dict[str, _Listener] = {}
 
     @asynccontextmanager
-    async def dial(self, address: str, link: Link, life: Life) -> AsyncGenerator[Channel]:
-        """Connect over a link."""
+    async def dial(
+        self, address: str, link: Link, *, life: Life, peer: Peer
+    ) -> AsyncGenerator[Pipe]:
+        """Connect over a link, and show who one is."""
         life.check()
         if link.is_cut:
             await anyio.sleep(DIAL)
@@ -285,18 +298,18 @@ class Wan:
         listener = self.listeners.get(address)
         if listener is None or link.is_cut:
             raise ChannelClosed("nobody listens")
-        near = End(link, self.wire, life, trace=self.trace, near=True)
-        far = End(link, self.wire, listener.life, trace=self.trace, near=False)
+        near = End(link, life, trace=self.trace, peer=None)
+        far = End(link, listener.life, trace=self.trace, peer=peer)
         near.other, far.other = far, near
         listener.group.start_soon(_serve, listener.handler, far)
         try:
             yield near
         finally:
-            await near.close()
+            await near.close("closed")
 
     @asynccontextmanager
     async def listen(self, address: str, handler: Handler, life: Life) -> AsyncGenerator[None]:
-        """Serve each new channel until the context ends."""
+        """Serve each new connection until the context ends."""
         async with anyio.create_task_group() as group:
             self.listeners[address] = _Listener(group, handler, life)
             try:
@@ -307,37 +320,7 @@ class Wan:
 
 
 async def _serve(handler: Handler, end: End) -> None:
-    await handler(end)
-
-
-class EdgeNetwork:
-    """What an edge's processes see of the network, in one life."""
-
-    def __init__(self, wan: Wan, link: Link, life: Life) -> None:
-        self._wan = wan
-        self._link = link
-        self._life = life
-
-    def dial(self, address: str) -> AbstractAsyncContextManager[Channel]:
-        """Connect to the cloud."""
-        return self._wan.dial(address, self._link, self._life)
-
-    def listen(self, address: str, handler: Handler) -> AbstractAsyncContextManager[None]:
-        """Serve others."""
-        return self._wan.listen(address, handler, self._life)
-
-
-class CloudNetwork:
-    """What control sees of the network, in one life."""
-
-    def __init__(self, wan: Wan, life: Life) -> None:
-        self._wan = wan
-        self._life = life
-
-    def dial(self, address: str) -> AbstractAsyncContextManager[Channel]:
-        """Control dials nobody."""
-        raise ChannelClosed(f"nothing at {address} can be reached from here")
-
-    def listen(self, address: str, handler: Handler) -> AbstractAsyncContextManager[None]:
-        """Serve nodes."""
-        return self._wan.listen(address, handler, self._life)
+    try:
+        await handler(end)
+    finally:
+        await end.close("lost")

@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from littoral.domain.ids import NodeId
 from littoral.domain.limits import nanos
 from littoral.domain.ports import Ledger
 from littoral.domain.usage import UsageRecord
@@ -22,7 +21,7 @@ class Answer:
 class Account:
     """One request: what its client got, where that was all; ``maybe`` after a power cut."""
 
-    node: NodeId
+    node: str
     answer: Answer | None = None
     maybe: bool = False
 
@@ -34,7 +33,7 @@ class Witness:
     accounts: dict[str, Account] = field(default_factory=dict[str, Account])
     refused: Counter[str] = field(default_factory=Counter[str])
 
-    def begun(self, request: str, node: NodeId) -> None:
+    def begun(self, request: str, node: str) -> None:
         """A gateway took a request: it must be accounted for, however it ends."""
         self.accounts[request] = Account(node)
 

@@ -62,11 +62,16 @@ class Journal:
                 await self._write([*self._fresh(), *self._ended()])
                 self._diary.keep()
                 if not self._board.has_events:
-                    await self._board.changed.wait(at_most_s=TICK if self._windows else None)
+                    await self._board.changed.wait(at_most_s=self._left())
         finally:
             with anyio.move_on_after(TICK, shield=True):
                 await self._write([*self._fresh(), *self._ended(everything=True)])
             self._diary.keep(at_once=True)
+
+    def _left(self) -> Seconds | None:
+        """How long until a window is over; None where none is open."""
+        ends = min((each.began + each.length for each in self._windows.values()), default=None)
+        return None if ends is None else Seconds(max(0.0, ends - self._clock.now()))
 
     def _fresh(self) -> list[Event]:
         """Of the board's events those that nothing like them came just before."""
@@ -89,7 +94,7 @@ class Journal:
         found: list[Event] = []
         now = self._clock.now()
         for key, window in list(self._windows.items()):
-            if not everything and now - window.began < window.length:
+            if not everything and now < window.began + window.length:
                 continue
             if window.first is None or window.last is None:
                 del self._windows[key]

@@ -13,7 +13,6 @@ from littoral.domain.node import Speed
 from littoral.domain.ports import Clock
 from littoral.domain.units import Seconds
 from littoral.node.board import Board
-from littoral.node.signal import Signal
 
 Probe: TypeAlias = Callable[[Endpoint, int, int], Awaitable[tuple[Seconds, Seconds]]]
 """Asks an engine with so many tokens for so many: seconds to the first, and in all."""
@@ -47,12 +46,11 @@ class Probing:
     def __init__(self, parts: ProbingParts) -> None:
         self._parts = parts
         self._known: set[EndpointId] = set()
-        self._asked = Signal()
 
     def again(self) -> int:
         """Measure every engine anew; returns how many are ready."""
         self._known.clear()
-        self._asked.notify()
+        self._parts.board.changed.notify()
         return len(self._ready())
 
     async def run(self) -> None:
@@ -64,7 +62,8 @@ class Probing:
                 if endpoint.id not in self._known:
                     self._known.add(endpoint.id)
                     await self._measure(endpoint)
-            await self._asked.wait(at_most_s=LOOK)
+            if self._known.issuperset(each.id for each in self._ready()):
+                await self._parts.board.changed.wait()
 
     def _ready(self) -> list[Endpoint]:
         """Engines of this machine that answer in words; an upstream's tokens cost money."""

@@ -1,18 +1,21 @@
 """Redial: why a session failed, when to try again, and what is said of it meanwhile."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
 import anyio
 
 from littoral.domain.errors import LittoralError
-from littoral.domain.link import LIVELY, SPREAD_S
+from littoral.domain.link import SPREAD_S
+from littoral.domain.pipe import PipeClosed
 from littoral.domain.ports import Chance, Channel, Clock, Shed
 from littoral.domain.units import Seconds
 from littoral.node.backoff import delay
 from littoral.node.board import Board
 
+REFUSED: Final = "refused: "
+"""So begins what is told where control turned this node away by its certificate."""
 STEADY: Final = Seconds(60.0)
 """A session that lived so long begins the waits anew."""
 LOOK_EVERY: Final = Seconds(5.0)
@@ -86,7 +89,9 @@ def why(failure: BaseException | None) -> str:
         return "the session ended"
     if isinstance(first, TimeoutError):
         return "control does not answer"
-    return first.message if isinstance(first, LittoralError) else str(first)
+    told = first.message if isinstance(first, LittoralError) else str(first)
+    turned_away = isinstance(first, PipeClosed) and first.reason == "revoked"
+    return f"{REFUSED}{told}" if turned_away else told
 
 
 def is_shed(failure: BaseException | None) -> bool:
@@ -101,12 +106,29 @@ def back_after(gone: Seconds | None, now: Seconds) -> str:
     return f"control is connected again after {now - gone:.0f} s"
 
 
-async def watch(channel: Channel, board: Board, clock: Clock) -> None:
-    """Tell people when a session has no connection, and why, until cancelled."""
+async def watch(
+    channel: Channel,
+    board: Board,
+    clock: Clock,
+    *,
+    suspect_s: Seconds,
+    look_s: Seconds = LOOK_EVERY,
+    turned: Callable[[], None] = lambda: None,
+) -> None:
+    """Tell people when a session has no connection, and why, until cancelled.
+
+    Args:
+        channel: The session.
+        board: Where it is told.
+        clock: Times how long there was none.
+        suspect_s: The longest silence that is none yet: as long as this site's beats allow.
+        look_s: How often it is looked at.
+        turned: Is called when control can be reached no longer, or again.
+    """
     said, gone = "", None
     while (facts := channel.link()) is not None:
         trouble = facts.trouble
-        if not trouble and facts.silent_s > LIVELY.suspect_s:
+        if not trouble and facts.silent_s > suspect_s:
             trouble = f"nothing was heard of control for {facts.silent_s:.0f} s"
         if bool(trouble) != bool(said):
             board.cut_off("control does not answer" if trouble else "")
@@ -115,5 +137,6 @@ async def watch(channel: Channel, board: Board, clock: Clock) -> None:
                 board.say("session", "session_interrupted", trouble, level="warning")
             else:
                 board.say("session", "session_resumed", back_after(gone, clock.now()))
+            turned()
         said = trouble
-        await anyio.sleep(LOOK_EVERY)
+        await anyio.sleep(look_s)

@@ -158,7 +158,8 @@ class Renewal:
         """Over the session; where there is none, later: the certificate is good still."""
         key = self._key(now)
         self._answer = None
-        if not await self._parts.send(Renew(csr=trust.request(key))):
+        held = f"{self.credentials.life.serial:x}"
+        if not await self._parts.send(Renew(csr=trust.request(key), held=held)):
             raise LittoralError("control is not connected")
         with anyio.move_on_after(ANSWER_WITHIN):
             while self._answer is None:

@@ -177,6 +177,7 @@ class _Wired:
             chance=parts.chance,
             failpoints=parts.failpoints,
             under_way=lambda: sum(len(table.open()) for table in tables),
+            pace=parts.patience.pace,
         )
 
     def _report_parts(self) -> ReportParts:

@@ -41,7 +41,16 @@ from littoral.node.artefact import Artefacts
 from littoral.node.backoff import Patience
 from littoral.node.board import Board
 from littoral.node.flush import LOOK, Flush
-from littoral.node.redial import NEAR, Pace, Redial, back_after, is_shed, watch, why
+from littoral.node.redial import (
+    LOOK_EVERY,
+    NEAR,
+    Pace,
+    Redial,
+    back_after,
+    is_shed,
+    watch,
+    why,
+)
 from littoral.node.relay import CONTROL, Relay
 from littoral.node.snapshot import HeldSnapshot
 from littoral.node.standing import Standing
@@ -97,6 +106,7 @@ class Uplink:
             look_s=Seconds(LOOK * parts.patience.pace),
         )
         self._channel: Channel | None = None
+        self._suspect_s = LIVELY.suspect_s
         self._redial = Redial(parts.pace, parts.chance)
         self.connected = False
         self._gone: Seconds | None = None
@@ -134,7 +144,7 @@ class Uplink:
         if not self.connected or self._channel is None:
             return False
         facts = self._channel.link()
-        return facts is None or not (facts.trouble or facts.silent_s > LIVELY.suspect_s)
+        return facts is None or not (facts.trouble or facts.silent_s > self._suspect_s)
 
     def link(self) -> LinkFacts | None:
         """What was measured of the way to control; None where there is none to measure."""
@@ -181,7 +191,7 @@ class Uplink:
             raise ChannelClosed(f"control said {welcome!r} instead of welcome")
         await self.flush.welcomed(welcome)
         self.connected, self.trouble = True, ""
-        self._redial.spread_s = welcome.spread_s
+        self._redial.spread_s, self._suspect_s = welcome.spread_s, welcome.suspect_s
         parts.standing.met(welcome.server_us)
         parts.board.outbox_depth = await self.flush.depth()
         parts.board.say("session", "session_began", back_after(self._gone, parts.clock.now()))
@@ -190,11 +200,18 @@ class Uplink:
             group.start_soon(self._beat, channel, welcome.beat_s)
             group.start_soon(partial(self.flush.run, channel, spread_s=welcome.flush_s))
             group.start_soon(self._taking.run, channel)
-            group.start_soon(watch, channel, parts.board, parts.clock)
+            group.start_soon(self._watch, channel, welcome.suspect_s)
             group.start_soon(partial(parts.relay.serve, CONTROL, channel, first=1))
             if parts.artefacts is not None:
                 group.start_soon(parts.artefacts.connected)
             await self._listen(channel)
+
+    async def _watch(self, channel: Channel, suspect_s: Seconds) -> None:
+        look_s = Seconds(min(LOOK_EVERY * self._parts.patience.pace, suspect_s / 2))
+        parts, turned = self._parts, self._parts.standing.look
+        await watch(
+            channel, parts.board, parts.clock, suspect_s=suspect_s, look_s=look_s, turned=turned
+        )
 
     async def _listen(self, channel: Channel) -> None:
         """Take what control sends; calls of other nodes wait for nothing else."""

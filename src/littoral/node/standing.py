@@ -38,15 +38,23 @@ class Standing:
         held: The snapshot.
         board: Where it is told.
         joined: Whether control is on another machine, so that it can be out of reach.
+        pace: How many times less often it looks when nothing else happens.
     """
 
     def __init__(
-        self, clock: FloorClock, held: HeldSnapshot, board: Board, *, joined: bool
+        self,
+        clock: FloorClock,
+        held: HeldSnapshot,
+        board: Board,
+        *,
+        joined: bool,
+        pace: float = 1.0,
     ) -> None:
         self._clock = clock
         self._held = held
         self._board = board
         self._joined = joined
+        self._pace = pace
         self._reached = False
         self.reachable: Callable[[], bool] = lambda: True
         """Whether an open session is heard at its other end, as far as is known."""
@@ -81,7 +89,7 @@ class Standing:
                 kept = self._clock.now()
                 with suppress(StorageFull):
                     self._clock.keep()
-            await anyio.sleep(LOOK_EVERY)
+            await anyio.sleep(LOOK_EVERY * self._pace)
 
     def look(self) -> None:
         """See how things stand now."""

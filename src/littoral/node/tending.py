@@ -72,6 +72,8 @@ class Tools:
 class TendingParts:
     """What tending needs; ``under_way`` counts requests that are being answered here.
 
+    The way to control is looked at ``pace`` times less often.
+
     ``keys`` may sign orders; ``locate`` brings wheels here; ``serving`` is whether gateways answer.
     """
 
@@ -89,6 +91,7 @@ class TendingParts:
     chance: Chance
     failpoints: Failpoints
     under_way: Callable[[], int]
+    pace: float = 1.0
 
 
 class Tending:
@@ -145,7 +148,7 @@ class Tending:
         """Show how good the way to control is, in steps so coarse that beats stay small."""
         looks = good = 0
         while True:
-            await anyio.sleep(LINK_EVERY)
+            await anyio.sleep(LINK_EVERY * self._parts.pace)
             looks, good = looks + 1, good + line.standing()[0]
             facts = line.link()
             self._parts.board.put_link(

@@ -14,10 +14,13 @@ from littoral.domain.units import Seconds
 from littoral.domain.upkeep import Do, Done, Issued
 from littoral.node.board import Board
 from littoral.node.errand import Errands
+from littoral.node.redial import REFUSED
 from littoral.node.renewal import Renewal
 from littoral.node.signal import Signal
 
 LOOK = Seconds(2.0)
+"""How often the standing is written at most, and after how long it is looked at without news."""
+SELDOM = Seconds(60.0)
 MOST_WAITING = 16
 
 
@@ -70,9 +73,10 @@ class Upkeep:
             welcomed: Whether control said it in a session that it had opened: then it is so.
                 Where it only refused one, the certificate may be to blame.
         """
-        if self._renewal is None or "revoked" not in reason:
+        revoked = "revoked" in reason
+        if self._renewal is None or not (revoked or reason.startswith(REFUSED)):
             return
-        if welcomed:
+        if revoked and welcomed:
             self._renewal.ended()
         else:
             self._renewal.doubted()
@@ -115,16 +119,18 @@ class Upkeep:
                 since_us=self._clock.wall(),
                 until_us=None if held is None else held.life.end_us,
             )
-            if self._written is None or _differs(now, self._written):
-                self._write(now)
+            news = self._written is None or _differs(now, self._written)
+            if not news or self._write(now):
+                await self._board.changed.wait(at_most_s=SELDOM)
             await anyio.sleep(LOOK)
 
-    def _write(self, now: Standing) -> None:
+    def _write(self, now: Standing) -> bool:
         try:
             self._disk.write(STANDING, msgspec.json.encode(now))
         except StorageFull:
-            return  # it is for people to read, and is written at the next look
+            return False  # it is for people to read, and is written at the next look
         self._written = now
+        return True
 
 
 def _differs(one: Standing, other: Standing) -> bool:

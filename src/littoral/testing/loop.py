@@ -13,8 +13,10 @@ import asyncio
 import selectors
 import signal
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextvars import Context
+from heapq import heapify, heappop, heappush
 from types import FrameType
 from typing import Any, Final, TypeVar, cast
 
@@ -27,20 +29,21 @@ T = TypeVar("T")
 
 TURNS: Final = 100_000
 """So many turns of the loop at one moment are no work any more."""
+LATE: Final = 1e-9
+"""Seconds by which a timer comes late, as it does in every loop: sums of floats round down, too."""
+MOST_OVER: Final = 1_000
+"""So many more timers than half of all may have been given up before they are thrown away."""
 
 
 class Deadlock(RuntimeError):
     """Every task waits and no timer is set, or tasks run for ever at one moment."""
 
 
-class _TimeSelector(selectors.BaseSelector):
-    """Watches no files: waiting means telling the loop how long it would have been."""
+class _NoFiles(selectors.BaseSelector):
+    """Watches no files."""
 
     def __init__(self) -> None:
-        self.waited: Callable[[float], None] = lambda _seconds: None
         self._none: dict[object, selectors.SelectorKey] = {}
-        self._turns = 0
-        self.struck: BaseException | None = None
 
     def register(self, fileobj: object, events: int, data: object = None) -> selectors.SelectorKey:
         raise OSError(f"virtual time knows no files: {fileobj!r}, {events}, {data!r}")
@@ -52,16 +55,7 @@ class _TimeSelector(selectors.BaseSelector):
         return self._none
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if self.struck is not None:
-            raise self.struck
-        if timeout is None:
-            raise Deadlock("no task can run and no timer is set")
-        self._turns = 0 if timeout > 0 else self._turns + 1
-        if self._turns > TURNS:
-            self._turns = 0  # the tasks have as many again to end in
-            raise Deadlock(f"time stands still: {TURNS} turns of the loop at one moment")
-        self.waited(max(timeout, 0.0))
-        return []
+        raise OSError(f"virtual time knows no files: nothing to wait for, {timeout!r}")
 
 
 class _Numbered(asyncio.Task[Any]):
@@ -82,20 +76,107 @@ class _Numbered(asyncio.Task[Any]):
         return self._number
 
 
+class _Call(asyncio.Handle):
+    """What is to be called now."""
+
+    __slots__ = ()
+
+    def run(self) -> None:
+        """Call it."""
+        self._run()
+
+
+class _Timer(asyncio.TimerHandle):
+    """What is to be called later."""
+
+    __slots__ = ()
+
+    def run(self) -> None:
+        """Call it."""
+        self._run()
+
+
 class SimLoop(asyncio.SelectorEventLoop):
-    """Event loop whose time passes only by waiting, or by ``stall``."""
+    """Event loop whose time passes only by waiting, or by ``stall``.
+
+    What is to be called now stands in a queue, what is to be called later in a heap: of two timers
+    of one moment the one that was set first comes first.
+    """
 
     def __init__(self) -> None:
         self._virtual = 0.0
         self._tasks = 0
-        self._turn = _TimeSelector()
-        super().__init__(self._turn)
-        self._turn.waited = self._pass
+        self._soon: deque[_Call | _Timer] = deque()
+        self._later: list[tuple[float, int, _Timer]] = []
+        self._timers = 0
+        self._most = 0
+        self._turns = 0
+        self._struck: BaseException | None = None
+        super().__init__(_NoFiles())
         self.set_task_factory(self._number)
 
     def time(self) -> float:
         """Seconds since the loop was made."""
         return self._virtual
+
+    def call_soon(
+        self,
+        callback: Callable[..., object],
+        *args: object,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        """Call at the next turn."""
+        handle = _Call(callback, args, self, context)
+        self._soon.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon  # no other thread may wake this loop: it never sleeps
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: object,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call at a time."""
+        self._timers += 1
+        timer = _Timer(when, callback, args, self, context)
+        heappush(self._later, (when, self._timers, timer))
+        return timer
+
+    def _run_once(self) -> None:
+        """One turn: what is to be called now, after a wait where there is nothing."""
+        if self._struck is not None:
+            raise self._struck
+        soon, later = self._soon, self._later
+        if soon:
+            self._turns += 1
+            if self._turns > TURNS:
+                self._turns = 0  # the tasks have as many again to end in
+                raise Deadlock(f"time stands still: {TURNS} turns of the loop at one moment")
+        else:
+            self._wait()
+        while later and later[0][0] <= self._virtual:
+            soon.append(heappop(later)[2])
+        for _ in range(len(soon)):
+            handle = soon.popleft()
+            if not handle.cancelled():
+                handle.run()
+
+    def _wait(self) -> None:
+        """Let time pass until the next timer."""
+        later = self._later
+        if len(later) > self._most:
+            later[:] = [each for each in later if not each[2].cancelled()]
+            heapify(later)
+            self._most = 2 * len(later) + MOST_OVER
+        while later and later[0][2].cancelled():
+            heappop(later)
+        if not later:
+            raise Deadlock("no task can run and no timer is set")
+        if later[0][0] > self._virtual:
+            self._virtual, self._turns = later[0][0] + LATE, 0
 
     def run_forever(self) -> None:
         """Run until stopped, or until the handler of an alarm has raised."""
@@ -108,7 +189,7 @@ class SimLoop(asyncio.SelectorEventLoop):
             try:
                 before(number, frame)
             except BaseException as error:
-                self._turn.struck = error  # whoever is struck may catch it
+                self._struck = error  # whoever is struck may catch it
                 raise
 
         signal.signal(signal.SIGALRM, alarm)
@@ -116,10 +197,7 @@ class SimLoop(asyncio.SelectorEventLoop):
             super().run_forever()
         finally:
             signal.signal(signal.SIGALRM, before)
-            self._turn.struck = None
-
-    def _pass(self, seconds: float) -> None:
-        self._virtual += seconds + 1e-9 * bool(seconds)
+            self._struck = None
 
     def stall(self, seconds: float) -> None:
         """Let time pass in which nothing runs, as when a process is stopped."""
@@ -145,9 +223,6 @@ class SimLoop(asyncio.SelectorEventLoop):
 
     def _close_self_pipe(self) -> None:
         """There is none."""
-
-    def _write_to_self(self) -> None:
-        """Nothing sleeps."""
 
 
 class LoopClock:

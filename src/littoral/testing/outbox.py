@@ -1,6 +1,7 @@
 """An outbox in memory."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 from littoral.domain.errors import LedgerFull, StorageFull
@@ -102,6 +103,14 @@ class MemoryOutbox:
     def name(self) -> str:
         """Identity of this outbox."""
         return self._name
+
+    def become(self, other: "MemoryOutbox") -> None:
+        """Be a copy of another one, name and all, as on a disk that was copied."""
+        self._name, self._names, self._lanes, self._spent = other.copied()
+
+    def copied(self) -> tuple[str, int, dict[Lane, _Lane], dict[tuple[str, int], int]]:
+        """What is on its disk, as a copy."""
+        return self._name, self._names, deepcopy(self._lanes), dict(self._spent)
 
     async def append(self, records: Sequence[UsageRecord]) -> int:
         """Keep records; returns the ledger's last number."""

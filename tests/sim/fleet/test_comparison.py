@@ -6,17 +6,16 @@ import anyio
 import pytest
 from anyio import lowlevel
 
-from littoral.app.codec import pack, unpack
+from littoral.app.command.lab import WIRE
 from littoral.domain.outbox import Mark, receipt
 from littoral.lab.box import Box, SyncedDisk, SyncedOutbox
 from littoral.lab.cloud import SyncedLedger
 from littoral.lab.fleet import Broken, Plan, run_fleet
-from littoral.lab.wan import Wire
 from littoral.node.serve import serve
 
 pytestmark = pytest.mark.timeout(120)
 
-WIRE = Wire(pack=pack, unpack=unpack)
+
 PLAN = Plan(edges=6, hours=3.0, seed=3)
 
 

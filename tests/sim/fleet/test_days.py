@@ -11,25 +11,22 @@ from dataclasses import replace
 
 import pytest
 
-from littoral.app.codec import pack, unpack
+from littoral.app.command.lab import WIRE
 from littoral.lab.fleet import Plan, run_fleet
 from littoral.lab.nemesis import WEIGHTS
-from littoral.lab.wan import Wire
 
-WIRE = Wire(pack=pack, unpack=unpack)
 DAY = Plan(edges=6, hours=3.0)
 AGAIN = """
 import sys
-from littoral.app.codec import pack, unpack
+from littoral.app.command.lab import WIRE
 from littoral.lab.fleet import Plan, run_fleet
-from littoral.lab.wan import Wire
-print(run_fleet(Plan(seed=11, edges=6, hours=3.0), Wire(pack=pack, unpack=unpack)).digest)
+print(run_fleet(Plan(seed=11, edges=6, hours=3.0), WIRE).digest)
 """
 
 
 def holds(seed: int, plan: Plan) -> None:
     outcome = run_fleet(replace(plan, seed=seed), WIRE)
-    assert outcome.wrong == (), "\n".join(outcome.last)
+    assert outcome.wrong == (), "\n".join((*outcome.wrong, *outcome.last))
     assert outcome.converged_s is not None
     assert outcome.answered > plan.edges * plan.hours
     assert sum(outcome.faults.values()) > plan.hours

@@ -317,9 +317,15 @@ def test_a_rogue_authoritys_certificate_is_refused(cloud):
 
 def test_a_certificate_older_than_the_last_but_one_is_refused(cloud):
     answer = join(cloud)
-    for _ in range(2):
-        late(cloud, answer, proof(cloud, answer))
+    second = replace(answer, chain=late(cloud, answer, proof(cloud, answer)).chain)
+    late(cloud, second, proof(cloud, second))
     with pytest.raises(NotOurs, match="last two"):
+        late(cloud, answer, proof(cloud, answer))
+
+
+def test_answers_that_are_lost_again_and_again_lock_no_node_out(cloud):
+    answer = join(cloud)
+    for _ in range(4):
         late(cloud, answer, proof(cloud, answer))
 
 

@@ -191,10 +191,12 @@ async def opened(site, node):
     near, far = channel_pair()
     async with anyio.create_task_group() as group:
         group.start_soon(site.control.sessions.serve, far)
+        group.start_soon(site.control.desk.neighbours.run)
         await near.send(replace(hello(node), outbox=f"ob_{node[-1]}"))
         await heard(near, SnapshotOffer)
         yield near
         await near.close()
+        group.cancel_scope.cancel()
 
 
 async def heard(channel, kind):

@@ -1,5 +1,7 @@
 """Trying again: spread out, longer each time, and with the reason told."""
 
+from functools import partial
+
 import anyio
 import pytest
 from hypothesis import given
@@ -7,10 +9,11 @@ from hypothesis import strategies as st
 
 from littoral.domain.errors import Damaged
 from littoral.domain.link import LinkFacts
+from littoral.domain.pipe import PipeClosed
 from littoral.domain.ports import ChannelClosed, Shed
 from littoral.domain.units import Seconds
 from littoral.node.board import Board
-from littoral.node.redial import FAR, NEAR, STEADY, Redial, is_shed, watch, why
+from littoral.node.redial import FAR, NEAR, REFUSED, STEADY, Redial, is_shed, watch, why
 from littoral.testing.chance import SeededChance
 from littoral.testing.channel import channel_pair
 from littoral.testing.loop import LoopClock, simulate
@@ -103,7 +106,7 @@ def test_people_are_told_once_when_a_link_breaks_and_once_when_it_is_back():
         channel, _far = channel_pair()
         channel.facts = facts()
         async with anyio.create_task_group() as group:
-            group.start_soon(watch, channel, board, LoopClock())
+            group.start_soon(partial(watch, channel, board, LoopClock(), suspect_s=Seconds(12.0)))
             await anyio.sleep(7)
             channel.facts = facts(trouble="nobody listens")
             await anyio.sleep(20)
@@ -126,9 +129,14 @@ def test_on_one_host_there_is_nothing_to_watch():
     async def main():
         board = Board(clock=LoopClock(), sink=ListSink(), report=lambda _pids: None)
         channel, far = channel_pair()
-        await watch(channel, board, LoopClock())
+        await watch(channel, board, LoopClock(), suspect_s=Seconds(12.0))
         await channel.close()
         await far.close()
         return board.has_events
 
     assert simulate(main) is False
+
+
+def test_who_is_turned_away_by_a_certificate_is_told_so_in_a_word():
+    assert why(PipeClosed("revoked", "its certificate is unknown")).startswith(REFUSED)
+    assert why(PipeClosed("lost", "the wire broke")) == "the wire broke"

@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from littoral.app.codec import pack, unpack
 from littoral.app.command.encoding import plain
 from littoral.app.command.reach import HERE, Reach
 from littoral.app.command.screen import Screen, screen
+from littoral.app.link.network import LinkNetwork, LinkParts
 from littoral.app.system import SystemClock
 from littoral.domain.errors import InvalidInput
+from littoral.domain.ports import Network
 from littoral.lab.fleet import Outcome, Plan, run_fleet
 from littoral.lab.nemesis import WEIGHTS
-from littoral.lab.wan import Wire
+from littoral.lab.wire import Ground, Wire
 
 MOST_EDGES = 10_000
 MOST_HOURS = 24.0 * 366
@@ -55,17 +57,34 @@ def fleet(
 
     with ExitStack() as stack:
         file = stack.enter_context(trace.open("w", encoding="utf-8")) if trace else None
-        wire = Wire(pack=pack, unpack=unpack)
 
         def tell(line: str) -> None:
             if file is not None:
                 file.write(f"{line}\n")
 
-        outcome = run_fleet(plan, wire, tell=tell if file else None, progress=progress)
+        outcome = run_fleet(plan, WIRE, tell=tell if file else None, progress=progress)
     if shown.lively and not shown.as_json:
         shown.redraw("")
     _told(shown, outcome, took_s=clock.now() - began)
     return 1 if outcome.wrong else 0
+
+
+def _link(ground: Ground) -> Network:
+    """The product's own sessions."""
+    return LinkNetwork(
+        LinkParts(
+            carrier=ground.carrier,
+            clock=ground.clock,
+            chance=ground.chance,
+            entropy=ground.entropy,
+            failpoints=ground.failpoints,
+            admit=ground.admit,
+        )
+    )
+
+
+WIRE: Final = Wire(pack=pack, unpack=unpack, link=_link)
+"""How simulated processes speak to each other: as real ones do."""
 
 
 def _plan(edges: int, hours: float, *, seed: int, faults: str) -> Plan:

@@ -50,8 +50,7 @@ class Mux:
         self._room = Signal()
         self._came = Signal()
         self._owed = 0
-        self._ack = Signal()
-        self._ack_now = False
+        self._ack_at: Seconds | None = None
         self._over = ""
         self._reason = "closed"
         self._lost_s = LIVELY.lost_s
@@ -166,12 +165,11 @@ class Mux:
         ended = "lost"
         self._pipe, self._trouble, self._heard = pipe, "", self._clock.now()
         self._resumed += 1
-        self._ack_now = True
+        self._ack_at = self._heard
         try:
             async with anyio.create_task_group() as group:
                 self._carrying = group.cancel_scope
                 group.start_soon(self._write, pipe)
-                group.start_soon(self._acknowledge)
                 group.start_soon(self._watch, pipe)
                 try:
                     await self._read(pipe)
@@ -208,7 +206,8 @@ class Mux:
                 for each in read_acks(parcel.body):
                     self._out.acked(each.lane, each.seq, held_s=each.held_s, now=now)
                 self._room.notify()
-                self._send.notify()
+                if self._out.waits:
+                    self._send.notify()
                 continue
             if not parcel.seq:
                 self._strange += 1  # a kind of word about the link that a newer build may say
@@ -220,29 +219,21 @@ class Mux:
     async def _write(self, pipe: Pipe) -> None:
         try:
             while True:
-                if self._ack_now:
-                    self._ack_now, self._owed = False, 0
+                if self._ack_at is not None and self._clock.now() >= self._ack_at:
+                    self._ack_at, self._owed = None, 0
                     await pipe.send(acks(self._in.acknowledged(self._clock.now())))
                 parcel = self._out.next(self._clock.now())
                 if parcel is not None:
                     await pipe.send(wrap(parcel))
                     self._room.notify()
-                elif not self._ack_now:
+                elif self._ack_at is None:
                     await self._send.wait()
+                else:
+                    left = self._ack_at - self._clock.now()
+                    await self._send.wait(at_most_s=max(0.0, left))
         except PipeClosed:
             with anyio.CancelScope(shield=True):
                 await pipe.close("lost")
-
-    async def _acknowledge(self) -> None:
-        """Say what came, soon after it did, together with what comes next."""
-        while True:
-            if not self._owed:
-                await self._ack.wait()
-            with anyio.move_on_after(ACK_WITHIN_S):
-                while self._owed < ACK_AFTER:
-                    await self._ack.wait()
-            self._ack_now, self._owed = True, 0
-            self._send.notify()
 
     async def _watch(self, pipe: Pipe) -> None:
         """Give up a connection on which nothing is heard."""
@@ -255,12 +246,18 @@ class Mux:
     # ---- small things
 
     def _ask_for_ack(self) -> None:
+        """Say what came soon after it did, together with what comes next."""
         self._owed += 1
-        self._ack.notify()
+        if self._owed == 1:
+            self._ack_at = Seconds(self._clock.now() + ACK_WITHIN_S)
+            self._send.notify()
+        elif self._owed == ACK_AFTER:
+            self._ack_at = self._clock.now()
+            self._send.notify()
 
     def _check_open(self) -> None:
         if self._over:
-            raise ChannelClosed(self._trouble)
+            raise PipeClosed(self._over, self._trouble)
 
     async def _check_dates(self, frame: Frame) -> None:
         """Compare the dates of a certificate that nobody compared with what control tells."""
