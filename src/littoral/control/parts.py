@@ -300,7 +300,6 @@ def _rollouts(
 def _desk(parts: ControlParts, vault: Vault) -> Desk:
     site = load_site(parts.state, vault)
     fleet, workers, bell = Fleet(parts.state, clock=parts.clock), parts.workers, Bell()
-    keys = Keys(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
     resources = _resources(parts, vault, partial(_statuses, parts))
     signer = Signer(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
     publisher = Publisher(
@@ -309,7 +308,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         places=Places(parts.state, vault, fleet=fleet, entropy=parts.entropy, home=site.pepper),
         signer=signer,
         pack=parts.pack,
-        keys=keys,
+        keys=(keys := Keys(parts.state, vault, clock=parts.clock, entropy=parts.entropy)),
         resources=resources,
         statuses=partial(_statuses, parts),
         clock=parts.clock,

@@ -177,7 +177,6 @@ class _Wired:
             chance=parts.chance,
             failpoints=parts.failpoints,
             under_way=lambda: sum(len(table.open()) for table in tables),
-            pace=parts.patience.pace,
         )
 
     def _report_parts(self) -> ReportParts:
@@ -278,7 +277,7 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
     node = _Wired(parts)
     node.load()
     async with anyio.create_task_group() as group:
-        group.start_soon(node.standing.run)
+        group.start_soon(node.standing.run, parts.patience.pace)
         group.start_soon(node.learning.run)
         group.start_soon(node.learning.watch)
         group.start_soon(node.converger.run)
@@ -288,7 +287,7 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
         group.start_soon(node.uplink_later)
         group.start_soon(node.reports.run)
         group.start_soon(node.shelf.run)
-        group.start_soon(node.tending.run, node.uplink)
+        group.start_soon(node.tending.run, node.uplink, parts.patience.pace)
         if parts.tunnel is not None:
             group.start_soon(node.relay.attach, parts.tunnel)
 

@@ -38,7 +38,6 @@ class Standing:
         held: The snapshot.
         board: Where it is told.
         joined: Whether control is on another machine, so that it can be out of reach.
-        pace: How many times less often it looks when nothing else happens.
     """
 
     def __init__(
@@ -48,13 +47,11 @@ class Standing:
         board: Board,
         *,
         joined: bool,
-        pace: float = 1.0,
     ) -> None:
         self._clock = clock
         self._held = held
         self._board = board
         self._joined = joined
-        self._pace = pace
         self._reached = False
         self.reachable: Callable[[], bool] = lambda: True
         """Whether an open session is heard at its other end, as far as is known."""
@@ -78,8 +75,8 @@ class Standing:
         self._reached = False
         self.look()
 
-    async def run(self) -> None:
-        """Look from time to time, and keep the floor of the clock."""
+    async def run(self, pace: float = 1.0) -> None:
+        """Look from time to time, ``pace`` times less often, and keep the floor of the clock."""
         kept = self._clock.now()
         with suppress(StorageFull):
             self._clock.keep()
@@ -89,7 +86,7 @@ class Standing:
                 kept = self._clock.now()
                 with suppress(StorageFull):
                     self._clock.keep()
-            await anyio.sleep(LOOK_EVERY * self._pace)
+            await anyio.sleep(LOOK_EVERY * pace)
 
     def look(self) -> None:
         """See how things stand now."""

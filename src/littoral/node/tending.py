@@ -72,8 +72,6 @@ class Tools:
 class TendingParts:
     """What tending needs; ``under_way`` counts requests that are being answered here.
 
-    The way to control is looked at ``pace`` times less often.
-
     ``keys`` may sign orders; ``locate`` brings wheels here; ``serving`` is whether gateways answer.
     """
 
@@ -91,7 +89,6 @@ class TendingParts:
     chance: Chance
     failpoints: Failpoints
     under_way: Callable[[], int]
-    pace: float = 1.0
 
 
 class Tending:
@@ -129,8 +126,8 @@ class Tending:
             return True
         return self.upkeep.take(frame)
 
-    async def run(self, line: Line) -> None:
-        """Look after the node until cancelled.
+    async def run(self, line: Line, pace: float = 1.0) -> None:
+        """Look after the node until cancelled; at the way to control ``pace`` times less often.
 
         Raises:
             Revoked: It is a node no longer.
@@ -140,15 +137,15 @@ class Tending:
         async with anyio.create_task_group() as group:
             group.start_soon(self._probing.run)
             group.start_soon(self.upkeep.run, line.send, line.standing)
-            group.start_soon(self._measure, line)
+            group.start_soon(self._measure, line, pace)
             if self.updates is not None:
                 group.start_soon(self.updates.run, line.send, line.standing)
 
-    async def _measure(self, line: Line) -> None:
+    async def _measure(self, line: Line, pace: float) -> None:
         """Show how good the way to control is, in steps so coarse that beats stay small."""
         looks = good = 0
         while True:
-            await anyio.sleep(LINK_EVERY * self._parts.pace)
+            await anyio.sleep(LINK_EVERY * pace)
             looks, good = looks + 1, good + line.standing()[0]
             facts = line.link()
             self._parts.board.put_link(
