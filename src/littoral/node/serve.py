@@ -190,6 +190,7 @@ class _Wired:
             machine=parts.machine,
             tools=parts.tools,
             overheard=parts.overheard,
+            pace=parts.patience.pace,
         )
 
     def _booked(self, flights: Sequence[Flight]) -> None:
