@@ -100,6 +100,7 @@ def test_the_last_rollups_come_oldest_first(inbox: Inbox):
     sent = tuple(Row(seq=n, rollup=each) for n, each in enumerate(made, 1))
     inbox.apply(ONE, "ob", Batch(lane="metric", rows=sent))
     assert inbox.rollups(ONE, limit=2) == made[-2:]
+    assert inbox.rollups(ONE, limit=9, since_us=2, until_us=4) == made[1:3]
 
 
 def test_events_are_shown_by_node_code_level_and_number(inbox: Inbox):

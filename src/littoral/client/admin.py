@@ -15,6 +15,7 @@ from littoral.domain.errors import ControlUnreachable
 from littoral.domain.ids import KeyId, NodeId
 from littoral.domain.model import VersionStatus
 from littoral.domain.node import Node
+from littoral.domain.outbox import Rollup
 from littoral.domain.project import Key
 from littoral.domain.resource import SPECS, Change, Kind, Metadata, Resource
 from littoral.domain.rollout import RolloutAct
@@ -180,6 +181,13 @@ class Admin:
     def node(self, node: NodeId) -> Node:
         """One node."""
         return self._get(f"/nodes/{_part(node)}", Node)
+
+    def metrics(
+        self, node: str, *, since_us: int | None = None, until_us: int | None = None
+    ) -> list[Rollup]:
+        """What a node, by id or name, measured of itself in a range of time, oldest first."""
+        query = {"since": since_us, "until": until_us}
+        return self._items(f"/nodes/{_part(node)}/metrics", Rollup, query=query)
 
     def invite(self, wanted: Invitation) -> Invited:
         """Make a join token; its text is in the answer, this once."""

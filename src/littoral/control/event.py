@@ -3,7 +3,9 @@
 from collections import deque
 from collections.abc import Sequence
 
+from littoral.domain.ids import NodeId
 from littoral.domain.node import Event
+from littoral.domain.outbox import Rollup
 from littoral.domain.ports import Inbox
 from littoral.domain.view import NumberedEvent, Wanted
 
@@ -39,6 +41,12 @@ class Events:
     def wanted(self, wanted: Wanted) -> Sequence[NumberedEvent]:
         """The last events that were asked for and are written down, oldest first."""
         return self._inbox.events(wanted)
+
+    def rollups(
+        self, node: NodeId, *, limit: int, since_us: int, until_us: int
+    ) -> Sequence[Rollup]:
+        """The last measurements of a node in a range of time, oldest first."""
+        return self._inbox.rollups(node, limit=limit, since_us=since_us, until_us=until_us)
 
     def flush(self) -> None:
         """Write down what came since the last time; nothing where nothing did.

@@ -13,6 +13,7 @@ from littoral.control.api.deployment import DeploymentApi
 from littoral.control.api.fleet import FleetApi
 from littoral.control.api.key import KeyApi
 from littoral.control.api.meta import MetaApi
+from littoral.control.api.metric import MetricApi
 from littoral.control.api.model import ModelApi
 from littoral.control.api.node import NodeApi
 from littoral.control.api.resource import ResourceApi
@@ -215,6 +216,7 @@ def routes(desk: Desk) -> tuple[Route, ...]:
         UpdateApi(desk),
         DeploymentApi(desk),
         FleetApi(desk),
+        MetricApi(desk),
         SnapshotApi(desk),
         UsageApi(desk),
         NodeApi(desk),

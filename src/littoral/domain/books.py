@@ -6,7 +6,7 @@ from typing import Protocol
 from littoral.domain.ids import KeyId, NodeId, ProjectId
 from littoral.domain.limits import Spent
 from littoral.domain.node import Event
-from littoral.domain.outbox import Batch, Lane, Mark, Note, OutboxLevel, Receipt, Rollup
+from littoral.domain.outbox import LATEST_US, Batch, Lane, Mark, Note, OutboxLevel, Receipt, Rollup
 from littoral.domain.units import Micros
 from littoral.domain.usage import UsageRecord, UsageSum
 from littoral.domain.view import NumberedEvent, Wanted
@@ -128,6 +128,8 @@ class Inbox(Protocol):
         """The last events that were asked for, oldest first."""
         ...
 
-    def rollups(self, node: NodeId, *, limit: int) -> Sequence[Rollup]:
-        """The last measurements of a node, oldest first."""
+    def rollups(
+        self, node: NodeId, *, limit: int, since_us: int = 0, until_us: int = LATEST_US
+    ) -> Sequence[Rollup]:
+        """The last measurements of a node from a moment to before another, oldest first."""
         ...

@@ -18,6 +18,8 @@ LANES: tuple[Lane, ...] = get_args(Lane)
 """In the order in which they are sent; the place is the lane's number on disk."""
 SHARES: Mapping[Lane, float] = {"ledger": 0.50, "event": 0.15, "sample": 0.25, "metric": 0.10}
 """Of an outbox's quota."""
+LATEST_US = (1 << 63) - 1
+"""After every moment."""
 MANY = 500
 """Most rows of one batch."""
 HEAVY = Bytes(48 * 1024)
@@ -176,17 +178,19 @@ def dated(batch: Batch, now_us: Micros) -> Batch:
 
 
 def _at(row: Row) -> int:
-    note = row.usage or row.event
+    note = row.usage or row.event or row.rollup
     return 0 if note is None else note.at_us
 
 
 def _at_most(row: Row, now_us: Micros) -> Row:
-    usage, event = row.usage, row.event
+    usage, event, rollup = row.usage, row.event, row.rollup
     if usage is not None and usage.at_us > now_us:
         usage = replace(usage, at_us=now_us)
     if event is not None and event.at_us > now_us:
         event = replace(event, at_us=now_us)
-    return replace(row, usage=usage, event=event)
+    if rollup is not None and rollup.at_us > now_us:
+        rollup = replace(rollup, at_us=now_us)
+    return replace(row, usage=usage, event=event, rollup=rollup)
 
 
 def receipt(judgement: Judgement, rows: Sequence[Row], cursor: Mark) -> Receipt:

@@ -1,7 +1,8 @@
 """Flush: the rows of the outbox, lane after lane, to control, from its own cursor on.
 
 Control's cursor is the truth: a batch that was not answered, or not taken, is sent again from
-there. The ledger goes first, and again first after every batch of another lane.
+there. The ledger goes first, and again first after every batch of another lane. Measurements wait
+for company: they go when a session begins, and when there are several.
 """
 
 from collections import deque
@@ -58,6 +59,7 @@ class Flush:
         self._answered = Signal()
         self._cursors: dict[Lane, int] = {}
         self._name = outbox.name
+        self._measured = True
 
     def appended(self) -> None:
         """There are new rows in the outbox."""
@@ -68,6 +70,11 @@ class Flush:
 
     def news(self) -> None:
         """There are new rows in other lanes than the ledger."""
+        self._appended.notify()
+
+    def measured(self) -> None:
+        """There are enough measurements to be sent."""
+        self._measured = True
         self._appended.notify()
 
     async def welcomed(self, welcome: Welcome) -> None:
@@ -96,6 +103,7 @@ class Flush:
             ChannelClosed: Control knows other rows than this disk: there is a new name.
         """
         self._answers.clear()
+        self._measured = True
         async with anyio.create_task_group() as group:
             group.start_soon(self._settle)
             await anyio.sleep(spread_s * self._chance.random())
@@ -140,15 +148,17 @@ class Flush:
 
     async def _next(self) -> Batch:
         """What is to be sent next: of the first lane that has something."""
-        batch = Batch(lane="ledger")
         for lane in LANES:
+            if lane == "metric" and not self._measured:
+                continue
             batch = await self._read(lane)
             if 0 < len(batch.rows) < FEW:
                 await anyio.sleep(GATHER)
                 batch = await self._read(lane)
             if batch.rows:
                 return batch
-        return batch
+        self._measured = False
+        return Batch(lane="ledger")
 
     async def _read(self, lane: Lane) -> Batch:
         batch = await self._outbox.read(lane, self._cursors.get(lane, 0), MANY)

@@ -11,6 +11,7 @@ from littoral.node.board import Board
 from littoral.node.diary import Diary
 from littoral.node.flush import Flush
 from littoral.node.journal import Journal
+from littoral.node.meter import Meter, MeterParts
 from littoral.node.overheard import Overheard
 from littoral.node.start import Start
 from littoral.node.tending import Tools
@@ -19,7 +20,11 @@ from littoral.node.watch import Watch, WatchParts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportParts:
-    """What reports need; ``pace`` is by how much more slowly the machine is looked at."""
+    """What reports need.
+
+    ``reachable`` is whether control hears us; ``pace`` is by how much more slowly the machine is
+    looked at.
+    """
 
     board: Board
     outbox: Outbox
@@ -29,6 +34,7 @@ class ReportParts:
     machine: Callable[[], Machine]
     tools: Tools
     overheard: Overheard
+    reachable: Callable[[], bool]
     pace: float
 
 
@@ -60,6 +66,18 @@ class Reports:
             diary=Diary(parts.disk, clock=parts.clock),
         )
 
+        self.meter = Meter(
+            MeterParts(
+                board=parts.board,
+                outbox=parts.outbox,
+                flush=parts.flush,
+                clock=parts.clock,
+                reading=lambda: self._watch.reading,
+                reachable=parts.reachable,
+                pace=parts.pace,
+            )
+        )
+
     def begin(self) -> None:
         """The node starts: what was overheard until now, and what ended its last life."""
         self._watch.listen()
@@ -71,6 +89,7 @@ class Reports:
         async with anyio.create_task_group() as group:
             group.start_soon(self._watch.run)
             group.start_soon(self._journal.run)
+            group.start_soon(self.meter.run)
 
     def end(self) -> None:
         """The node ends because it was told to."""

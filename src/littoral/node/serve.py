@@ -186,15 +186,17 @@ class _Wired:
             outbox=parts.outbox,
             flush=self.uplink.flush,
             disk=parts.disk,
-            clock=parts.clock,
+            clock=self.clock,
             machine=parts.machine,
             tools=parts.tools,
             overheard=parts.overheard,
+            reachable=lambda: self.uplink.reachable,
             pace=parts.patience.pace,
         )
 
     def _booked(self, flights: Sequence[Flight]) -> None:
         self.learning.take(flights)
+        self.reports.meter.take([each.record for each in flights if not each.guest])
         self.uplink.flush.appended()
 
     def _swapped(self, snapshot: Snapshot) -> None:

@@ -10,7 +10,18 @@ import msgspec
 
 from littoral.domain.ids import NodeId
 from littoral.domain.node import Event
-from littoral.domain.outbox import LANES, Batch, Lane, Mark, Receipt, Rollup, Row, judge, receipt
+from littoral.domain.outbox import (
+    LANES,
+    LATEST_US,
+    Batch,
+    Lane,
+    Mark,
+    Receipt,
+    Rollup,
+    Row,
+    judge,
+    receipt,
+)
 from littoral.domain.ports import Failpoints
 from littoral.domain.units import Micros
 from littoral.domain.view import NumberedEvent, Wanted
@@ -59,7 +70,9 @@ where number > :after and (:nodes is null or node in (select value from json_eac
   and (:code = '' or code = :code or (substr(:code, -1) = '.' and code glob :code || '*'))
   and (:level = '' or level = :level)
 order by number desc limit :limit"""
-ROLLUPS = "select at_us, span_s, figures from rollup where node = ? order by at_us desc limit ?"
+ROLLUPS = """\
+select at_us, span_s, figures from rollup where node = ? and at_us >= ? and at_us < ?
+order by at_us desc limit ?"""
 MOST_EVENTS, MOST_ROLLUPS, MOST_SAMPLES = 100_000, 1_000_000, 100_000
 PRUNE = (
     f"delete from event where number <= (select max(number) from event) - {MOST_EVENTS}",  # noqa: S608  ours
@@ -136,9 +149,12 @@ class SqliteInbox:
         bindings |= {"code": wanted.code, "level": wanted.level}
         return [_numbered(row) for row in reversed(self._database.read(EVENTS, bindings))]
 
-    def rollups(self, node: NodeId, *, limit: int) -> Sequence[Rollup]:
-        """The last measurements of a node, oldest first."""
-        return [_rollup(row) for row in reversed(self._database.read(ROLLUPS, (node, limit)))]
+    def rollups(
+        self, node: NodeId, *, limit: int, since_us: int = 0, until_us: int = LATEST_US
+    ) -> Sequence[Rollup]:
+        """The last measurements of a node from a moment to before another, oldest first."""
+        found = self._database.read(ROLLUPS, (node, since_us, until_us, limit))
+        return [_rollup(row) for row in reversed(found)]
 
     def _prune(self, connection: apsw.Connection) -> None:
         self._writes += 1

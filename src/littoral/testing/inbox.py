@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from littoral.domain.ids import NodeId
 from littoral.domain.node import Event
-from littoral.domain.outbox import Batch, Lane, Mark, Receipt, Rollup, judge, receipt
+from littoral.domain.outbox import LATEST_US, Batch, Lane, Mark, Receipt, Rollup, judge, receipt
 from littoral.domain.units import Micros
 from littoral.domain.view import NumberedEvent, Wanted
 
@@ -46,10 +46,12 @@ class MemoryInbox:
         found = [each for each in self._events.values() if _fits(each, wanted)]
         return found[-wanted.limit :]
 
-    def rollups(self, node: NodeId, *, limit: int) -> Sequence[Rollup]:
-        """The last measurements of a node, oldest first."""
+    def rollups(
+        self, node: NodeId, *, limit: int, since_us: int = 0, until_us: int = LATEST_US
+    ) -> Sequence[Rollup]:
+        """The last measurements of a node from a moment to before another, oldest first."""
         found = self._rollups.get(node, {})
-        return [found[at] for at in sorted(found)][-limit:]
+        return [found[at] for at in sorted(found) if since_us <= at < until_us][-limit:]
 
     def _add(self, node: str, event: Event) -> None:
         known = (node, event.at_us, event.code, event.subject)

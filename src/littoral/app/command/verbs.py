@@ -264,6 +264,12 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb("nodes list", "nodes:list_nodes", "watch", ("littoral nodes list",)),
     Verb("nodes show", "nodes:show", "watch", ("littoral nodes show local",)),
+    Verb(
+        "nodes metrics",
+        "metrics:metrics",
+        "watch",
+        ("littoral nodes metrics kiosk", "littoral nodes metrics kiosk --minutes 1440 --json"),
+    ),
     Verb("events", "events:events", "watch", ("littoral events", "littoral events -f")),
 )
 """In the order in which people need them."""

@@ -89,8 +89,8 @@ class FleetApi:
     async def events(self, call: Call) -> Sequence[NumberedEvent]:
         """The events kept."""
         wanted = Wanted(
-            after=_number(call, "after", 0),
-            limit=min(max(1, _number(call, "limit", MOST)), MOST),
+            after=number(call, "after", 0),
+            limit=min(max(1, number(call, "limit", MOST)), MOST),
             nodes=self._nodes_of(call),
             code=call.query.get("code", ""),
             level=_level(call),
@@ -125,7 +125,12 @@ class FleetApi:
         )
 
 
-def _number(call: Call, name: str, default: int) -> int:
+def number(call: Call, name: str, default: int) -> int:
+    """A whole number of the query.
+
+    Raises:
+        InvalidInput: It is none, or negative.
+    """
     text = call.query.get(name, str(default))
     if not text.isdecimal() or len(text) > len("123456789012345678"):
         raise InvalidInput(f"{name}: {text!r:.40} is not a number from 0", param=name)
