@@ -10,7 +10,7 @@ from littoral.control.route import Call
 from littoral.control.worker import Workers
 from littoral.domain.ids import KeyId, NodeId, ProjectId
 from littoral.domain.node import Event
-from littoral.domain.outbox import Batch, Row
+from littoral.domain.outbox import Batch, Rollup, Row
 from littoral.domain.project import Principal
 from littoral.domain.units import Micros
 from littoral.testing.inbox import MemoryInbox
@@ -129,3 +129,21 @@ def test_what_cannot_be_asked_for_is_said(site):
         assert answer.status_code == 400
         assert words in answer.json()["error"]["message"]
     assert site.call("GET", "/events", params={"node": "nobody"}).status_code == 404
+
+
+def test_what_a_node_measured_is_served_by_range_of_time(site):
+    site.join("nd_1")
+    made = [Rollup(at_us=Micros(n), span_s=60, figures={"requests": n}) for n in range(1, 6)]
+    rows = tuple(Row(seq=each.at_us, rollup=each) for each in made)
+    site.inbox.apply(NodeId("nd_1"), "ob", Batch(lane="metric", rows=rows))
+
+    def times(name: str, **params: str) -> list[int]:
+        answer = site.call("GET", f"/nodes/{name}/metrics", params=params)
+        assert answer.status_code == 200, answer.text
+        return [item["at_us"] for item in answer.json()["items"]]
+
+    assert times("nd_1") == times("here") == [1, 2, 3, 4, 5]
+    assert times("nd_1", since="2", until="4") == [2, 3]
+    assert times("nd_1", limit="1") == [5]
+    assert site.call("GET", "/nodes/nobody/metrics").status_code == 404
+    assert site.call("GET", "/nodes/nd_1").json()["heard"] is None
