@@ -16,9 +16,10 @@ FILES = frozenset(
     {
         *("memory.current", "memory.events", "memory.limit_in_bytes", "memory.max"),
         *("memory.oom_control", "memory.usage_in_bytes", "snapshot.bin"),
+        *("disk_used", "memory_used", "memory_waits", "outbox_waiting"),
     }
 )
-"""Names of files that look alike."""
+"""Names of files and of figures that look alike."""
 
 
 def test_every_code_of_an_event_is_in_the_reference_and_no_other(root, sources):
