@@ -1,6 +1,7 @@
 """Predictor: what one endpoint has shown of its speed, as a value that each outcome replaces."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -116,6 +117,29 @@ class Predictor:
 def fresh(endpoint: EndpointId, *, prior: Prior = UNKNOWN) -> Predictor:
     """Start an endpoint's predictor from its prior."""
     return Predictor(endpoint=endpoint, prior=prior, recursion=begin(tuple(prior)))
+
+
+def measured(probes: Sequence[tuple[int, int, float, float]]) -> Prior:
+    """Return what a few probes of an idle engine say, instead of what an unknown one might do.
+
+    Args:
+        probes: Of each tokens in and out, seconds to the first and to the last token.
+
+    Source: two inputs give the reading, the longest answer the writing.
+    Checked by: tests/unit/cost/test_predictor.py.
+    """
+    fixed, read, write, crowd = UNKNOWN
+    if not probes:
+        return UNKNOWN
+    small, large = min(probes), max(probes)
+    if large[0] > small[0]:
+        read = max(1e-6, (large[2] - small[2]) / (large[0] - small[0]))
+    fixed = max(1e-3, small[2] - read * small[0])
+    longest = max(probes, key=lambda probe: probe[1])
+    if longest[1] > 1:
+        write = max(1e-6, (longest[3] - longest[2]) / (longest[1] - 1))
+        crowd = write / 3.0
+    return Prior(fixed, read, write, crowd)
 
 
 def unknown(endpoint: EndpointId) -> Folded:

@@ -8,7 +8,15 @@ from typing import Final
 import anyio
 
 from littoral.cost.length import Length, seen
-from littoral.cost.predictor import COLD_OUTCOMES, Outcome, Predictor, fold, fresh, observe
+from littoral.cost.predictor import (
+    COLD_OUTCOMES,
+    Outcome,
+    Predictor,
+    fold,
+    fresh,
+    measured,
+    observe,
+)
 from littoral.domain.endpoint import Folded
 from littoral.domain.flight import Flight
 from littoral.domain.ids import EndpointId
@@ -95,11 +103,19 @@ class Learning:
                 strain=self._strains.during(record.at_us, record.total_us),
                 link_s=self._board.link_of(record.endpoint),
             )
-            known = self._predictors.get(record.endpoint) or fresh(record.endpoint)
+            known = self._predictors.get(record.endpoint) or self._begun(record.endpoint)
             self._predictors[record.endpoint] = observe(known, outcome)
             self._hear(outcome, f"{record.key}\n{record.model}")
             touched[record.endpoint] = None
         return self._fold(list(touched))
+
+    def _begun(self, endpoint: EndpointId) -> Predictor:
+        """A predictor that begins with what the engine's probes say, if there are any."""
+        probes = [
+            (each.tokens_in, each.tokens_out, each.first_s, each.total_s)
+            for each in self._board.speeds_of(endpoint)
+        ]
+        return fresh(endpoint, prior=measured(probes))
 
     def _fold(self, endpoints: Sequence[EndpointId]) -> list[Folded]:
         self._version += 1

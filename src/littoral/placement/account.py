@@ -11,6 +11,8 @@ from littoral.domain.usage import CACHE, UsageRecord
 from littoral.placement.history import Moment, Priced
 
 MICRO: Final = 1e-6
+REFUSED: Final = "(refused)"
+"""Stands among deployments for what none of them would get."""
 WINDOW: Final = 50
 """Outcomes over which coverage is followed."""
 
@@ -142,7 +144,7 @@ def outlook(moments: Sequence[Moment]) -> Outlook:
         why[moment.why] += 1
         chosen = next((o for o in moment.options if o.endpoint == moment.chosen), None)
         if chosen is None:
-            went["refused"] += 1
+            went[REFUSED] += 1
             continue
         went[chosen.deployment] += 1
         missed += chosen.total_p50_s > moment.total_s

@@ -27,8 +27,13 @@ MICRO: Final = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Priced:
-    """What a deployment takes, per million tokens, and how many requests it serves at once."""
+    """What a deployment takes, per million tokens, and how many requests it serves at once.
 
+    One that ``serves`` a model stands for itself, as an unmeasured machine, until a record of it
+    comes.
+    """
+
+    serves: str = ""
     price_in: float = 0.0
     price_out: float = 0.0
     slots: int = 4
@@ -99,13 +104,18 @@ def moments(
     Checked by: tests/unit/placement/test_history.py.
     """
     known = _Known()
+    for name, priced in prices.items():
+        if priced.serves:
+            known.serves.setdefault(priced.serves, {})[EndpointId(name)] = name
     flying: list[tuple[int, int, UsageRecord, int]] = []
     good = [each for each in records if each.status == "ok" and each.endpoint != CACHE]
     for number, record in enumerate(sorted(good, key=lambda each: each.at_us)):
         while flying and flying[0][0] <= record.at_us:
             _, _, ended, active = heappop(flying)
             _learn(known, ended, active, slots=_priced(prices, ended.deployment).slots)
-        known.serves.setdefault(record.model, {})[record.endpoint] = record.deployment
+        served = known.serves.setdefault(record.model, {})
+        served.pop(EndpointId(record.deployment), None)
+        served[record.endpoint] = record.deployment
         yield _moment(known, record, prices=prices, policies=policies)
         active = known.loads.get(record.endpoint, 0)
         known.loads[record.endpoint] = active + 1

@@ -14,6 +14,7 @@ from littoral.cost.predictor import (
     Prior,
     fold,
     fresh,
+    measured,
     observe,
     unknown,
 )
@@ -288,3 +289,12 @@ def test_any_outcomes_leave_a_fold_that_can_be_served(outcomes):
     assert 1.0 <= math.exp(folded.scale * folded.width) < math.inf
     p50, p90 = promised(folded, 100, 100)
     assert p90 >= p50
+
+
+def test_probes_of_an_idle_engine_are_a_prior():
+    found = measured([(32, 1, 0.12, 0.12), (512, 1, 1.08, 1.08), (32, 32, 0.12, 0.74)])
+    assert found == pytest.approx((0.056, 0.002, 0.02, 0.02 / 3))
+    assert measured([]) == Prior()
+    assert measured([(32, 1, 0.2, 0.2)])[1:] == Prior()[1:]
+    odd = measured([(32, 1, 0.5, 0.5), (512, 1, 0.1, 0.1), (32, 8, 0.9, 0.2)])
+    assert min(odd) > 0

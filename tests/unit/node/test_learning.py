@@ -8,8 +8,9 @@ import pytest
 from littoral.domain.endpoint import Endpoint
 from littoral.domain.flight import SETTLED, SLOT_BYTES, Flight, identity, read, write
 from littoral.domain.ids import DeploymentName, EndpointId, KeyId
+from littoral.domain.node import Speed
 from littoral.domain.session import Folds
-from littoral.domain.units import Micros
+from littoral.domain.units import Micros, Seconds, Tokens
 from littoral.domain.usage import UsageRecord
 from littoral.node.learning import TAGS, Learning, outcome_of
 from littoral.node.strain import Strains, unstrained
@@ -228,3 +229,32 @@ def test_strain_is_that_of_the_time_of_a_request() -> None:
     assert strains.during(began, 1) == 2.0
     assert strains.during(began, 10_000_000) == pytest.approx(1.75)
     assert strains.during(began + 11_000_000, 1) == pytest.approx(1.5)
+
+
+def test_an_engine_that_was_probed_does_not_begin_as_an_unknown_one(around) -> None:
+    serve(around)
+    speeds = [
+        Speed(
+            endpoint=CHAT,
+            tokens_in=tokens_in,
+            tokens_out=1,
+            streams=1,
+            first_s=Seconds(first_s),
+            total_s=Seconds(first_s),
+            at_us=Micros(0),
+        )
+        for tokens_in, first_s in ((32, 1.0), (512, 49.0))
+    ]
+    around.board.put_speeds(CHAT, tuple(speeds))
+    learning = learns(around)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(learning.run)
+            learning.take(flights(replace(RECORD, tokens_in=Tokens(1))))
+            await anyio.sleep(1)
+            group.cancel_scope.cancel()
+        (folded,) = folds(around).folds
+        assert folded.t_in > 0.003
+
+    simulate(main)

@@ -6,7 +6,7 @@ from littoral.domain.ids import EndpointId
 from littoral.domain.policy import Policy, PolicySpec
 from littoral.domain.units import Seconds
 from littoral.domain.usage import CACHE
-from littoral.placement.account import WINDOW, endpoints, outlook, pair_of, saved
+from littoral.placement.account import REFUSED, WINDOW, endpoints, outlook, pair_of, saved
 from littoral.placement.history import Priced, moments
 from unit.placement.test_history import PRICES, traffic
 
@@ -63,7 +63,7 @@ def test_an_outlook_counts_where_requests_go_and_what_they_miss():
 def test_refusals_are_counted_apart():
     hopeless = PolicySpec(total_s=Seconds(0.01), miss_cost=1e-9, deployments=("far",))
     found = outlook(list(moments(traffic(), PRICES, [Policy(name="p", spec=hopeless)]))[20:])
-    assert (found.shed, found.went, found.why) == (40, {"refused": 40}, {"shed": 40})
+    assert (found.shed, found.went, found.why) == (40, {REFUSED: 40}, {"shed": 40})
 
 
 def test_nothing_has_an_outlook_too():

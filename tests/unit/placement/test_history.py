@@ -82,3 +82,15 @@ def test_failures_and_the_cache_are_left_out():
 def test_a_deployment_without_a_price_is_free():
     priced = policy(total_s=Seconds(9), miss_cost="auto")
     assert list(moments(traffic(4), {}, [priced]))[-1].options[0].cost == 0.0
+
+
+def test_a_deployment_that_has_served_nothing_yet_is_an_unmeasured_machine():
+    known = {**PRICES, "spare": Priced(serves="tiny")}
+    *_, last = moments(traffic(9), known)
+    spare = last.options[-1]
+    assert [each.endpoint for each in last.options] == ["far@1", "near@1", "spare"]
+    assert spare.total_p90_s == pytest.approx(3 * spare.total_p50_s, rel=0.5)
+    served = {"near": Priced(serves="tiny")}
+    assert [each.endpoint for each in list(moments(traffic(2), served))[-1].options] == [
+        *("far@1", "near@1")
+    ]

@@ -28,7 +28,10 @@ def prices(control: Admin) -> Mapping[str, Priced]:
     """What each deployment takes and how many requests it serves at once."""
     return {
         each.metadata.name: Priced(
-            price_in=spec.price_in, price_out=spec.price_out, slots=spec.slots or SLOTS
+            serves=each.metadata.name if spec.serves is None else spec.serves,
+            price_in=spec.price_in,
+            price_out=spec.price_out,
+            slots=spec.slots or SLOTS,
         )
         for each in control.resources("Deployment")
         if isinstance(spec := each.spec, DeploymentSpec)

@@ -14,7 +14,7 @@ from littoral.app.command.site import admin
 from littoral.domain.errors import InvalidInput
 from littoral.domain.policy import Policy, PolicySpec
 from littoral.domain.usage import UsageRecord
-from littoral.placement.account import Outlook, outlook
+from littoral.placement.account import REFUSED, Outlook, outlook
 from littoral.placement.history import Moment, Option, moments
 
 File = Annotated[str, Parameter(name=["--file", "-f"])]
@@ -129,14 +129,14 @@ def declared(found: list[dict[str, object]]) -> list[Policy]:
 
 
 def _compared(before: Outlook, after: Outlook) -> list[tuple[str, str, str]]:
-    names = list(dict.fromkeys([*before.went, *after.went]))
+    names = [each for each in dict.fromkeys([*before.went, *after.went]) if each != REFUSED]
     rows = [
         (f"to {name}", count(before.went.get(name, 0)), count(after.went.get(name, 0)))
         for name in names
     ]
     return [
         *rows,
-        ("refused", count(before.shed), count(after.shed)),
+        ("refused", count(before.went.get(REFUSED, 0)), count(after.went.get(REFUSED, 0))),
         ("deadlines missed by p50", count(before.expected_misses), count(after.expected_misses)),
         ("cost", money(before.cost), money(after.cost)),
     ]
