@@ -149,10 +149,6 @@ class Board:
         known = self._ways.get(endpoint)
         return 0.0 if known is None or known.via is None else known.via.rtt_s
 
-    def speeds_of(self, endpoint: EndpointId) -> tuple[Speed, ...]:
-        """How fast an engine was when it was probed; nothing where it was not."""
-        return self._speeds.get(endpoint, ())
-
     @property
     def pids(self) -> list[int]:
         """All child processes."""

@@ -113,7 +113,8 @@ class Learning:
         """A predictor that begins with what the engine's probes say, if there are any."""
         probes = [
             (each.tokens_in, each.tokens_out, each.first_s, each.total_s)
-            for each in self._board.speeds_of(endpoint)
+            for each in self._board.status().speeds
+            if each.endpoint == endpoint
         ]
         return fresh(endpoint, prior=measured(probes))
 
