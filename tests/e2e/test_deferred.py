@@ -12,8 +12,11 @@ pytestmark = pytest.mark.timeout(90)
 
 
 def ask(edge: Edge, method: str, path: str, body=None, **headers):
-    """One request at the edge; returns status, headers and body."""
-    connection = HTTPConnection("127.0.0.1", edge.port, timeout=30)
+    """One request at the edge; returns status, headers and body.
+
+    The listener is the test's own: while no gateway is there, a connection waits in its backlog.
+    """
+    connection = HTTPConnection("127.0.0.1", edge.port, timeout=5)
     try:
         sent = {"authorization": f"Bearer {edge.site.key}", "content-type": "application/json"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -32,7 +35,7 @@ def defer(edge: Edge, path: str = "/v1/chat/completions", body=None, **headers):
 def shown(edge: Edge, name: str) -> dict:
     try:
         status, _, body = ask(edge, "GET", f"/v1/deferred/{name}")
-    except OSError:
+    except (OSError, HTTPException):
         return {}
     return json.loads(body) if status == 200 else {}
 
@@ -45,7 +48,7 @@ def booked(site, accepted) -> list[dict]:
 def alive(edge: Edge) -> bool:
     try:
         return ask(edge, "GET", "/readyz")[0] == 200
-    except OSError:
+    except (OSError, HTTPException):
         return False
 
 
@@ -127,10 +130,15 @@ def test_a_node_hit_at_a_failpoint_loses_and_doubles_no_deferred_request(make_si
         edge.end()
         edge.settings = replace(edge.settings, failpoints=f"{name}={act}")
         edge.start()
-        site.wait_for(lambda: works(edge.port, site.key), "the edge to serve")
-        edge.settings = replace(edge.settings, failpoints="")
+        edge.settings = replace(edge.settings, failpoints="")  # of its next life
+        site.wait_for(lambda: serves(edge), "the edge to serve")
         once = ends_once(edge, kept(edge, f"{name} {act}"))
         assert once["attempts"] == 1 + (name == "deferred.started" and act != "delay:50")
+
+
+def serves(edge: Edge) -> bool:
+    edge.revive()
+    return alive(edge) and works(edge.port, edge.site.key)
 
 
 def ends_once(edge: Edge, accepted: dict) -> dict:
