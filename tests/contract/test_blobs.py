@@ -10,7 +10,7 @@ from littoral.domain.errors import Damaged, InvalidInput, StorageFull
 from littoral.domain.ids import Digest
 from littoral.domain.ports import Blobs, BlobWriter
 from littoral.domain.units import Bytes
-from littoral.stores.blobs import DiskBlobs
+from littoral.stores.blobs import DiskBlobs, watermark_of
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.clock import SettableClock
 from littoral.testing.failpoints import ArmedFailpoints
@@ -172,3 +172,9 @@ def test_what_is_no_digest_is_refused(blobs: Blobs, digest: str):
         blobs.path(Digest(digest))
     with pytest.raises(InvalidInput):
         blobs.remove(Digest(digest))
+
+
+def test_what_is_fetched_leaves_a_tenth_of_a_disk_or_a_gibibyte():
+    gibi = 1 << 30
+    assert watermark_of(Bytes(8 * gibi)) == gibi
+    assert watermark_of(Bytes(500 * gibi)) == 50 * gibi

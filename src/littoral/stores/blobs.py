@@ -22,6 +22,11 @@ WATERMARK = Bytes(1024**3)
 Seal: TypeAlias = tuple[int, int, int]
 
 
+def watermark_of(disk: Bytes) -> Bytes:
+    """What fetching leaves free of a disk of so many bytes: a tenth, at least 1 GiB."""
+    return max(WATERMARK, Bytes(disk // 10))
+
+
 class DiskBlobs:
     """Adapter of ``Blobs``: blocking, for worker threads.
 

@@ -68,7 +68,7 @@ from littoral.node.serve import serve
 from littoral.node.start import Origin
 from littoral.node.strain import Strain
 from littoral.node.tending import Tools
-from littoral.stores.blobs import DiskBlobs
+from littoral.stores.blobs import DiskBlobs, watermark_of
 from littoral.stores.disk import LocalDisk
 from littoral.stores.outbox import SqliteOutbox
 from littoral.stores.outbox_file import Tuning
@@ -159,10 +159,6 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 patience=_patience(settings),
                 tools=_tools(settings, credentials),
             )
-
-
-def _blobs(settings: Settings, clock: Clock, failpoints: Failpoints) -> DiskBlobs:
-    return DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
 
 
 def _patience(settings: Settings) -> Patience:
@@ -335,6 +331,14 @@ def _tail(settings: Settings, role: str, lines: int) -> str:
     except OSError as error:
         raise UnknownName(f"there is no log of {role!r} here: {error.strerror}") from error
     return "\n".join(text.splitlines()[-lines:])
+
+
+def _blobs(settings: Settings, clock: Clock, failpoints: Failpoints) -> DiskBlobs:
+    """Artefacts: what is fetched leaves a tenth of the disk to what must be written down."""
+    disk = os.statvfs(settings.data_dir)
+    left = watermark_of(Bytes(disk.f_blocks * disk.f_frsize))
+    root = str(settings.path("blobs"))
+    return DiskBlobs(root, clock=clock, failpoints=failpoints, watermark=left)
 
 
 def _outbox(
