@@ -1,34 +1,40 @@
-"""Rows of nodes whose clocks were wrong."""
+"""Rows of an outbox: which lane they go into, and none of a later date than when they came."""
 
 from dataclasses import replace
 
+import pytest
+
+from littoral.domain.ids import ProjectId, RequestId
 from littoral.domain.node import Event
-from littoral.domain.outbox import Batch, Row, dated
-from littoral.domain.units import Micros
-from littoral.testing.usage import usage_batch, usage_record
+from littoral.domain.outbox import Batch, LaneLevel, Rollup, Row, Sample, dated, lane_of
+from littoral.domain.units import Bytes, Micros
+from littoral.testing.usage import usage_record
 
-NOW = Micros(1_800_000_000_000_000)
-LATER = Micros(NOW + 3_600_000_000)
-
-
-def event(at_us):
-    return Event(at_us=at_us, level="info", subject="x", code="y", message="z")
+EVENT = Event(at_us=Micros(5), level="info", subject="s", code="c", message="m")
+SAMPLE = Sample(at_us=Micros(5), request=RequestId("r"), project=ProjectId("p"), sealed=b"")
+ROLLUP = Rollup(at_us=Micros(5), span_s=60, figures={})
 
 
-def test_what_is_dated_after_it_came_is_dated_by_when_it_came():
-    batch = usage_batch([usage_record(1, at_us=LATER), usage_record(2, at_us=Micros(5))])
-    found = dated(batch, NOW)
-    assert [row.usage.at_us for row in found.rows] == [NOW, 5]
-    assert found.end == batch.end
-    assert found.rows[0].usage == replace(batch.rows[0].usage, at_us=NOW)
+@pytest.mark.parametrize(
+    ("note", "lane"), [(EVENT, "event"), (SAMPLE, "sample"), (ROLLUP, "metric")]
+)
+def test_each_note_has_a_lane(note, lane) -> None:
+    assert lane_of(note) == lane
 
 
-def test_events_are_dated_alike_and_holes_have_no_date():
-    rows = (Row(seq=1, event=event(LATER)), Row(seq=2, event=event(Micros(5))), Row(seq=4, hole=3))
-    found = dated(Batch(lane="event", rows=rows), NOW)
-    assert [row.event and row.event.at_us for row in found.rows] == [NOW, 5, None]
+@pytest.mark.parametrize(
+    ("field", "note"),
+    [("event", EVENT), ("rollup", ROLLUP), ("usage", usage_record(1, at_us=Micros(5)))],
+)
+def test_what_says_to_be_of_later_is_of_when_it_came(field, note) -> None:
+    early = Row(seq=1, **{field: replace(note, at_us=Micros(2))})
+    batch = Batch(lane="event", rows=(early, Row(seq=2, **{field: note})))
+    assert dated(batch, Micros(5)) is batch
+    first, second = dated(batch, Micros(3)).rows
+    assert first == early
+    assert getattr(second, field) == replace(note, at_us=Micros(3))
 
 
-def test_a_batch_of_true_dates_is_passed_on_as_it_is():
-    batch = usage_batch([usage_record(1, at_us=NOW)])
-    assert dated(batch, NOW) is batch
+def test_a_lane_without_a_quota_is_never_full() -> None:
+    assert LaneLevel(held=Bytes(7)).share == 0.0
+    assert LaneLevel(held=Bytes(7), quota=Bytes(14)).share == 0.5
