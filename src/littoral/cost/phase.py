@@ -10,6 +10,8 @@ CLIP: Final = 1.5
 QUICK: Final = -0.15
 SLOW: Final = 0.25
 """Trends below and above which a machine is in a quick or a slow phase, log seconds."""
+SETTLED: Final = 2000
+"""Outcomes from which on paces do not change any more."""
 ENOUGH: Final = 30
 """Outcomes of a phase before it has quantiles of its own."""
 
@@ -48,7 +50,7 @@ def centred(phase: Phase, error: float) -> Phase:
 
     Checked by: tests/unit/cost/test_phase.py.
     """
-    pace = 0.02 + 0.08 * math.exp(-phase.seen / 50)
+    pace = 0.02 + (0.08 * math.exp(-phase.seen / 50) if phase.seen < SETTLED else 0.0)
     q50 = phase.q50 + (0.5 * pace if error > phase.q50 else -0.5 * pace)
     return Phase(q50, phase.scale, phase.seen + 1)
 
@@ -58,7 +60,8 @@ def rescaled(scale: float, count: int, *, held: bool) -> float:
 
     Checked by: tests/unit/cost/test_phase.py.
     """
-    moved = scale + (0.05 + 0.03 * math.exp(-count / 200)) * (TARGET - held)
+    young = 0.03 * math.exp(-count / 200) if count < SETTLED else 0.0
+    moved = scale + (0.05 + young) * (TARGET - held)
     return 0.1 if moved < 0.1 else min(moved, 10.0)
 
 

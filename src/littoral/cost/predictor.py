@@ -10,6 +10,7 @@ from littoral.cost.phase import (
     ENOUGH,
     TARGET,
     UNSEEN,
+    Phase,
     Phases,
     centred,
     phase_of,
@@ -34,8 +35,8 @@ WIDEST: Final = 3.0
 """Log seconds: a bound twenty times the median says nothing more."""
 JUDGED: Final = 200
 """Outcomes before the skill against a plain percentile counts."""
-STRAINED: Final = 0.05
-"""Log strain below which an outcome says nothing of what strain does."""
+STRAINED: Final = 1.05
+"""Strain below which an outcome says nothing of what strain does."""
 _ALL: Final = (1 << WINDOW) - 1
 _UNHEARD: Final = Length()
 
@@ -199,7 +200,7 @@ def _learned(
         losses = _losses(old, bound, outcome.total_s)
         if old.state != "cold":
             scale = rescaled(scale, old.count, held=held)
-            phase = phase._replace(scale=rescaled(phase.scale, phase.seen, held=held))
+            phase = Phase(phase.q50, rescaled(phase.scale, phase.seen, held=held), phase.seen)
     return Predictor(
         endpoint=old.endpoint,
         prior=old.prior,
@@ -300,9 +301,9 @@ def _own(seconds: float, link_s: float) -> float:
 
 def _power(predictor: Predictor, error: float, strained: float) -> tuple[float, float]:
     """Learn what strain does, from a residual and the strain that it came with."""
-    strain = math.log(strained)
-    if strain < STRAINED:
+    if strained < STRAINED:
         return predictor.power, predictor.power_var
+    strain = math.log(strained)
     gain = predictor.power_var * strain / (1.0 + predictor.power_var * strain * strain)
     power = predictor.power + gain * max(-1.5, min(1.5, error))
     variance = predictor.power_var * (1.0 - gain * strain)
