@@ -9,7 +9,7 @@ from littoral.app.command.screen import Screen, screen
 from littoral.app.command.site import admin
 from littoral.domain.enrolment import SITE, Inventory, Invitation, Tier
 from littoral.domain.errors import InvalidInput, UnknownName
-from littoral.domain.node import Link, Node, Speed
+from littoral.domain.node import GONE, Link, Node, Speed
 from littoral.domain.units import Bytes
 
 
@@ -108,11 +108,12 @@ def show(name: str, /, *, reach: Reach = HERE) -> None:
     shown = screen(as_json=reach.json)
     with admin(reach) as control:
         nodes = control.nodes()
-    for node in nodes:
-        if name in {node.name, node.id}:
-            shown.json(plain(node))
-            _show(shown, node)
-            return
+    found = [node for node in nodes if name in {node.name, node.id}]
+    if found:
+        node = min(found, key=lambda each: (each.id != name, each.mark in GONE))
+        shown.json(plain(node))
+        _show(shown, node)
+        return
     known = ", ".join(node.name for node in nodes) or "none"
     raise UnknownName(f"no node {name!r}; known: {known}")
 
