@@ -102,7 +102,7 @@ class World:
         for machine in (*self.edges, self.cloud):
             machine.clock.shift(seconds)
 
-    def until(self, happened: Callable[[], bool], what: str, *, timeout_s: float) -> float:
+    def until(self, happened: Callable[[], bool], what: str = "", *, timeout_s: float) -> float:
         """Wait for something; seconds it took.
 
         Raises:

@@ -95,6 +95,11 @@ class Renewal:
         self._doubted = True
         self._doubt.notify()
 
+    def failed(self) -> None:
+        """A session failed: where the certificate has run out, that is why; try with each dial."""
+        if self._parts.clock.wall() >= self.credentials.life.end_us:
+            self._doubt.notify()
+
     def ended(self) -> None:
         """Control said in an open session that this node is one no longer."""
         self._ended = True

@@ -52,6 +52,7 @@ from littoral.node.redial import (
     why,
 )
 from littoral.node.relay import CONTROL, Relay
+from littoral.node.signal import Signal
 from littoral.node.snapshot import HeldSnapshot
 from littoral.node.standing import Standing
 from littoral.node.taking import Taking
@@ -108,6 +109,7 @@ class Uplink:
         self._channel: Channel | None = None
         self._suspect_s = LIVELY.suspect_s
         self._redial = Redial(parts.pace, parts.chance)
+        self._hurry = Signal()
         self.connected = False
         self._gone: Seconds | None = None
         self.trouble: str = ""
@@ -136,7 +138,11 @@ class Uplink:
                 shed=is_shed(failure),
                 longest_s=parts.patience.longest_s,
             )
-            await anyio.sleep(wait)
+            await self._hurry.wait(at_most_s=wait)
+
+    def hurry(self) -> None:
+        """Wait no longer before the next try: what kept control from listening is mended."""
+        self._hurry.notify()
 
     @property
     def reachable(self) -> bool:

@@ -50,6 +50,10 @@ class Line(Protocol):
         """What was measured of the way to control."""
         ...
 
+    def hurry(self) -> None:
+        """Try at once, where a try is waited for."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
@@ -162,6 +166,8 @@ class Tending:
         news = board.put_trouble("certificate", sentence if level != "info" else "")
         if news or code == "certificate_renewed_late":
             board.say("certificate", code, sentence, level=level)
+        if level == "info" and self._line is not None:
+            self._line.hurry()
 
     async def _send(self, frame: Frame) -> bool:
         return self._line is not None and await self._line.send(frame)

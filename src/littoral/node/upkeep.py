@@ -73,13 +73,15 @@ class Upkeep:
             welcomed: Whether control said it in a session that it had opened: then it is so.
                 Where it only refused one, the certificate may be to blame.
         """
-        revoked = "revoked" in reason
-        if self._renewal is None or not (revoked or reason.startswith(REFUSED)):
+        if self._renewal is None:
             return
+        revoked = "revoked" in reason
         if revoked and welcomed:
             self._renewal.ended()
-        else:
+        elif revoked or reason.startswith(REFUSED):
             self._renewal.doubted()
+        else:
+            self._renewal.failed()
 
     async def run(
         self, send: Callable[[Done], Awaitable[bool]], standing: Callable[[], tuple[bool, str]]

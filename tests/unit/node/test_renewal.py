@@ -167,6 +167,23 @@ def test_a_node_away_for_weeks_is_renewed_by_proof_when_it_is_back():
     during(script)
 
 
+def test_a_session_that_fails_while_the_certificate_has_run_out_is_a_reason_to_renew_at_once():
+    async def script(edge):
+        edge.connected = False
+        edge.registrar.doors.clear()
+        await anyio.sleep(20 * DAY)
+        edge.registrar.doors[URL] = edge.desk
+        edge.renewal.failed()
+        await anyio.sleep(1)
+        assert edge.good
+        tried = len(edge.codes)
+        edge.renewal.failed()  # the certificate is good: the session failed for another reason
+        await anyio.sleep(1)
+        assert len(edge.codes) == tried
+
+    during(script)
+
+
 def test_a_cut_shorter_than_the_certificate_is_nothing_to_worry_about():
     async def script(edge):
         edge.connected = False

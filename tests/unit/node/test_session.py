@@ -1,30 +1,25 @@
 """The node's session: snapshots down, records up exactly once, and nothing depends on it."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import anyio
 import pytest
 
-from littoral.app.codec import pack, unpack
+from littoral.app.codec import unpack
 from littoral.domain.flight import SETTLED, SLOT_BYTES, identity, read, write
 from littoral.domain.ids import NodeId
-from littoral.domain.node import NodeStatus
-from littoral.domain.outbox import Batch, Mark, judge
-from littoral.domain.ports import Channel, ChannelClosed
+from littoral.domain.outbox import Mark
+from littoral.domain.ports import Channel
 from littoral.domain.session import (
     Applied,
-    Beat,
     Frame,
     Goodbye,
     Hello,
     PartsWanted,
-    Records,
     Stored,
-    Welcome,
 )
 from littoral.domain.snapshot import Snapshot
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import Micros
 from littoral.domain.usage import UsageRecord
 from littoral.node.backoff import Patience
 from littoral.node.clock import FloorClock
@@ -39,8 +34,8 @@ from littoral.testing.failpoints import Crash
 from littoral.testing.loop import simulate
 from littoral.testing.network import MemoryNetwork
 from littoral.testing.outbox import MemoryOutbox
-from littoral.testing.snapshot import Issuer
 from littoral.testing.usage import usage_waiting
+from uplinks import Control
 
 SNAPSHOT = Snapshot(
     epoch=1,
@@ -59,74 +54,6 @@ def record(number: int) -> UsageRecord:
     header = (0, 0, 0, 7, 0, 5, 1_000, 10, 20, 30, 40, 1.0, 2.0)
     write(memory, 0, state=SETTLED, header=header, names=names)
     return read(memory, 0).record
-
-
-class Control:
-    """The other end: applies rows once, in order, and can misbehave."""
-
-    def __init__(self) -> None:
-        self.hellos: list[Hello] = []
-        self.frames: list[Frame] = []
-        self.applied: list[str] = []
-        self.batches: list[int] = []
-        self.marks: dict[str, Mark] = {}
-        self.issuer = Issuer(pack)
-        self.offers: Sequence[Snapshot] = ()
-        self.ignores = 0
-        self.dies_after: int | None = None
-        self.goodbye: Goodbye | None = None
-
-    async def serve(self, channel: Channel) -> None:
-        hello = await channel.receive()
-        assert isinstance(hello, Hello)
-        self.hellos.append(hello)
-        await channel.send(
-            Welcome(
-                protocol=1,
-                server_us=Micros(1_800_000_000_000_000),
-                beat_s=Seconds(5.0),
-                stored={"ledger": self.marks.get(hello.outbox, Mark())},
-            )
-        )
-        for snapshot in self.offers:
-            await channel.send(self.issuer.offer(snapshot))
-        if self.goodbye is not None:
-            await channel.send(self.goodbye)
-        try:
-            while True:
-                await self.take(await channel.receive(), channel)
-        except ChannelClosed:
-            return
-
-    async def take(self, frame: Frame, channel: Channel) -> None:
-        self.frames.append(frame)
-        if isinstance(frame, PartsWanted):
-            for piece in self.issuer.pieces(frame):
-                await channel.send(piece)
-        if isinstance(frame, Records):
-            if self.ignores:
-                self.ignores -= 1
-                return
-            self.apply(frame.outbox, frame.batch)
-            if self.dies_after is not None and len(self.batches) >= self.dies_after:
-                self.dies_after = None
-                raise ChannelClosed("dead between applying and saying so")
-            mark = self.marks.get(frame.outbox, Mark())
-            await channel.send(Stored(outbox=frame.outbox, lane="ledger", mark=mark))
-
-    def apply(self, outbox: str, batch: Batch) -> None:
-        self.batches.append(len(batch.rows))
-        judgement, rows = judge(self.marks.get(outbox, Mark()), batch)
-        assert judgement in {"applied", "known"}
-        self.applied += [row.usage.request for row in rows if row.usage is not None]
-        self.marks[outbox] = batch.end
-
-    def status(self) -> NodeStatus:
-        """The last one told."""
-        return next(beat.status for beat in reversed(self.beats()) if beat.status)
-
-    def beats(self) -> list[Beat]:
-        return [frame for frame in self.frames if isinstance(frame, Beat)]
 
 
 class Node:
@@ -373,6 +300,17 @@ def test_goodbye_and_nonsense_end_a_session_and_the_next_one_works(node) -> None
         assert node.control.applied == ["r1"]
 
     node.during(script)
+
+
+def test_a_node_that_is_told_to_hurry_waits_no_longer_to_dial(node) -> None:
+    async def script() -> None:
+        await anyio.sleep(1000)
+        async with node.network.listen("control", node.control.serve):
+            node.uplink.hurry()
+            await anyio.sleep(0.1)
+            assert node.uplink.connected
+
+    node.during(script, listening=False)
 
 
 def test_what_ends_a_session_is_told_with_whether_control_had_opened_it(node) -> None:
