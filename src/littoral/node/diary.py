@@ -39,10 +39,15 @@ class Diary:
         self._events.extend(events)
         self._news = True
 
+    @property
+    def due(self) -> Seconds | None:
+        """When it is to be written next, on the clock; None where there is no news."""
+        return Seconds(self._kept + EVERY) if self._news else None
+
     def keep(self, *, at_once: bool = False) -> None:
         """Write, where there is news and it is time."""
         now = self._clock.now()
-        if self._events is None or not self._news or (now - self._kept < EVERY and not at_once):
+        if self._events is None or not self._news or (now < self._kept + EVERY and not at_once):
             return
         with suppress(StorageFull):
             self._disk.write(DIARY, msgspec.json.encode(tuple(self._events)))

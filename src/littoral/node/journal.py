@@ -69,9 +69,11 @@ class Journal:
             self._diary.keep(at_once=True)
 
     def _left(self) -> Seconds | None:
-        """How long until a window is over; None where none is open."""
-        ends = min((each.began + each.length for each in self._windows.values()), default=None)
-        return None if ends is None else Seconds(max(0.0, ends - self._clock.now()))
+        """How long until a window is over, or the diary is due; None where nothing is to come."""
+        ends = [each.began + each.length for each in self._windows.values()]
+        due = self._diary.due
+        ends += [] if due is None else [due]
+        return Seconds(max(0.0, min(ends) - self._clock.now())) if ends else None
 
     def _fresh(self) -> list[Event]:
         """Of the board's events those that nothing like them came just before."""
