@@ -65,6 +65,8 @@ EDGE_PLACES: Sequence[FailpointName] = (
 TWISTS: Sequence[Twist] = ("twice", "swap", "lose", "bend")
 ACTS: Sequence[Act] = ("kill", "kill", "error", "delay")
 HOUR = Seconds(3600.0)
+ALARMED = Seconds(900.0)
+"""Within so long people act on the alarm that a disk was copied."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,8 +107,7 @@ class Nemesis:
 
     def heal(self) -> None:
         """Undo what lasts: links, disks, power and clocks are well."""
-        for edge in self._cloned:
-            self._revoke(edge)  # what people are told to do when a disk was copied
+        self._part([edge for edge in self._cloned if self._shares(edge)])
         for edge in self.edges:
             edge.link.heal("wan")
             edge.link.twists.clear()
@@ -115,6 +116,10 @@ class Nemesis:
             edge.come_back()
         self.cloud.life.disarm()
         self.cloud.come_back()
+
+    def _shares(self, edge: Edge) -> bool:
+        """Whether two machines are still one node."""
+        return sum(other.node == edge.node for other in self.edges) > 1
 
     def _draw(self, names: Sequence[str]) -> str:
         left = self.chance.random() * math.fsum(self.weights.values())
@@ -208,7 +213,14 @@ class Nemesis:
     def _clone(self, edge: Edge) -> None:
         """A second machine runs with a copy of this one's disk."""
         if edge not in self._cloned and edge.node is not None:
-            self._cloned += [edge, self.clone(edge)]
+            both = [edge, self.clone(edge)]
+            self._cloned += both
+            later(ALARMED * self.chance.random(), lambda: self._part(both))
+
+    def _part(self, machines: Sequence[Edge]) -> None:
+        """Do what people are told to do where a disk was copied: revoke it, both join anew."""
+        for edge in machines:
+            self._revoke(edge)
 
     def _keep(self) -> None:
         self._backup = self.cloud.backup()

@@ -132,9 +132,10 @@ class Uplink:
                     await self._session(channel)
             except* (ChannelClosed, LittoralError, TimeoutError) as group:
                 failure = group  # whatever it was, the next try starts from control's cursor
-            self._lost(why(failure))
+            self._lost(reason := why(failure))
+            taken = "superseded" in reason  # by its twin: two that took turns would never stop
             wait = self._redial.after(
-                parts.clock.now() - began,
+                0.0 if taken else parts.clock.now() - began,
                 shed=is_shed(failure),
                 longest_s=parts.patience.longest_s,
             )

@@ -15,12 +15,12 @@ from littoral.app.command.lab import WIRE
 from littoral.lab.fleet import Plan, run_fleet
 from littoral.lab.nemesis import WEIGHTS
 
-DAY = Plan(edges=6, hours=3.0)
+DAY = Plan(edges=6, hours=1.0)
 AGAIN = """
 import sys
 from littoral.app.command.lab import WIRE
 from littoral.lab.fleet import Plan, run_fleet
-print(run_fleet(Plan(seed=11, edges=6, hours=3.0), WIRE).digest)
+print(run_fleet(Plan(seed=11, edges=4, hours=1.0), WIRE).digest)
 """
 
 
@@ -29,7 +29,7 @@ def holds(seed: int, plan: Plan) -> None:
     assert outcome.wrong == (), "\n".join((*outcome.wrong, *outcome.last))
     assert outcome.converged_s is not None
     assert outcome.answered > plan.edges * plan.hours
-    assert sum(outcome.faults.values()) > plan.hours
+    assert sum(outcome.faults.values()) > 10 * plan.hours
 
 
 @pytest.mark.timeout(120)
@@ -47,7 +47,9 @@ def test_five_hundred_more_days_of_larger_fleets_do_not_either(seed):
 
 @pytest.mark.timeout(120)
 def test_every_kind_of_fault_happens():
-    outcome = run_fleet(replace(DAY, edges=3, fault_s=20.0), WIRE)
+    outcome = run_fleet(
+        replace(DAY, edges=3, fault_s=20.0, faults=dict.fromkeys(WEIGHTS, 1.0)), WIRE
+    )
     assert set(outcome.faults) == set(WEIGHTS)
 
 

@@ -19,7 +19,7 @@ AROUND = {
     "session.resumed": {"reset": 1.0},
     "join.signed": {"revoke": 0.5},
     "identity.written": {"clock": 0.7},
-    "renew.issued": {"clock": 0.7},
+    "renew.issued": {"clock": 2.0},
 }
 """What must happen beside it, so that a place is passed again and again."""
 ELSEWHERE = {
@@ -49,10 +49,10 @@ def test_whoever_is_hit_there_loses_and_doubles_nothing(name):
     plan = Plan(
         seed=5,
         edges=2,
-        hours=1.0,
-        fault_s=30.0,
+        hours=0.5,
+        fault_s=20.0,
         request_s=60.0,
-        change_s=60.0,
+        change_s=40.0,
         faults=AROUND.get(name, {})
         | {"failpoint" if name in EDGE_PLACES else "control-failpoint": 1.0}
         | {"reset": 0.2, "engine": 0.2},
