@@ -43,18 +43,42 @@ HELD = "create index deferral_held on deferral(project, state, size)"
 UNBOOKED = (
     "create index deferral_unbooked on deferral(number) where usage is not null and not booked"
 )
+SUM = """\
+create table held(
+  project text primary key, waiting integer not null, bytes integer not null
+) strict"""
+ENTER = """\
+create trigger deferral_enter after insert on deferral begin
+  insert into held values(new.project, new.state in ('queued', 'running'), new.size)
+  on conflict(project) do update
+  set waiting = waiting + excluded.waiting, bytes = bytes + excluded.bytes; end"""
+LEAVE = """\
+create trigger deferral_leave after delete on deferral begin
+  update held set waiting = waiting - (old.state in ('queued', 'running')), bytes = bytes - old.size
+  where project = old.project; end"""
+CHANGE = """\
+create trigger deferral_change after update of state, size on deferral begin
+  update held set bytes = bytes - old.size + new.size,
+  waiting = waiting - (old.state in ('queued', 'running')) + (new.state in ('queued', 'running'))
+  where project = new.project; end"""
+FIRST = """\
+insert into held select project, sum(state in ('queued', 'running')), sum(size)
+from deferral group by project"""
 LAYOUT = Layout(
     subject="deferrals",
     code="deferrals.damaged",
     contents="deferred requests",
-    steps=((sqlite.META, TABLE, ONCE, HELD, UNBOOKED),),
+    steps=(
+        (sqlite.META, TABLE, ONCE, HELD, UNBOOKED),
+        (SUM, ENTER, LEAVE, CHANGE, FIRST),
+    ),
 )
 _IS_AHEAD = "state in ('queued', 'running')"
 # The values below are names of our own fields, never text from outside.
 _PUT = (*(name for name in NAMES if name != "number"), "size")
 PUT = f"insert into deferral({', '.join(_PUT)}) values({', '.join(':' + n for n in _PUT)})"
-SUMS = f"select project, {_IS_AHEAD}, count(*), sum(size) from deferral group by 1, 2"  # noqa: S608  a condition of our own
-BY_KEY = f"select {WHOLE} from deferral where project = ? and idempotency = ?"  # noqa: S608  names of our own fields
+SUMS = "select project, waiting, bytes from held"
+BY_KEY = f"select {WHOLE} from deferral where project = ? and idempotency = ? and idempotency <> ''"  # noqa: S608  names of our own fields
 GET = f"select {WHOLE} from deferral where project = ? and id = ?"  # noqa: S608  names of our own fields
 ONE = f"select {WHOLE} from deferral where id = ?"  # noqa: S608  names of our own fields
 PAGE = f"select {LIGHT} from deferral where project = ? and number < ? order by number desc limit ?"  # noqa: S608  names of our own fields
@@ -122,8 +146,9 @@ class SqliteDeferrals:
         self._check_disk()
 
         def step(connection: apsw.Connection) -> Deferral:
-            known = self._one(connection, BY_KEY, (deferral.project, deferral.idempotency))
-            if deferral.idempotency and known is not None:
+            same = deferral.project, deferral.idempotency
+            known = self._one(connection, BY_KEY, same) if deferral.idempotency else None
+            if known is not None:
                 if known.digest != deferral.digest:
                     raise Conflict(
                         f"the idempotency key {deferral.idempotency!r} came with another body; "
@@ -270,10 +295,9 @@ def _changes(connection: apsw.Connection, query: str, bindings: Bindings) -> int
 
 def _held(connection: apsw.Connection, project: ProjectId) -> tuple[Holding, Holding]:
     """What all projects have, and what one has."""
-    rows = cast("list[tuple[str, int, int, int]]", run(connection, SUMS))
+    rows = cast("list[tuple[str, int, int]]", run(connection, SUMS))
     return _sum(rows), _sum([row for row in rows if row[0] == project])
 
 
-def _sum(rows: Sequence[tuple[str, int, int, int]]) -> Holding:
-    count = sum(row[2] for row in rows if row[1])
-    return Holding(count=count, size=Bytes(sum(row[3] for row in rows)))
+def _sum(rows: Sequence[tuple[str, int, int]]) -> Holding:
+    return Holding(count=sum(row[1] for row in rows), size=Bytes(sum(row[2] for row in rows)))
