@@ -9,8 +9,8 @@ from littoral.trust.role import SCOPE_OF
 SAYS = ("node/", "stores/", "control/", "jobs/", "domain/strain.py", "gateway/wire/loop.py")
 """Where events are made."""
 CODE = re.compile(
-    r"(?:blob|ca|certificate|clock|deferrals|delta|disk|engine|gateway|limits|machine|memory|model|nodes?"
-    r"|outbox|policy|responses|rollout|session|snapshot|supervisor|thermal)[._][a-z_]+"
+    r"(?:blobs?|ca|certificate|clock|deferrals|delta|disk|engine|gateway|limits|machine|memory|model|nodes?"
+    r"|outbox|policy|responses|rollout|session|slot|snapshot|supervisor|thermal|update|version)[._][a-z_]+"
 )
 FILES = frozenset(
     {

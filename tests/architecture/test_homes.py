@@ -31,7 +31,7 @@ HOMES: dict[str, set[str]] = {
     "msgspec": {
         *("app", "client", "control", "engines", "gateway", "jobs", "stores"),
         *("node/diary.py", "node/enrolment.py", "node/identity.py", "node/start.py"),
-        *("node/update.py", "node/upkeep.py"),
+        *("node/previous.py", "node/sweep.py", "node/update.py", "node/upkeep.py"),
     },
     "httpx2": {
         "app/command/conversation.py",

@@ -55,6 +55,26 @@ def chunk(index: int) -> bytes:
     return DATA[index * CHUNK : (index + 1) * CHUNK]
 
 
+@pytest.mark.anyio
+async def test_blobs_whole_and_under_way_have_sizes_and_may_be_discarded(again):
+    parts, whole = again(), manifest()
+    other = manifest(DATA + b"more")
+    part = await parts.open(whole)
+    await fill(part, *range(len(whole.chunks)))
+    await part.commit()
+    await part.close()
+    begun = await parts.open(other)
+    await fill(begun, 0)
+    await begun.close()
+    sizes = await parts.sizes()
+    assert sizes[whole.digest] == whole.size
+    assert 0 < sizes[other.digest] < other.size
+    for digest in (whole.digest, other.digest):
+        await parts.discard(digest)
+    assert await parts.sizes() == {}
+    await parts.discard(whole.digest)
+
+
 async def fill(part, *indexes: int) -> None:
     for index in indexes:
         await part.write(index, chunk(index))

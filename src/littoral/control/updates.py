@@ -24,6 +24,7 @@ from littoral.domain.release import (
     UpdateAct,
     UpdateOrder,
     UpdateReport,
+    UpdateState,
 )
 from littoral.domain.units import Micros
 from littoral.domain.view import UpdatedNode, UpdateView, UpdateWish
@@ -32,6 +33,13 @@ from littoral.trust.release import LEAST_S, MOST_S, sign
 NAME: Final = "update"
 REPORTS: Final = "update-node/"
 LOOK_S: Final = 2.0
+CODES: Final[Mapping[UpdateState, str]] = {
+    "running": "update.running",
+    "paused": "update.paused",
+    "undone": "update.undone",
+    "done": "update.done",
+}
+"""The event of each state that an update comes to."""
 
 
 class Updates:
@@ -229,7 +237,7 @@ class Updates:
         if before is None or (update.state, update.everyone) != (before.state, before.everyone):
             level: Level = "error" if update.state == "paused" else "info"
             text = f"{update.version}: {update.state}: {update.why}"
-            code = f"update.{update.state}"
+            code = CODES[update.state]
             self._sink.emit(
                 Event(at_us=self._now(), level=level, subject="update", code=code, message=text)
             )

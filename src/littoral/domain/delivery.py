@@ -1,6 +1,6 @@
 """Delivery: the ports through which a node gets artefacts, and what it keeps of them on the way."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -100,6 +100,14 @@ class BlobParts(Protocol):
 
     async def read(self, digest: Digest, begin: int, most: int) -> bytes | None:
         """Bytes of a whole blob from a place on, at most so many; None where it is not whole."""
+        ...
+
+    async def sizes(self) -> Mapping[Digest, Bytes]:
+        """Bytes of every blob that is whole or under way."""
+        ...
+
+    async def discard(self, digest: Digest) -> None:
+        """Remove a blob, whole or under way."""
         ...
 
     async def free(self) -> Bytes:

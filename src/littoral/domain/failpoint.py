@@ -32,6 +32,7 @@ FailpointName: TypeAlias = Literal[
     "deferred.started",
     "deferred.settled",
     "deferred.booked",
+    "slot.switched",
 ]
 
 NAMES: tuple[str, ...] = get_args(FailpointName)

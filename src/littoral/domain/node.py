@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from littoral.domain.endpoint import Endpoint, Machine
 from littoral.domain.enrolment import SITE, Inventory, Tier
 from littoral.domain.ids import EndpointId, NodeId
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import Bytes, Micros, Seconds
 
 NodeState: TypeAlias = Literal[
     "joined",
@@ -94,6 +94,15 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """The blobs on a node's disk: how many, their bytes, and those that nothing refers to now."""
+
+    blobs: int
+    size: Bytes
+    unused: Bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
     """What a node says of itself with each beat that brings a change."""
 
@@ -108,6 +117,8 @@ class NodeStatus:
     """What is wrong there, in sentences; empty where nothing is."""
     peer: str = ""
     """Where it listens for other nodes, ``ip:port``; empty where it does not."""
+    store: Store | None = None
+    """None where it shares control's disk, or was not looked at yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from littoral.domain.ids import KeyId
 from littoral.domain.units import Micros
 
 Verb: TypeAlias = Literal[
-    "drain", "cordon", "restart_engine", "probe", "log_tail", "verify_artefacts"
+    "drain", "cordon", "restart_engine", "probe", "log_tail", "verify_artefacts", "rollback"
 ]
 
 

@@ -95,6 +95,16 @@ class Artefacts:
         self._begun: set[Digest] = set()
         self._held: tuple[Digest, ...] | None = None
 
+    @property
+    def parts(self) -> BlobParts:
+        """The blobs on this node's disk."""
+        return self._world.parts
+
+    @property
+    def under_way(self) -> frozenset[Digest]:
+        """Blobs that are being fetched."""
+        return frozenset(self._jobs)
+
     async def run(self) -> None:
         """Fetch what is located, until cancelled."""
         async with anyio.create_task_group() as group:

@@ -10,7 +10,7 @@ from littoral.domain.errors import LittoralError
 from littoral.domain.ids import EndpointId
 from littoral.domain.loads import ENDPOINTS
 from littoral.domain.neighbour import steady
-from littoral.domain.node import Event, Level, Link, NodeStatus, Speed
+from littoral.domain.node import Event, Level, Link, NodeStatus, Speed, Store
 from littoral.domain.ports import Clock, Sink
 from littoral.domain.session import Endpoints, Folds, Frame, Reach, Tables
 from littoral.domain.snapshot import Snapshot
@@ -33,6 +33,8 @@ class Board:
         sink: Takes every event.
         report: Called with role and pid of all child processes when they change.
     """
+
+    store: Store | None = None
 
     def __init__(
         self, *, clock: Clock, sink: Sink, report: Callable[[dict[str, int]], None]
@@ -215,6 +217,12 @@ class Board:
         while min(self._served.values(), default=snapshot) < snapshot:
             await self.changed.wait()
 
+    def put_store(self, store: Store) -> None:
+        """Show what is on the disk."""
+        if store != self.store:
+            self.store = store
+            self.changed.notify()
+
     def say(self, subject: str, code: str, message: str, *, level: Level = "info") -> None:
         """Tell people what happened."""
         event = Event(
@@ -250,6 +258,7 @@ class Board:
             link=self.link,
             trouble=self.trouble,
             peer=self.peer,
+            store=self.store,
         )
 
     @property

@@ -7,8 +7,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from littoral.domain.deployment import Assignment
-from littoral.domain.ids import DeploymentName, EndpointId
+from littoral.domain.errors import InvalidInput
+from littoral.domain.ids import DeploymentName, Digest, EndpointId
 from littoral.node.engine import EngineParts, Supervised
+from littoral.node.previous import Previous, blobs_of
 from littoral.node.signal import Signal
 
 
@@ -47,21 +49,49 @@ class Converger:
     Args:
         parts: What engines need.
         idle: Waits until no request is open on an endpoint.
+        previous: Knows what served before, and what was left.
     """
 
     def __init__(
-        self, parts: EngineParts, *, idle: Callable[[EndpointId], Awaitable[None]]
+        self,
+        parts: EngineParts,
+        *,
+        idle: Callable[[EndpointId], Awaitable[None]],
+        previous: Previous,
     ) -> None:
         self._parts = parts
         self._idle = idle
+        self._previous = previous
+        self._wishes: Sequence[Assignment] = ()
         self._desired: Sequence[Assignment] = ()
         self._wanted = Signal()
         self._running: dict[DeploymentName, _Running] = {}
 
-    def want(self, desired: Sequence[Assignment]) -> None:
-        """Take a new desired state."""
-        self._desired = desired
+    def want(self, desired: Sequence[Assignment], *, first: bool = False) -> None:
+        """Take a new desired state; ``first``: begin with what served before the restart."""
+        self._wishes = desired
+        choose = self._previous.proven if first else self._previous.chosen
+        self._desired = choose(desired)
         self._wanted.notify()
+
+    def go_on(self) -> None:
+        """After a restart: what is wanted now may follow what served before it."""
+        self.want(self._wishes)
+
+    def undo(self, name: DeploymentName, *, why: str) -> None:
+        """Leave what a deployment runs for what served before it. Raises ``InvalidInput``."""
+        running = self._running.get(name)
+        if running is None:
+            known = ", ".join(self.names) or "none"
+            raise InvalidInput(f"deployment: {name!r} does not run here; known: {known}")
+        self._previous.undo(name, running=running.engine.assignment, why=why)
+        self.want(self._wishes)
+
+    def blobs(self) -> frozenset[Digest]:
+        """Blobs of what is wanted, runs, or served before until a day ago."""
+        running = [each.engine.assignment for each in self._running.values()]
+        named = {each for item in (*self._wishes, *running) for each in blobs_of(item)}
+        return self._previous.digests() | named
 
     @property
     def names(self) -> tuple[DeploymentName, ...]:
@@ -98,7 +128,25 @@ class Converger:
         engine = Supervised(assignment, self._parts)
         running = _Running(engine=engine, scope=anyio.CancelScope(), gone=anyio.Event())
         group.start_soon(running.run)
+        group.start_soon(self._watch, running)
         return running
+
+    async def _watch(self, running: "_Running") -> None:
+        """Note what serves; leave what fails again and again for what served before it."""
+        engine, seen = running.engine, ""
+        while not running.gone.is_set():
+            before, seen = seen, engine.state
+            if seen == "ready" and before != "ready":
+                self._previous.served(engine.assignment)
+            elif seen == "degraded" and before != "degraded" and self._is_to_leave(engine):
+                self.undo(engine.assignment.name, why="it crashes again and again")
+            await engine.changed.wait()
+
+    def _is_to_leave(self, engine: Supervised) -> bool:
+        """Whether it is the one that serves, and something else served before it."""
+        running = self._running.get(engine.assignment.name)
+        current = running is not None and running.engine is engine
+        return current and self._previous.can_undo(engine.assignment)
 
     async def _hand_over(self, old: "_Running", new: "_Running") -> None:
         """Let the old serve until the new one does, unless there is no room for both.
@@ -135,3 +183,4 @@ class _Running:
         with self.scope:
             await self.engine.run()
         self.gone.set()
+        self.engine.changed.notify()

@@ -22,6 +22,7 @@ ARGS: Mapping[Verb, frozenset[str]] = {
     "probe": frozenset(),
     "log_tail": frozenset({"role", "lines"}),
     "verify_artefacts": frozenset(),
+    "rollback": frozenset({"deployment"}),
 }
 """What each verb takes."""
 
@@ -77,6 +78,8 @@ class Errands:
                 return f"probing {self._parts.probe()} engines; see the node's speeds"
             case "log_tail":
                 return self._tail(frame.args)
+            case "rollback":
+                return self._undone(frame.args.get("deployment", ""))
             case "verify_artefacts":
                 return await to_thread.run_sync(self._verified)
 
@@ -85,6 +88,10 @@ class Errands:
             known = ", ".join(self._parts.converger.names) or "none"
             raise InvalidInput(f"deployment: {name!r} does not run here; known: {known}")
         return f"{name} is being restarted"
+
+    def _undone(self, name: str) -> str:
+        self._parts.converger.undo(DeploymentName(name), why="an operator asked for it")
+        return f"{name} goes back to what served before"
 
     def _tail(self, args: Mapping[str, str]) -> str:
         role, lines = args.get("role", "node"), args.get("lines", "50")

@@ -23,6 +23,7 @@ from littoral.node.learning import Learning
 from littoral.node.limits import LimitRows
 from littoral.node.memory import Promises
 from littoral.node.parts import NodeParts
+from littoral.node.previous import Previous
 from littoral.node.relay import Relay
 from littoral.node.reports import ReportParts, Reports
 from littoral.node.session import SessionParts, Uplink
@@ -71,7 +72,7 @@ class _Wired:
             )
             for at, (launch, booking) in enumerate(zip(parts.gateways, self.bookings, strict=False))
         ]
-        self.converger = Converger(self._engine_parts(), idle=self._idle)
+        self.converger = Converger(self._engine_parts(), idle=self._idle, previous=_slots(self))
         self.held = snapshot_of(parts, self.clock, self._swapped)
         self.standing = Standing(self.clock, self.held, self.board, joined=parts.joined)
         self.board.on_death = self._died
@@ -116,12 +117,12 @@ class _Wired:
             patience=parts.patience,
         )
 
+    async def _post(self, frame: Frame) -> None:
+        await self.uplink.post(frame)
+
     def _signers(self) -> Mapping[str, bytes]:
         """The keys of whom this node believes, by its snapshot."""
         return {} if self._wanted is None else self._wanted.signers
-
-    async def _post(self, frame: Frame) -> None:
-        await self.uplink.post(frame)
 
     async def _locate(self, digest: Digest, tell: Callable[[str], None]) -> str | None:
         """Find a blob; its content is checked on first use, which takes its time."""
@@ -167,6 +168,7 @@ class _Wired:
             versions=parts.versions,
             keys=self._signers,
             locate=self._locate,
+            artefacts=self.artefacts,
             serving=lambda: all(each.pulse is not None for each in self.keepers),
             tools=parts.tools,
             board=self.board,
@@ -203,7 +205,7 @@ class _Wired:
         self._wanted = snapshot
         self.relay.swapped(snapshot)
         self.peers.swapped(snapshot)
-        self.converger.want(snapshot.assignments)
+        self.converger.want(snapshot.assignments, first=not self._restored)
         if self._restored:
             self._publish(snapshot)
 
@@ -250,6 +252,7 @@ class _Wired:
         spent = await self.parts.outbox.spent()
         self.limits.restore(spent, self._wanted.limits if self._wanted else ())
         self._restored = True
+        self.converger.go_on()
         if self._wanted is not None:
             self._publish(self._wanted)
 
@@ -268,6 +271,12 @@ class _Wired:
         for booking in self.bookings:
             await booking.tried.wait()
         await self.uplink.run()
+
+
+def _slots(node: _Wired) -> Previous:
+    """What each deployment of a node served before."""
+    parts = node.parts
+    return Previous(parts.disk, node.clock, board=node.board, failpoints=parts.failpoints)
 
 
 async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:

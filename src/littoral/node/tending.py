@@ -7,20 +7,23 @@ from typing import Protocol
 import anyio
 
 from littoral.domain.enrolment import Inventory
-from littoral.domain.ids import NodeId
+from littoral.domain.ids import Digest, NodeId
 from littoral.domain.link import LinkFacts
 from littoral.domain.node import Level, Link, Reading
-from littoral.domain.ports import Blobs, Chance, Clock, Disk, Failpoints
+from littoral.domain.ports import Blobs, Chance, Clock, Disk, Failpoints, Network
 from littoral.domain.release import Versions
 from littoral.domain.session import Frame
 from littoral.domain.units import Seconds
+from littoral.node.artefact import Artefacts
 from littoral.node.board import Board
 from littoral.node.converge import Converger
+from littoral.node.counter import counter
 from littoral.node.errand import ErrandParts, Errands
 from littoral.node.identity import IdentityStore
 from littoral.node.probing import Probe, Probing, ProbingParts
 from littoral.node.renewal import Joined, Renewal, RenewalParts
 from littoral.node.start import UNKNOWN, Origin
+from littoral.node.sweep import Sweep, SweepParts
 from littoral.node.update import Locate, UpdateParts, Updates
 from littoral.node.upkeep import Upkeep
 
@@ -61,6 +64,7 @@ class Tools:
 
     ``inventory`` reads what this machine is; ``tail`` gives the last lines of a process's log;
     ``probe`` asks an engine; ``joined`` is what a node that joined keeps its certificate with;
+    ``here`` is where people on this machine ask for errands, without control;
     ``sensors`` reads heat, memory, disk and load; ``origin`` is what this run is part of.
     """
 
@@ -68,6 +72,7 @@ class Tools:
     tail: Callable[[str, int], str]
     probe: Probe
     joined: Joined | None = None
+    here: tuple[Network, str] | None = None
     sensors: Callable[[], Reading] = Reading
     origin: Origin = UNKNOWN
 
@@ -83,6 +88,7 @@ class TendingParts:
     versions: Versions | None
     keys: Callable[[], Mapping[str, bytes]]
     locate: Locate
+    artefacts: Artefacts | None
     serving: Callable[[], bool]
     tools: Tools
     board: Board
@@ -114,14 +120,17 @@ class Tending:
             )
         )
         joined = parts.tools.joined
+        errands = Errands(self._errand_parts())
         self.upkeep = Upkeep(
-            Errands(self._errand_parts()),
+            errands,
             None if joined is None else self._renewal(joined),
             board=parts.board,
             disk=parts.disk,
             clock=parts.clock,
         )
 
+        self._errands = errands
+        self.sweep = None if parts.artefacts is None else self._sweep(parts.artefacts)
         self.updates = None if parts.versions is None else self._updates(parts.versions)
 
     def hear(self, frame: Frame) -> bool:
@@ -142,6 +151,10 @@ class Tending:
             group.start_soon(self._probing.run)
             group.start_soon(self.upkeep.run, line.send, line.standing)
             group.start_soon(self._measure, line, pace)
+            if (here := self._parts.tools.here) is not None:
+                group.start_soon(counter, self._errands, *here)
+            if self.sweep is not None:
+                group.start_soon(self.sweep.run)
             if self.updates is not None:
                 group.start_soon(self.updates.run, line.send, line.standing)
 
@@ -171,6 +184,26 @@ class Tending:
 
     async def _send(self, frame: Frame) -> bool:
         return self._line is not None and await self._line.send(frame)
+
+    def _sweep(self, artefacts: Artefacts) -> Sweep:
+        parts = self._parts
+        return Sweep(
+            SweepParts(
+                parts=artefacts.parts,
+                disk=parts.disk,
+                clock=parts.clock,
+                board=parts.board,
+                wanted=self._blobs,
+                under_way=lambda: artefacts.under_way,
+            )
+        )
+
+    def _blobs(self) -> frozenset[Digest] | None:
+        """Every blob that something here refers to; None where no snapshot says what is wanted."""
+        if self._parts.board.snapshot is None:
+            return None
+        wheels: frozenset[Digest] = frozenset() if self.updates is None else self.updates.wheels
+        return self._parts.converger.blobs() | wheels
 
     def _updates(self, versions: Versions) -> Updates:
         parts = self._parts

@@ -58,7 +58,7 @@ class DiskBlobs:
         Its whole content is checked on the first use in this process, and again when size, time or
         inode changed; a damaged one is moved to ``quarantine``.
         """
-        target = self._target(digest)
+        target = self.place(digest)
         with self._checking:
             try:
                 seal = _seal(target)
@@ -87,7 +87,7 @@ class DiskBlobs:
 
     def remove(self, digest: Digest) -> bool:
         """Remove a blob; False where there was none."""
-        target = self._target(digest)
+        target = self.place(digest)
         try:
             target.unlink()
         except FileNotFoundError:
@@ -111,7 +111,7 @@ class DiskBlobs:
 
     def adopt(self, temporary: Path, digest: Digest) -> None:
         """Give a synced temporary file its name; called by a writer."""
-        target = self._target(digest)
+        target = self.place(digest)
         with room_for("a blob"):
             self._folder("sha256", target.parent.name)
             temporary.replace(target)
@@ -129,7 +129,8 @@ class DiskBlobs:
         sync_folder(str(target.parent))
         return False
 
-    def _target(self, digest: Digest) -> Path:
+    def place(self, digest: Digest) -> Path:
+        """Where a blob is, or would be."""
         if DIGEST.fullmatch(digest) is None:
             raise InvalidInput(f"{digest!r} is no digest: sha256: and 64 hexadecimal digits")
         name = digest.removeprefix("sha256:")

@@ -8,7 +8,7 @@ is made again from what is there, by hashing it.
 import hashlib
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
@@ -72,6 +72,21 @@ class DiskParts:
     async def read(self, digest: Digest, begin: int, most: int) -> bytes | None:
         """Bytes of a whole blob from a place on, at most so many; None where it is not whole."""
         return await self.work(lambda: self._read(digest, begin, most))
+
+    async def sizes(self) -> Mapping[Digest, Bytes]:
+        """Bytes of every blob that is whole or under way."""
+        return await self.work(self._sizes)
+
+    def _sizes(self) -> Mapping[Digest, Bytes]:
+        under_way = {each: self.places(each)[0] for each in self._list()}
+        whole = {each: self._blobs.place(each) for each in self._blobs.list()}
+        found = {**under_way, **whole}
+        return {each: Bytes(place.stat().st_size) for each, place in found.items()}
+
+    async def discard(self, digest: Digest) -> None:
+        """Remove a blob, whole or under way."""
+        await self.remove(digest)
+        await self.work(lambda: self._blobs.remove(digest))
 
     async def free(self) -> Bytes:
         """Bytes that may still be written."""

@@ -1,7 +1,7 @@
 """Blobs under way, in memory."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from littoral.domain.blob import BlobManifest
 from littoral.domain.delivery import BlobPart
@@ -44,6 +44,17 @@ class MemoryParts:
         """Bytes of a whole blob from a place on, at most so many; None where it is not whole."""
         data = self.blobs.files.get(digest)
         return None if data is None else data[begin : begin + most]
+
+    async def sizes(self) -> Mapping[Digest, Bytes]:
+        """Bytes of every blob that is whole or under way."""
+        found = {each: sum(map(len, known.values())) for each, known in self.chunks.items()}
+        found |= {each: len(data) for each, data in self.blobs.files.items()}
+        return {each: Bytes(size) for each, size in found.items()}
+
+    async def discard(self, digest: Digest) -> None:
+        """Remove a blob, whole or under way."""
+        await self.remove(digest)
+        self.blobs.remove(digest)
 
     async def free(self) -> Bytes:
         """Bytes that may still be written."""

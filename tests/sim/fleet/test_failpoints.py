@@ -27,6 +27,7 @@ ELSEWHERE = {
     "request.settled": "tests/e2e/test_failpoints.py",
     "blob.renamed": "tests/e2e/test_failpoints.py",
     "chunk.synced": "tests/unit/node/test_delivery_failpoints.py",
+    "slot.switched": "tests/unit/node/test_previous.py",
     "update.switched": "tests/unit/app/test_versions.py",
     "deferred.accepted": "tests/unit/node/test_deferral_ends.py",
     "deferred.started": "tests/unit/node/test_deferral_ends.py",

@@ -21,8 +21,10 @@ from littoral.node.carrying import DeferralBounds, DeferralParts
 from littoral.node.deferral import Deferrals
 from littoral.node.engine import EngineParts
 from littoral.node.memory import Promises
+from littoral.node.previous import Previous
 from littoral.testing.chance import SeededChance
 from littoral.testing.deferrals import MemoryDeferrals
+from littoral.testing.disk import MemoryDisk
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.loop import LoopClock
 from littoral.testing.outbox import MemoryOutbox
@@ -111,6 +113,7 @@ class Surroundings:
 
     def __init__(self) -> None:
         self.clock = LoopClock()
+        self.disk = MemoryDisk()
         self.chance = SeededChance(7)
         self.sink = ListSink()
         self.driver = Driver()
@@ -159,6 +162,10 @@ class Surroundings:
             machine=lambda: self.machine,
             patience=Patience(),
         )
+
+    def previous(self) -> Previous:
+        """What served before, as a new process finds it."""
+        return Previous(self.disk, self.clock, board=self.board, failpoints=self.failpoints)
 
     def endpoints(self) -> dict[str, Endpoint]:
         return {each.id: each for each in self.board.status().endpoints}

@@ -43,7 +43,7 @@ async def idle(_endpoint: str) -> None:
 
 def during(around, script: Callable[[Converger], Awaitable[None]], wait=idle) -> None:
     async def main() -> None:
-        converger = Converger(around.parts(), idle=wait)
+        converger = Converger(around.parts(), idle=wait, previous=around.previous())
         async with anyio.create_task_group() as group:
             group.start_soon(converger.run)
             await anyio.lowlevel.checkpoint()

@@ -9,7 +9,7 @@ from littoral.app.command.screen import Screen, screen
 from littoral.app.command.site import admin
 from littoral.domain.enrolment import SITE, Inventory, Invitation, Tier
 from littoral.domain.errors import InvalidInput, UnknownName
-from littoral.domain.node import GONE, Link, Node, Speed
+from littoral.domain.node import GONE, Link, Node, Speed, Store
 from littoral.domain.units import Bytes
 
 
@@ -138,6 +138,8 @@ def _show(shown: Screen, node: Node) -> None:
     machine = status.machine
     told = f"{size(machine.memory_free)} free of {size(machine.memory)}"
     shown.line(f"{machine.cores} cores, {told}{', contended' if machine.contended else ''}")
+    if (store := status.store) is not None:
+        shown.line(shown.say("nodes.store", count=store.blobs, **_bytes(store)))
     epoch, version = status.snapshot
     shown.line(f"snapshot {epoch}.{version}, {status.outbox_depth} usage records on their way")
     shown.line()
@@ -149,6 +151,11 @@ def _show(shown: Screen, node: Node) -> None:
     if status.speeds:
         shown.line()
         _show_speeds(shown, status.speeds)
+
+
+def _bytes(store: Store) -> dict[str, str]:
+    """The bytes of a node's blobs, for people."""
+    return {"size": size(store.size), "unused": size(store.unused)}
 
 
 def _link(link: Link) -> str:

@@ -2,10 +2,12 @@
 
 from littoral.app.command.encoding import plain
 from littoral.app.command.figures import moment
-from littoral.app.command.reach import HERE, Reach
+from littoral.app.command.here import ask_here
+from littoral.app.command.reach import HERE, Reach, settings_of
 from littoral.app.command.screen import screen
 from littoral.app.command.site import admin
 from littoral.domain.rollout import RolloutAct
+from littoral.domain.upkeep import Do
 
 
 def status(*, reach: Reach = HERE) -> None:
@@ -59,14 +61,21 @@ def resume(name: str, /, *, reach: Reach = HERE) -> None:
     _act(name, "resume", reach)
 
 
-def undo(name: str, /, *, reach: Reach = HERE) -> None:
+def undo(name: str, /, *, local: bool = False, reach: Reach = HERE) -> None:
     """Give every request to the old version again; nothing has to be fetched for it.
 
     Args:
         name: The deployment.
+        local: Only on the node of this machine, with control or without: what served before serves.
         reach: Which instance.
     """
-    _act(name, "undo", reach)
+    if not local:
+        _act(name, "undo", reach)
+        return
+    shown = screen(as_json=reach.json)
+    done = ask_here(settings_of(reach), Do(number=1, verb="rollback", args={"deployment": name}))
+    shown.note("rollout.local", result=done.result)
+    shown.json(plain(done))
 
 
 def promote(name: str, /, *, reach: Reach = HERE) -> None:

@@ -67,7 +67,12 @@ VERBS: tuple[Verb, ...] = (
     Verb("rollout status", "rollout:status", "serve", ("littoral rollout status",)),
     Verb("rollout pause", "rollout:pause", "serve", ("littoral rollout pause chat",)),
     Verb("rollout resume", "rollout:resume", "serve", ("littoral rollout resume chat",)),
-    Verb("rollout undo", "rollout:undo", "serve", ("littoral rollout undo chat",)),
+    Verb(
+        "rollout undo",
+        "rollout:undo",
+        "serve",
+        ("littoral rollout undo chat", "littoral rollout undo chat --local"),
+    ),
     Verb("rollout promote", "rollout:promote", "serve", ("littoral rollout promote chat",)),
     Verb("releases add", "releases:add", "serve", ("littoral releases add ./dist/*.whl",)),
     Verb("releases list", "releases:list_releases", "serve", ("littoral releases list",)),

@@ -79,6 +79,8 @@ from littoral.telemetry.log import Log
 from littoral.trust.signature import key_id
 
 ID_FILE = "node.json"
+COUNTER = "run/node.sock"
+"""Where people on this machine ask for errands."""
 TAIL_BYTES = 65_536
 
 
@@ -304,6 +306,7 @@ def _tools(settings: Settings, credentials: Credentials | None) -> Tools:
         tail=partial(_tail, settings),
         probe=Prober(SystemClock()).probe,
         joined=_joined(credentials),
+        here=(UnixNetwork(), str(settings.path(COUNTER))),
         sensors=Sensors(settings.data_dir).read,
         origin=_origin(),
     )
