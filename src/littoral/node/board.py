@@ -25,6 +25,10 @@ SERVING = frozenset({"ready", "degraded"})
 """States of an endpoint that takes requests."""
 
 
+Report = Callable[[dict[str, int]], None]
+"""Told role and pid of all child processes."""
+
+
 class Board:
     """Snapshot, endpoints, coefficients, processes and recent events of one node.
 
@@ -36,9 +40,7 @@ class Board:
 
     store: Store | None = None
 
-    def __init__(
-        self, *, clock: Clock, sink: Sink, report: Callable[[dict[str, int]], None]
-    ) -> None:
+    def __init__(self, *, clock: Clock, sink: Sink, report: Report) -> None:
         self.changed = Signal()
         self.machine = Machine(cores=1, memory=Bytes(0), memory_free=Bytes(0))
         self.outbox_depth = 0
@@ -216,12 +218,6 @@ class Board:
         """Wait until every gateway that lives serves from a snapshot, or a newer one."""
         while min(self._served.values(), default=snapshot) < snapshot:
             await self.changed.wait()
-
-    def put_store(self, store: Store) -> None:
-        """Show what is on the disk."""
-        if store != self.store:
-            self.store = store
-            self.changed.notify()
 
     def say(self, subject: str, code: str, message: str, *, level: Level = "info") -> None:
         """Tell people what happened."""

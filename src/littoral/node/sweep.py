@@ -85,13 +85,12 @@ class Sweep:
     ) -> None:
         board = self._parts.board
         freed = sum(sizes[each] for each in gone)
-        board.put_store(
-            Store(
-                blobs=len(sizes) - len(gone),
-                size=Bytes(sum(sizes.values()) - freed),
-                unused=Bytes(sum(sizes[each] for each in since)),
-            )
+        board.store = Store(
+            blobs=len(sizes) - len(gone),
+            size=Bytes(sum(sizes.values()) - freed),
+            unused=Bytes(sum(sizes[each] for each in since)),
         )
+        board.changed.notify()
         if gone:
             names = ", ".join(each[7:19] for each in gone[:8])
             text = f"{len(gone)} unused blobs were removed, {freed} bytes: {names}"
