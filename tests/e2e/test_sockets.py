@@ -4,6 +4,7 @@ Control and a joined machine, both open to every network, each with two kinds of
 """
 
 import ipaddress
+import itertools
 import json
 import os
 import socket
@@ -62,14 +63,15 @@ class Two:
     def __init__(self, folder: Path) -> None:
         (folder / "one").mkdir()
         (folder / "two").mkdir()
-        self.join, self.session = free_port(), free_port()
+        self.join, self.session, self.peer = free_port(), free_port(), free_port()
         self.cloud = Open(
             folder / "one/cloud",
             LITTORAL_NODES_LISTEN=f"0.0.0.0:{self.join}",
             LITTORAL_NODES_URL=f"https://127.0.0.1:{self.join}",
             LITTORAL_SESSION_LISTEN=f"0.0.0.0:{self.session}",
         )
-        self.edge = Joined(folder / "two/edge")
+        peer = f"127.0.0.1:{self.peer}"  # every address is refused: others must be told one
+        self.edge = Joined(folder / "two/edge", LITTORAL_PEER_LISTEN=peer)
 
     def start(self, weights: Path) -> None:
         self.cloud.start()
@@ -183,7 +185,7 @@ def test_the_search_for_sockets_finds_one_that_is_open_to_all():
 
 
 def open_ports(two):
-    return (two.cloud.port, two.join, two.session, two.edge.port)
+    return (two.cloud.port, two.join, two.session, two.edge.port, two.peer)
 
 
 def test_what_other_hosts_reach_does_not_answer_in_plain_text(two):
@@ -216,13 +218,14 @@ def said(port: int, line: str, context: ssl.SSLContext) -> int:
     return int(words[1]) if words else 0
 
 
-def test_sessions_end_at_the_handshake_without_a_certificate_of_the_cluster(two, tmp_path):
+def test_nodes_doors_end_at_the_handshake_without_a_certificate_of_the_cluster(two, tmp_path):
     other = stranger()
     pair = write_pair(tmp_path)
     other.load_cert_chain(pair, pair.with_name("key.pem"))
-    for context in (stranger(), other):
+    doors = {two.session: "GET /node/v1/session", two.peer: "GET /node/v1/blobs"}
+    for (port, line), context in itertools.product(doors.items(), (stranger(), other)):
         try:
-            status = said(two.session, "GET /node/v1/session", context)
+            status = said(port, line, context)
         except (ssl.SSLError, ConnectionError):
             status = 0
         assert status == 0
@@ -240,7 +243,7 @@ def test_who_shows_no_key_or_token_gets_nothing(two):
 
 def test_engines_on_loopback_want_a_key(two):
     for site in (two.cloud, two.edge):
-        own = {site.port, two.join, two.session}
+        own = {site.port, two.join, two.session, two.peer}
         ports = {port for _, port in listening(descendants(site.processes()["supervisor"]))} - own
         assert len(ports) >= 2
         for port in ports:

@@ -60,7 +60,7 @@ def run(world: World, report: Report, *, cut_s: float, rate: float) -> None:
         world.weather(FAIR)
         back = world.until(world.all_connected, timeout_s=LONGEST_S)
         report.must(f"all edges back within {BACK_S:.0f} s", f"{back:.1f} s", holds=back <= BACK_S)
-        time.sleep(2 * CALM_S)
+        time.sleep(3 * CALM_S)
     _answers(report, traffic.asked, outages, cut=Cut(begin, end, end + back))
     compared(world, report, traffic.asked)
 
@@ -132,7 +132,7 @@ def _answers(
     silent = sum(not a.offline for a in sure)
     seen = f"{len(sure) - silent} of {len(sure)}"
     report.must("while cut, answers say so", seen, holds=bool(sure) and not silent)
-    before = [a for a in rest if a.ended < cut.begin or a.sent > cut.back + CALM_S / 2]
+    before = [a for a in rest if a.ended < cut.begin or a.sent > cut.back + CALM_S]
     wrong = sum(a.offline for a in before)
     seen = f"{wrong} of {len(before)}"
     report.must("while not, none says so", seen, holds=bool(before) and not wrong)
