@@ -9,6 +9,9 @@ import re
 from littoral.domain.enrolment import Doors, Place
 from littoral.domain.errors import InvalidInput
 
+_PROXY = re.compile(
+    r"http://([^\s/@:]+(:[^\s/@]*)?@)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?"
+)
 _URL = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::(?P<port>[0-9]{1,5}))?/?")
 
 
@@ -59,6 +62,20 @@ def check_host(host: str, *, safe: bool) -> None:
             "network in the clear. Set tls_certificate and tls_key, or put a TLS proxy in front "
             "and set insecure_behind_proxy, or listen on 127.0.0.1",
             param="host",
+        )
+
+
+def check_proxy(proxy: str) -> None:
+    """Refuse what is no address of an HTTP proxy.
+
+    Raises:
+        InvalidInput: It is malformed, or a proxy of another kind.
+    """
+    if proxy and not _PROXY.fullmatch(proxy):
+        raise InvalidInput(
+            "proxy must look like http://proxy.example:3128 or http://user:password@10.0.0.1:3128; "
+            "what is sent through it is TLS, so it needs none itself",
+            param="proxy",
         )
 
 

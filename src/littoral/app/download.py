@@ -1,4 +1,4 @@
-"""Downloads over HTTPS, from control and from peers: never by a proxy, never redirected."""
+"""Downloads over HTTPS, from control and from peers: never redirected, and by no unasked proxy."""
 
 import socket
 import ssl
@@ -25,10 +25,14 @@ class HttpsDownloads:
     Args:
         trust: Whom to believe, now; None: plain http, for loopback in tests.
         name: The name that the server's certificate must have, whatever its address.
+        proxy: Through which HTTP proxy; empty: none, whatever the environment says.
     """
 
-    def __init__(self, trust: Callable[[], ssl.SSLContext] | None, *, name: str = "") -> None:
+    def __init__(
+        self, trust: Callable[[], ssl.SSLContext] | None, *, name: str = "", proxy: str = ""
+    ) -> None:
         self._trust = trust
+        self._proxy = proxy or None
         self._extensions = {"sni_hostname": name} if name else {}
 
     @asynccontextmanager
@@ -39,7 +43,7 @@ class HttpsDownloads:
         options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)] if gently else None
         verify = self._trust() if self._trust is not None else True
         transport = httpx2.AsyncHTTPTransport(
-            verify=verify, trust_env=False, socket_options=options
+            verify=verify, trust_env=False, socket_options=options, proxy=self._proxy
         )
         headers = {"Range": f"bytes={begin}-{end - 1}", "Accept-Encoding": "identity"}
         timeout = httpx2.Timeout(IDLE_S, connect=CONNECT_S)

@@ -12,7 +12,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
-from littoral.app.doors import check_host, doors_of, peer_door
+from littoral.app.doors import check_host, check_proxy, doors_of, peer_door
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import checked_name
 
@@ -134,6 +134,13 @@ class Settings:
         metadata={
             "help": "IP address on the site's network and port, such as 192.168.1.20:8446, where a "
             "joined node answers other nodes by certificate on both sides; empty: nowhere."
+        },
+    )
+    proxy: str = field(
+        default="",
+        metadata={
+            "help": "HTTP proxy through which a joined node reaches control, such as "
+            "http://proxy.example:3128; empty: none, whatever the environment says."
         },
     )
     log_level: LogLevel = field(
@@ -373,6 +380,7 @@ def _check_ranges(settings: Settings) -> None:
     check_host(settings.host, safe=safe)
     doors_of(settings.nodes_listen, settings.nodes_url, settings.session_listen)
     peer_door(settings.peer_listen)
+    check_proxy(settings.proxy)
 
 
 def _check_tls(settings: Settings) -> None:

@@ -34,10 +34,17 @@ class HttpRegistrar:
 
     Args:
         transport: Makes what replaces the network, for tests.
+        proxy: Through which HTTP proxy control is reached; empty: none.
     """
 
-    def __init__(self, transport: Callable[[], httpx2.AsyncBaseTransport] | None = None) -> None:
+    def __init__(
+        self,
+        transport: Callable[[], httpx2.AsyncBaseTransport] | None = None,
+        *,
+        proxy: str = "",
+    ) -> None:
         self._transport = transport
+        self._proxy = proxy or None
 
     async def authorities(self, url: str) -> Authorities:
         """The roots of whoever answers; nobody is trusted yet."""
@@ -80,6 +87,7 @@ class HttpRegistrar:
             timeout=httpx2.Timeout(TIMEOUT_S, connect=CONNECT_S),
             verify=context,
             trust_env=False,
+            proxy=self._proxy,
             transport=self._transport() if self._transport else None,
         )
         try:

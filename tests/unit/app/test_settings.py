@@ -133,3 +133,24 @@ def test_settings_survive_the_way_to_a_child() -> None:
 
 def test_every_setting_says_what_it_does() -> None:
     assert all(entry.metadata["help"] for entry in FIELDS.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("proxy", "proxy.example:3128", "must look like http://proxy.example:3128"),
+        ("proxy", "https://proxy.example", "must look like"),
+        ("proxy", "socks5://10.0.0.1:1080", "must look like"),
+        ("peer_listen", "0.0.0.0:8446", "give the one on the site's network"),
+        ("peer_listen", "quay:8446", "must be an IP address and a port"),
+    ],
+)
+def test_a_way_to_others_that_cannot_work_is_refused(name, value, why):
+    with pytest.raises(InvalidInput, match=why) as refused:
+        load({"data_dir": "/d", name: value}, {})
+    assert refused.value.param == name
+
+
+@pytest.mark.parametrize("value", ["http://proxy.example", "http://us:p%40ss@[fd00::1]:3128/", ""])
+def test_http_proxies_are_taken(value):
+    assert load({"data_dir": "/d", "proxy": value}, {}).proxy == value

@@ -160,7 +160,7 @@ def _joining(settings: Settings, store: IdentityStore) -> Joining:
     return Joining(
         store,
         disk=LocalDisk(settings.data_dir),
-        registrar=HttpRegistrar(),
+        registrar=HttpRegistrar(proxy=settings.proxy),
         clock=SystemClock(),
         entropy=SystemEntropy(),
     )

@@ -12,6 +12,7 @@ from anyio.abc import SocketStream
 from websockets.uri import parse_uri
 
 from littoral.app.link.gate import Gate
+from littoral.app.link.proxy import connected
 from littoral.app.link.socket import PATH, SocketPipe, accepted, dialled, reset
 from littoral.app.link.tls import client_context, server_context, show
 from littoral.domain.link import Shown
@@ -36,13 +37,15 @@ class CarrierParts:
 
     ``shown`` is asked anew for each connection that is dialled, and from time to time by a
     listener; ``name`` is what the listener's certificate must be for; ``lenient`` says whether this
-    host's clock is so wrong that dates of certificates are to be compared later.
+    host's clock is so wrong that dates of certificates are to be compared later; ``proxy`` is what
+    connections are dialled through, empty for none.
     """
 
     shown: Callable[[], Awaitable[Shown]]
     clock: Clock
     name: str
     lenient: Callable[[], bool] = _trusted
+    proxy: str = ""
 
 
 class SocketCarrier:
@@ -75,7 +78,7 @@ class SocketCarrier:
         parts, place = self._parts, parse_uri(address)
         lenient = parts.lenient()
         context = client_context(await parts.shown(), lenient=lenient)
-        stream = await anyio.connect_tcp(place.host, place.port)
+        stream = await connected(place.host, place.port, proxy=parts.proxy)
         try:
             url = f"{address.rstrip('/')}{PATH}"
             return await dialled(stream, context, url=url, name=parts.name, lenient=lenient)

@@ -68,6 +68,7 @@ def towards_control(  # noqa: PLR0913  what TLS, sessions and certificates need 
     failpoints: Failpoints,
     lenient: Callable[[], bool],
     holds: Callable[[], Micros | None],
+    proxy: str = "",
 ) -> Network:
     """What a node reaches control with.
 
@@ -79,8 +80,10 @@ def towards_control(  # noqa: PLR0913  what TLS, sessions and certificates need 
         failpoints: Passed where a session goes on.
         lenient: Whether this host's clock is too wrong to compare dates of certificates.
         holds: When the node's certificate of the moment ends.
+        proxy: Through which HTTP proxy it is dialled; empty: none.
     """
-    parts = CarrierParts(shown=shown, clock=clock, name=control_host(cluster), lenient=lenient)
+    name = control_host(cluster)
+    parts = CarrierParts(shown=shown, clock=clock, name=name, lenient=lenient, proxy=proxy)
     return LinkNetwork(
         LinkParts(
             carrier=SocketCarrier(parts),

@@ -131,7 +131,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
         async with outbox as opened, kept as responses, late as deferrals:
             yield NodeParts(
                 identity=identity,
-                network=_network(clock, entropy, failpoints, store=store),
+                network=_network(clock, entropy, failpoints, store=store, proxy=settings.proxy),
                 pace=NEAR if credentials is None else FAR,
                 session=_session(settings, credentials),
                 registry=drivers(settings, entropy),
@@ -211,14 +211,16 @@ def _fetching(
 
     return Fetching(
         parts=DiskParts(str(settings.path("blobs")), blobs, failpoints=failpoints),
-        downloads=HttpsDownloads(trust, name=control_host(credentials.identity.cluster)),
+        downloads=HttpsDownloads(
+            trust, name=control_host(credentials.identity.cluster), proxy=settings.proxy
+        ),
         rebuild=Rebuilder(blobs).rebuild,
         local=minute_of_day,
     )
 
 
 def _network(
-    clock: Clock, entropy: Entropy, failpoints: Failpoints, *, store: IdentityStore
+    clock: Clock, entropy: Entropy, failpoints: Failpoints, *, store: IdentityStore, proxy: str
 ) -> Network:
     """How control is reached: on this host, or over TLS with the certificate of the moment."""
     credentials = store.read()
@@ -240,6 +242,7 @@ def _network(
         failpoints=failpoints,
         lenient=is_early,
         holds=until,
+        proxy=proxy,
     )
 
 
@@ -305,7 +308,7 @@ def _tools(settings: Settings, credentials: Credentials | None) -> Tools:
         inventory=Surveyor(settings.data_dir, build=VERSION, engines=installed).read,
         tail=partial(_tail, settings),
         probe=Prober(SystemClock()).probe,
-        joined=_joined(credentials),
+        joined=_joined(credentials, proxy=settings.proxy),
         here=(UnixNetwork(), str(settings.path(COUNTER))),
         sensors=Sensors(settings.data_dir).read,
         origin=_origin(),
@@ -318,11 +321,13 @@ def _origin() -> Origin:
     return Origin(machine=boot, supervisor=f"{boot}:{os.getppid()}")
 
 
-def _joined(credentials: Credentials | None) -> Joined | None:
+def _joined(credentials: Credentials | None, *, proxy: str) -> Joined | None:
     """What keeps the certificate of a node that joined; its HTTP client is loaded on first use."""
     if credentials is None:
         return None
-    return Joined(credentials=credentials, registrar=LateRegistrar(), entropy=SystemEntropy())
+    return Joined(
+        credentials=credentials, registrar=LateRegistrar(proxy=proxy), entropy=SystemEntropy()
+    )
 
 
 def _tail(settings: Settings, role: str, lines: int) -> str:
