@@ -10,7 +10,7 @@ from littoral.domain.enrolment import Doors, Place
 from littoral.domain.errors import InvalidInput
 
 _PROXY = re.compile(
-    r"http://([^\s/@:]+(:[^\s/@]*)?@)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?"
+    r"http://([^\s/@:]+:[^\s/@]*@)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:(?P<port>[0-9]{1,5}))?/?"
 )
 _URL = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::(?P<port>[0-9]{1,5}))?/?")
 
@@ -71,7 +71,8 @@ def check_proxy(proxy: str) -> None:
     Raises:
         InvalidInput: It is malformed, or a proxy of another kind.
     """
-    if proxy and not _PROXY.fullmatch(proxy):
+    found = _PROXY.fullmatch(proxy)
+    if proxy and (found is None or not 1 <= int(found["port"] or 80) <= 65535):
         raise InvalidInput(
             "proxy must look like http://proxy.example:3128 or http://user:password@10.0.0.1:3128; "
             "what is sent through it is TLS, so it needs none itself",

@@ -140,6 +140,7 @@ def test_every_setting_says_what_it_does() -> None:
     [
         ("proxy", "proxy.example:3128", "must look like http://proxy.example:3128"),
         ("proxy", "https://proxy.example", "must look like"),
+        ("proxy", "http://proxy.example:99999", "must look like"),
         ("proxy", "socks5://10.0.0.1:1080", "must look like"),
         ("peer_listen", "0.0.0.0:8446", "give the one on the site's network"),
         ("peer_listen", "quay:8446", "must be an IP address and a port"),

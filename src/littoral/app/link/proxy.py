@@ -2,16 +2,15 @@
 
 import base64
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 import anyio
 from anyio.abc import SocketStream
+from websockets.proxy import parse_proxy
 
 from littoral.domain.pipe import PipeClosed
 
 MOST_HEAD: Final = 16_384
 """Longest answer of a proxy, bytes."""
-PORT: Final = 80
 
 
 async def connected(host: str, port: int, *, proxy: str = "") -> SocketStream:
@@ -28,16 +27,16 @@ async def connected(host: str, port: int, *, proxy: str = "") -> SocketStream:
     """
     if not proxy:
         return await anyio.connect_tcp(host, port)
-    found = urlsplit(proxy)
-    stream = await anyio.connect_tcp(found.hostname or "", found.port or PORT)
+    found = parse_proxy(proxy)
+    stream = await anyio.connect_tcp(found.host, found.port)
     try:
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         head = f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n"
         if found.username is not None:
-            pair = f"{unquote(found.username)}:{unquote(found.password or '')}"
+            pair = f"{found.username}:{found.password}"
             head += f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}\r\n"
         await stream.send(f"{head}\r\n".encode())
-        _judge(await _answer(stream), f"{found.hostname}:{found.port or PORT}")
+        _judge(await _answer(stream), f"{found.host}:{found.port}")
     except BaseException:
         await anyio.aclose_forcefully(stream)
         raise
