@@ -203,6 +203,7 @@ def _fetching(
     """How artefacts come to this node; None where it shares control's disk."""
     if credentials is None:
         return None
+    name = control_host(credentials.identity.cluster)
     store = IdentityStore(LocalDisk(settings.data_dir), failpoints)
 
     def trust() -> ssl.SSLContext:
@@ -211,9 +212,7 @@ def _fetching(
 
     return Fetching(
         parts=DiskParts(str(settings.path("blobs")), blobs, failpoints=failpoints),
-        downloads=HttpsDownloads(
-            trust, name=control_host(credentials.identity.cluster), proxy=settings.proxy
-        ),
+        downloads=HttpsDownloads(trust, name=name, proxy=settings.proxy),
         rebuild=Rebuilder(blobs).rebuild,
         local=minute_of_day,
     )
