@@ -25,7 +25,7 @@ from littoral.gateway.settlement import Flights
 from littoral.gateway.wire.server import Client
 from littoral.gateway.wire.upstream import Engine
 from littoral.gateway.wire.worker import Worker
-from littoral.testing.quota import quota_table
+from littoral.testing.quota import bound_whole, quota_table
 
 REPLY = (
     b'{"id":"chatcmpl-abc123abc123","object":"chat.completion","created":1760000000,"model":"m",'
@@ -89,17 +89,19 @@ def prepare(limits: str) -> tuple[Worker, Client, Engine, Engine, bytes]:
     """A worker with one client and a warm connection to each of two endpoints."""
     loop: Any = Still()
     flights = Flights(memoryview(bytearray(SLOT_BYTES * SLOTS)))
+    quota = quota_table()
     worker = Worker(
         loop,
         clock=SystemClock(),
         entropy=SystemEntropy(),
         flights=flights,
-        quotas=Quotas(quota_table()),
+        quotas=Quotas(quota),
         node="bench",
         control_socket="",
     )
     key, grant = keyed()
     told = tables([grant], limits=LIMITS[limits])
+    bound_whole(quota, told.snapshot.limits, told.rows)
     worker.source.take_snapshot(told.snapshot, told.rows)
     worker.source.take_endpoints(endpoints(endpoint("e1", 1), endpoint("e2", 1)).endpoints)
     engines = []

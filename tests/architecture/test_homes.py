@@ -30,8 +30,9 @@ HOMES: dict[str, set[str]] = {
     "httptools": {"app/bench/wire/connection.py", "engines/child/http.py", "gateway/wire"},
     "msgspec": {
         *("app", "client", "control", "engines", "gateway", "jobs", "stores"),
-        *("node/diary.py", "node/enrolment.py", "node/identity.py", "node/start.py"),
-        *("node/previous.py", "node/sweep.py", "node/update.py", "node/upkeep.py"),
+        *("node/diary.py", "node/enrolment.py", "node/identity.py", "node/sharing.py"),
+        *("node/previous.py", "node/start.py", "node/sweep.py", "node/update.py"),
+        "node/upkeep.py",
     },
     "httpx2": {
         "app/command/conversation.py",

@@ -40,6 +40,7 @@ from littoral.domain.view import (
     RolloutView,
     RolloutWish,
     Scores,
+    ShareView,
     UsageRows,
 )
 
@@ -161,6 +162,10 @@ class Admin:
     def rollouts(self) -> list[RolloutView]:
         """Changed deployments on their way to everybody."""
         return self._items("/rollouts", RolloutView)
+
+    def shares(self, *, node: str | None = None, limit: str | None = None) -> list[ShareView]:
+        """What nodes may use of limits, and have used."""
+        return self._items("/shares", ShareView, query={"node": node, "limit": limit})
 
     def rollout(self, name: str, act: RolloutAct) -> RolloutView:
         """Pause, resume, undo or promote a rollout."""

@@ -66,6 +66,7 @@ class Memo:
     digest: str = ""
     revisions: Mapping[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
     issued_us: Micros = Micros(0)
+    not_after_us: Micros | None = None
 
 
 def compile_snapshot(
@@ -105,8 +106,8 @@ def compile_snapshot(
             digest=digest,
             revisions=revisions,
             issued_us=issued_us,
+            not_after_us=_end(issued_us, desired.life_us),
         )
-    life = desired.life_us
     snapshot = Snapshot(
         epoch=memo.epoch,
         version=memo.version,
@@ -120,12 +121,16 @@ def compile_snapshot(
         keeping=keeping,
         cluster=desired.cluster,
         site=desired.position.site,
-        not_after_us=None if life is None else Micros(memo.issued_us + life),
+        not_after_us=_end(memo.issued_us, desired.life_us),
         signers=desired.signers,
         neighbours=neighbours,
         policies=policies,
     )
     return snapshot, memo
+
+
+def _end(issued_us: Micros, life_us: int | None) -> Micros | None:
+    return None if life_us is None else Micros(issued_us + life_us)
 
 
 def _keeping(specs: Specs) -> Mapping[ProjectId, Keeping]:

@@ -18,6 +18,7 @@ from littoral.control.releases import Releases
 from littoral.control.remote import Neighbours
 from littoral.control.rollouts import Rollouts
 from littoral.control.roster import Roster
+from littoral.control.shares import ShareBook
 from littoral.control.signer import Signer
 from littoral.control.site import Site
 from littoral.control.updates import Updates
@@ -45,6 +46,7 @@ class Desk:
     neighbours: Neighbours
     roster: Roster
     publisher: Publisher
+    shares: ShareBook
     signer: Signer
     delivery: Delivery
     node_blobs: NodeBlobs

@@ -12,7 +12,7 @@ from littoral.domain.errors import DeadlinePassed, Unavailable
 from littoral.domain.ids import NodeId
 from littoral.domain.node import Link as Measured
 from littoral.domain.ports import Channel, ChannelClosed, Clock
-from littoral.domain.session import Applied, Frame, Goodbye
+from littoral.domain.session import Applied, Frame, Goodbye, PartPiece
 from littoral.domain.units import Seconds
 from littoral.domain.upkeep import Do, Done, Verb
 
@@ -23,6 +23,8 @@ TOLD_WITHIN = Seconds(1.0)
 """Who does not take a frame for so long gets what it says later, by another way."""
 
 
+PIECE = 16 * 1024
+"""Bytes of a part that travel in one frame."""
 OFFER_AGAIN_S = Seconds(60.0)
 """How soon a snapshot is offered again that a node did not take."""
 
@@ -31,15 +33,17 @@ OFFER_AGAIN_S = Seconds(60.0)
 class Link:
     """A session under way.
 
-    ``goodbye`` is what ends it from this side; ``parts`` are those of the snapshot that was offered
-    last, of which the node has asked for ``wanted``; ``refused`` is why it did not take it, or all,
-    and ``again`` that it is to be offered once more.
+    ``shares`` is whether the node says what it holds of limits. ``goodbye`` is what ends it from
+    this side; ``parts`` are those of the snapshot that was offered last, of which the node has
+    asked for ``wanted``; ``refused`` is why it did not take it, or all, and ``again`` that it is to
+    be offered once more.
     """
 
     node: NodeId
     channel: Channel
     scope: anyio.CancelScope
     boot: str = ""
+    shares: bool = False
     began: Seconds = Seconds(0.0)
     goodbye: Goodbye | None = None
     parts: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
@@ -212,3 +216,17 @@ async def until_offered(this: Link, bell: Bell, heard: int) -> None:
     while bell.count == heard and not this.again:
         with anyio.move_on_after(OFFER_AGAIN_S):
             await bell.wait(heard)
+
+
+async def supply(this: Link) -> None:
+    """Send the parts that the node asks for; those of an older offer are not wanted any more."""
+    heard = 0
+    with suppress(ChannelClosed):
+        while True:
+            await this.asked.wait(heard)
+            heard, parts = this.asked.count, this.parts
+            for digest in this.wanted:
+                data = parts.get(digest, b"")
+                for at in range(0, len(data), PIECE):
+                    piece = PartPiece(digest=digest, at=at, piece=data[at : at + PIECE])
+                    await this.channel.send(piece)

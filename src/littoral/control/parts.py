@@ -18,6 +18,7 @@ from littoral.control.api.model import ModelApi
 from littoral.control.api.node import NodeApi
 from littoral.control.api.resource import ResourceApi
 from littoral.control.api.rollout import RolloutApi
+from littoral.control.api.share import ShareApi
 from littoral.control.api.snapshot import SnapshotApi
 from littoral.control.api.update import UpdateApi
 from littoral.control.api.usage import UsageApi
@@ -47,6 +48,8 @@ from littoral.control.rollouts import EntropyChance, RolloutParts, Rollouts
 from littoral.control.roster import Roster
 from littoral.control.route import Gate, Route, build_app
 from littoral.control.session import COALESCE_S, SessionParts, Sessions
+from littoral.control.shares import ShareBook
+from littoral.control.sharing import Sharing
 from littoral.control.signer import Signer
 from littoral.control.site import Site, load_site
 from littoral.control.updates import Updates
@@ -183,6 +186,7 @@ def backstage(parts: ControlParts) -> tuple[Desk, Relay, Sessions]:
             neighbours=desk.neighbours,
             enrolments=desk.enrolments,
             links=desk.links,
+            sharing=Sharing(desk.shares, desk.workers),
             report=parts.report,
             coalesce_s=parts.coalesce_s,
             silence_s=parts.silence_s,
@@ -219,6 +223,7 @@ def routes(desk: Desk) -> tuple[Route, ...]:
         MetricApi(desk),
         SnapshotApi(desk),
         UsageApi(desk),
+        ShareApi(desk),
         NodeApi(desk),
         AuthorityApi(desk),
     )
@@ -302,7 +307,6 @@ def _rollouts(
 def _desk(parts: ControlParts, vault: Vault) -> Desk:
     site = load_site(parts.state, vault)
     fleet, workers, bell = Fleet(parts.state, clock=parts.clock), parts.workers, Bell()
-    resources = _resources(parts, vault, partial(_statuses, parts))
     signer = Signer(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
     publisher = Publisher(
         parts.state,
@@ -311,7 +315,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         signer=signer,
         pack=parts.pack,
         keys=(keys := Keys(parts.state, vault, clock=parts.clock, entropy=parts.entropy)),
-        resources=resources,
+        resources=(resources := _resources(parts, vault, partial(_statuses, parts))),
         statuses=partial(_statuses, parts),
         clock=parts.clock,
         neighbours=fleet.spots,
@@ -339,6 +343,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         deltas=_deltas(parts, node_blobs, resources, workers=workers, bell=bell),
         roster=_roster(parts, fleet),
         publisher=publisher,
+        shares=ShareBook(parts.state, parts.clock, fleet=fleet, publisher=publisher),
         signer=signer,
         delivery=Delivery(publisher, workers, bell),
         events=parts.events,
@@ -379,9 +384,6 @@ def _authority(parts: ControlParts, vault: Vault, site: Site) -> Authority:
 def _enrolment(
     parts: ControlParts, authority: Authority, fleet: Fleet, *, site: Site, signer: Signer
 ) -> EnrolmentParts:
-    def snapshot_keys() -> tuple[str, ...]:
-        return tuple(public.hex() for public in signer.keys.publics.values())
-
     return EnrolmentParts(
         state=parts.state,
         authority=authority,
@@ -394,5 +396,5 @@ def _enrolment(
         cluster=site.cluster,
         ticket_key=derive(parts.master_key, purpose=PURPOSE),
         nonce_key=parts.entropy.bytes(KEY_BYTES),
-        snapshot_keys=snapshot_keys,
+        snapshot_keys=lambda: tuple(each.hex() for each in signer.keys.publics.values()),
     )

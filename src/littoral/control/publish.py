@@ -14,11 +14,13 @@ from littoral.control.rollouts import kept_rollouts
 from littoral.control.signer import Signer
 from littoral.control.site import Site, raise_epoch
 from littoral.domain.ids import NodeId, ProjectId
+from littoral.domain.limits import Limits
 from littoral.domain.ports import Clock, State
 from littoral.domain.project import Key, KeyGrant
 from littoral.domain.reach import Residency, Spot
 from littoral.domain.session import Frame
 from littoral.domain.snapshot import Snapshot
+from littoral.domain.units import Micros
 from littoral.trust.manifest import Issued, issue
 
 _PREFIX = "snapshot/"
@@ -66,6 +68,8 @@ class Publisher:
         self._neighbours = neighbours
         self.residencies: Mapping[ProjectId, Residency] = {}
         """Where the requests of projects may be, as of the last snapshot."""
+        self.limits: Mapping[str, Limits] = {}
+        """All limits, as of the last snapshot."""
         self._known: dict[str, tuple[Sequence[Key], Sequence[KeyGrant]]] = {}
 
     def compile(self, node: NodeId) -> Snapshot:
@@ -92,8 +96,18 @@ class Publisher:
         )
         if kept is not memo:
             self._keep(node, kept)
+        self.limits = snapshot.limits
         self.residencies = {each.project: each.residency for each in snapshot.traffic}
         return snapshot
+
+    @property
+    def epoch(self) -> int:
+        """Of the state; a restored one has another."""
+        return self._site.epoch
+
+    def ends(self, node: NodeId) -> Micros:
+        """When the last snapshot of a node ends, or ended; 0 where it has no end."""
+        return self._memo(node).not_after_us or Micros(0)
 
     def issue(self, node: NodeId) -> Issued:
         """The same, cut into parts and signed, ready to travel."""

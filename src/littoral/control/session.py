@@ -12,11 +12,12 @@ from littoral.control.delivery import Delivery
 from littoral.control.enrolment import Enrolments
 from littoral.control.fleet import DISCONNECTED_S, Fleet
 from littoral.control.incident import incidents
-from littoral.control.link import Link, Links, is_news, refusal_of, until_offered
+from littoral.control.link import Link, Links, is_news, refusal_of, supply, until_offered
 from littoral.control.publish import Publisher
 from littoral.control.relay import Relay
 from littoral.control.remote import Neighbours
 from littoral.control.rollouts import Rollouts
+from littoral.control.sharing import Sharing
 from littoral.control.updates import Updates
 from littoral.control.worker import Bell, Workers
 from littoral.domain.blob import BlobAsk, BlobProgress, BlobsHeld
@@ -44,7 +45,6 @@ from littoral.domain.session import (
     Frame,
     Goodbye,
     Hello,
-    PartPiece,
     PartsWanted,
     Records,
     Remotes,
@@ -52,6 +52,7 @@ from littoral.domain.session import (
     Stored,
     Welcome,
 )
+from littoral.domain.share import Drawn
 from littoral.domain.units import Seconds
 from littoral.domain.upkeep import Done, Issued, Renew
 
@@ -60,8 +61,6 @@ TRY_AGAIN_S = Seconds(5.0)
 FAREWELL_S = Seconds(1.0)
 WAITING = 16
 """Frames of a node that wait while one before them is stored."""
-PIECE = 16 * 1024
-"""Bytes of a part that travel in one frame."""
 EACH_S, LONGEST_SPREAD_S = 0.02, 60.0
 """Seconds a connected node, and at most, over which returning nodes spread what they kept."""
 
@@ -91,6 +90,7 @@ class SessionParts:
     neighbours: Neighbours
     enrolments: Enrolments
     links: Links
+    sharing: Sharing
     report: Callable[[str, BaseException], None]
     coalesce_s: Seconds = COALESCE_S
     silence_s: Seconds = DISCONNECTED_S
@@ -145,17 +145,18 @@ class Sessions:
         rhythm = await parts.workers.state(partial(parts.fleet.rhythm, node))
         await parts.workers.state(partial(parts.publisher.catch_up, hello.node, hello.snapshot))
         stored = await parts.workers.ledger(partial(self._stored, hello))
-        this = Link(hello.node, channel, anyio.CancelScope(), boot=hello.boot)
+        this = Link(hello.node, channel, anyio.CancelScope(), boot=hello.boot, shares=hello.shares)
         with this.scope:
             self._supersede(this)
             parts.fleet.joined(node, rhythm)
             parts.delivery.joined(hello.node)
+            await parts.sharing.opened(hello.node)
             try:
                 welcome = _welcome(parts, hello, rhythm)
                 await channel.send(replace(welcome, stored=stored, flush_s=self._flush_s()))
                 await self._converse(this)
             finally:
-                self._ended(this)
+                await self._ended(this)
         if this.goodbye is not None:
             await _part(channel, this.goodbye)
 
@@ -164,8 +165,9 @@ class Sessions:
             group.start_soon(self._offer, this)
             group.start_soon(_tell_remotes, this, self._parts.neighbours)
             group.start_soon(self._pass_on, this)
-            group.start_soon(_supply, this)
+            group.start_soon(supply, this)
             group.start_soon(self._parts.updates.follow, this.node, this.channel)
+            group.start_soon(self._parts.sharing.serve, this.node, this.channel)
             with suppress(ChannelClosed):
                 await self._hear(this)
             group.cancel_scope.cancel()
@@ -222,14 +224,21 @@ class Sessions:
                 await self._parts.updates.reported(this.node, frame)
             case Applied():
                 self._applied(this, frame)
-            case Renew():
-                self._parts.fleet.beat(this.node, None)
-                await this.channel.send(await _renewed(self._parts, this.node, frame))
-            case Done():
-                self._parts.fleet.beat(this.node, None)
-                self._parts.links.answered(this, frame)
+            case Renew() | Done() | Drawn():
+                await self._standing(this, frame)
             case _:
                 self._parts.fleet.beat(this.node, None)
+
+    async def _standing(self, this: Link, frame: Renew | Done | Drawn) -> None:
+        """Take what keeps a node one of its cluster: certificate, errands, shares of limits."""
+        self._parts.fleet.beat(this.node, None)
+        match frame:
+            case Renew():
+                await this.channel.send(await _renewed(self._parts, this.node, frame))
+            case Done():
+                self._parts.links.answered(this, frame)
+            case Drawn():
+                await self._parts.sharing.heard(this.node, frame)
 
     def _applied(self, this: Link, frame: Applied) -> None:
         """What became of a snapshot at its node."""
@@ -270,6 +279,8 @@ class Sessions:
                 heard = parts.bell.count
                 issued = await parts.workers.state(partial(parts.publisher.issue, this.node))
                 if issued.number != sent or this.again:
+                    limits = parts.publisher.limits
+                    await parts.sharing.before(this.node, this.channel, limits, says=this.shares)
                     this.parts = issued.parts
                     this.again = False
                     now = parts.clock.wall()
@@ -299,8 +310,10 @@ class Sessions:
                 "and let both join anew",
             )
 
-    def _ended(self, this: Link) -> None:
+    async def _ended(self, this: Link) -> None:
         if self._parts.links.ended(this):
+            with anyio.CancelScope(shield=True):
+                await self._parts.sharing.ended(this.node)
             self._parts.fleet.left(this.node)
             self._parts.delivery.left(this.node)
             self._parts.blobs.pulls.left(this.node)
@@ -345,20 +358,6 @@ async def _tell_remotes(this: Link, neighbours: Neighbours) -> None:
                 await this.channel.send(remotes)
                 told = remotes
             await neighbours.bell.wait(heard)
-
-
-async def _supply(this: Link) -> None:
-    """Send the parts that the node asks for; those of an older offer are not wanted any more."""
-    heard = 0
-    with suppress(ChannelClosed):
-        while True:
-            await this.asked.wait(heard)
-            heard, parts = this.asked.count, this.parts
-            for digest in this.wanted:
-                data = parts.get(digest, b"")
-                for at in range(0, len(data), PIECE):
-                    piece = PartPiece(digest=digest, at=at, piece=data[at : at + PIECE])
-                    await this.channel.send(piece)
 
 
 async def _part(channel: Channel, goodbye: Goodbye) -> None:

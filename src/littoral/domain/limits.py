@@ -42,6 +42,8 @@ class Limits:
 
 
 NO_LIMITS = Limits()
+NO_PERIOD = "-"
+"""Stands for the period where there is no budget."""
 
 
 def limit_ids(key: str, project: str, model: str) -> tuple[str, str, str]:

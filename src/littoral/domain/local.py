@@ -49,6 +49,13 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """Node to gateway: say this number in a pulse; whatever was begun before is over by then."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Folds:
     """Node to gateway: learned coefficients, and how long answers are.
 
@@ -85,6 +92,8 @@ class Pulse:
     counters: Mapping[str, int]
     serves: tuple[int, int] = (0, 0)
     """(epoch, version) of the snapshot it serves from; it pulses at once when that changed."""
+    fence: int = 0
+    """The last fence that it met; it pulses at once when it meets one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

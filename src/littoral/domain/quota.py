@@ -24,24 +24,29 @@ from littoral.domain.limits import PERIODS, period_of
 from littoral.domain.loads import ENDPOINTS, Loads
 from littoral.domain.words import WORD_BYTES, Words
 
-MAGIC = 0x4C49544C494D0001
+MAGIC = 0x4C49544C494D0002
 ROWS = 16_384
 """Most limited keys, projects and models of a node."""
 NAME_BYTES = 128
 
 _HEAD = 16
 _MAGIC, _OWNER, _BOOT = range(3)
-_SHARED = 8
-REQUESTS, TOKENS, BASE, SINCE, UNTIL, INTERVAL, PERIOD = range(7)
-"""Words of a row: both rates' arrival times in ns, money at the period's begin, the period in
-microseconds; the nanoseconds that one token takes to come back, and the number of the period."""
-_KEPT = 5
-"""The first words of a row, those that requests change."""
+_SHARED = 16
+REQUESTS, TOKENS, BASE, SINCE, UNTIL, PACE_IN, INTERVAL_IN = range(7)
+"""Words of a row that requests change: both rates' arrival times in ns, money at the period's
+begin, the period in microseconds, and the two words below in which the arrival times are told."""
+PACE, INTERVAL, PERIOD, OPEN, CAP, CAP_SINCE, STANDING = range(7, 14)
+"""Words that the node writes: the nanoseconds in which one request and one token come back, the
+number of the period, how many requests may be open; money for the period that begins at
+``CAP_SINCE``, and for each later one. They are this node's share; 0 is none."""
+DENIED, WANT = 14, 15
+"""How many requests were refused, and the money of the last one that a budget refused."""
+_KEPT = 7
 _COLUMN = 4
 COUNT, HELD, RESERVED, SPENT = range(_COLUMN)
 """Words of a row in a column: requests under way, tokens and money that they may still use, money
 spent."""
-_JOURNAL = 64
+_JOURNAL = 128
 _FLAG, _SLOT, _LENGTH, _ENTRIES = range(4)
 _ENTRY = 1 + _KEPT + _COLUMN
 IDLE, INSIDE, UNDONE = range(3)
@@ -193,6 +198,32 @@ class QuotaTable:
             total += words[at] + words[at + 1]
         return total
 
+    def cap(self, row: int, since: int) -> int:
+        """Money that this node may spend in a row in the period that begins then."""
+        words, at = self.words, self._shared + row * _SHARED
+        of = words[at + CAP_SINCE]
+        if since < of:
+            return 0
+        return words[at + CAP if since == of else at + STANDING]
+
+    def deny(self, row: int, money: int = 0) -> None:
+        """Count a request that was refused."""
+        words, at = self.words, self._shared + row * _SHARED
+        words[at + DENIED] += 1
+        if money:
+            words[at + WANT] = money
+
+    def repace(self, row: int, now_ns: int) -> None:
+        """Tell the arrival times in today's intervals: what was used stays used."""
+        words, at = self.words, self._shared + row * _SHARED
+        for tat, new, old in ((REQUESTS, PACE, PACE_IN), (TOKENS, INTERVAL, INTERVAL_IN)):
+            before, after = words[at + old], words[at + new]
+            if before != after:
+                ahead = words[at + tat] - now_ns
+                if before and after and ahead > 0:
+                    words[at + tat] = now_ns + ahead * after // before
+                words[at + old] = after
+
     def clear(self, row: int) -> None:
         """Forget what every column holds of a row, and its period's base; rates stay."""
         self.words[self.at(row) + BASE] = 0
@@ -303,6 +334,13 @@ class QuotaTable:
 
     # what sections do
 
+    def since(self, row: int, at_us: int) -> int:
+        """When the period begins in which a row's next request counts, if it comes then."""
+        words, at = self.words, self._shared + row * _SHARED
+        if at_us < words[at + UNTIL]:
+            return words[at + SINCE]
+        return period_of(PERIODS[words[at + PERIOD]], at_us)[0]
+
     def roll(self, row: int, at_us: int) -> None:
         """Begin the period in which a moment lies: nothing is spent in it yet."""
         words, at = self.words, self._shared + row * _SHARED
@@ -329,6 +367,8 @@ class QuotaTable:
             words[at + HELD] -= charge.tokens
             interval = words[shared + INTERVAL]
             if interval:
+                if words[shared + INTERVAL_IN] != interval:
+                    self.repace(row, used.now_ns)
                 tat = max(words[shared + TOKENS], used.now_ns)
                 words[shared + TOKENS] = tat + used.tokens * interval
             words[at + RESERVED] -= charge.money

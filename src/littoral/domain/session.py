@@ -18,6 +18,7 @@ from littoral.domain.local import (
     Carry,
     Defer,
     Endpoints,
+    Fence,
     Folds,
     Freed,
     Heard,
@@ -39,6 +40,7 @@ from littoral.domain.neighbour import Greeting, PieceAnswer, PieceAsk
 from littoral.domain.node import NodeStatus
 from littoral.domain.outbox import Batch, Lane, Mark
 from littoral.domain.release import UpdateOrder, UpdateReport
+from littoral.domain.share import Drawn, Shares
 from littoral.domain.snapshot import (
     DeploymentsPart,
     KeysPart,
@@ -70,6 +72,8 @@ class Hello:
     snapshot: tuple[int, int]
     least: int = LEAST_PROTOCOL
     """The oldest protocol that the node speaks; ``protocol`` is the newest."""
+    shares: bool = False
+    """Whether it begins by saying what it holds of each limit, before it takes a snapshot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,12 +236,15 @@ Frame: TypeAlias = (
     | BlobOffer
     | BlobProgress
     | BlobsHeld
+    | Shares
+    | Drawn
     | UpdateOrder
     | UpdateReport
     | Tables
     | Endpoints
     | Folds
     | Reach
+    | Fence
     | Settled
     | Freed
     | Pulse
@@ -298,6 +305,8 @@ FRAMES: Mapping[int, type[Frame]] = {
     42: Greeting,
     43: PieceAsk,
     44: PieceAnswer,
+    49: Shares,
+    50: Drawn,
     56: UpdateOrder,
     57: UpdateReport,
     64: Tables,
@@ -307,6 +316,7 @@ FRAMES: Mapping[int, type[Frame]] = {
     68: Freed,
     69: Pulse,
     70: Reach,
+    71: Fence,
     90: Said,
     100: Keep,
     101: Look,

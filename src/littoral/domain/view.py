@@ -8,7 +8,7 @@ from littoral.domain.deferral import DeferralState
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.endpoint import Endpoint, Fit
 from littoral.domain.ids import DeploymentName, ModelName, NodeId, RequestId
-from littoral.domain.limits import NO_LIMITS, Limits
+from littoral.domain.limits import NO_LIMITS, Limits, Period
 from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
 from littoral.domain.node import Event
 from littoral.domain.project import Key, Scope
@@ -249,6 +249,33 @@ class RolloutView:
     failed: int
     scored: int
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareView:
+    """What one node may use of one limit without asking anybody, as it said last.
+
+    ``money`` is in the period that began at ``since_us``, ``standing`` in each later one, ``taken``
+    of it is spent or reserved, as far as is known; ``cap`` is the whole budget. All are in the
+    platform's currency. ``rate`` is the part of what may be used a minute, from 0 to 1, and
+    ``concurrent`` the requests at one time. A node that is not ``connected`` keeps what it has.
+    ``waiting``: it was sent another share and has not answered. ``doubtful``: control was restored
+    and has not heard of it since.
+    """
+
+    limit: str
+    node: NodeId
+    period: Period | None
+    since_us: Micros
+    cap: float
+    money: float
+    standing: float
+    taken: float
+    rate: float
+    concurrent: int
+    connected: bool
+    waiting: bool
+    doubtful: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,20 @@ from typing import Final
 
 from littoral.domain.errors import BudgetExhausted, InvalidInput, LimitReached, Unavailable
 from littoral.domain.limits import Limits, nanos
-from littoral.domain.quota import REQUESTS, TOKENS, UNTIL, Charge, QuotaTable, Use
+from littoral.domain.quota import (
+    CAP,
+    CAP_SINCE,
+    INTERVAL,
+    OPEN,
+    PACE,
+    REQUESTS,
+    SINCE,
+    TOKENS,
+    UNTIL,
+    Charge,
+    QuotaTable,
+    Use,
+)
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.trust import limit
 from littoral.trust.limit import per_minute
@@ -15,6 +28,7 @@ TEMPLATE_TOKENS: Final = 64
 _NO_STORY: Final = (1 << 63, 0, b"")
 LATER_S: Final = 1.0
 MOST_LATER_S: Final = 60.0
+_MINUTE_NS: Final = 60_000_000_000
 _UNCOUNTED: Final = refuse(
     Unavailable, "this node has no room to count one more limit; ask its operator"
 )
@@ -54,50 +68,80 @@ class Gate:
         self.concurrent = limits.concurrent or 0
         self.budget = -1 if limits.budget is None else nanos(limits.budget.amount)
         self.holds = bool(self.concurrent or limits.tokens_per_minute or self.budget >= 0)
-        self.paces = bool(self.requests[0]) and not self.holds
+        self.paces = bool(limits.requests_per_minute) and not self.holds
+
+    def look(self, table: QuotaTable, now_ns: int) -> None:
+        """See what this node's share of the rates is now; inside a section."""
+        table.repace(self.row, now_ns)
+        words, at = table.words, table.at(self.row)
+        rpm, tpm = self.limits.requests_per_minute, self.limits.tokens_per_minute
+        if rpm:
+            self.requests = words[at + PACE], max(_pace(rpm)[1], words[at + PACE])
+            self.requests_told = _told("requests", _rate(*self.requests))
+        if tpm:
+            self.tokens = words[at + INTERVAL], _pace(tpm)[1]
+            self.tokens_told = _told("tokens", _rate(*self.tokens))
 
     def refusal(self, table: QuotaTable, wish: Use) -> Refusal | None:
-        """Say why a request may not pass now; it changes nothing."""
+        """Say why a request may not pass now; inside a section, of which it changes nothing."""
         if self.row < 0:
             return _UNCOUNTED
+        words, at = table.words, table.at(self.row)
+        if words[at + PACE] != self.requests[0] or words[at + INTERVAL] != self.tokens[0]:
+            self.look(table, wish.now_ns)
         interval, burst = self.requests
-        if interval:
-            tat = table.words[table.at(self.row) + REQUESTS]
+        if burst:
+            if not interval:
+                return self.too_often(LATER_S)
+            tat = words[at + REQUESTS]
             wait = limit.admit(tat, wish.now_ns, interval_ns=interval, burst_ns=burst)[1]
             if wait:
                 return self.too_often(wait / 1e9)
         return self._refusal_to_hold(table, wish) if self.holds else None
 
     def _refusal_to_hold(self, table: QuotaTable, wish: Use) -> Refusal | None:
-        if self.concurrent and table.under_way(self.row) >= self.concurrent:
+        words, at = table.words, table.at(self.row)
+        if self.concurrent and table.under_way(self.row) >= words[at + OPEN]:
             return refuse(
                 LimitReached,
                 f"{self.who} may have {self.concurrent} requests under way at one time",
                 retry_after_s=LATER_S,
             )
-        if self.tokens[0]:
+        if self.tokens[1]:
             refusal = self._too_many_tokens(table, wish)
             if refusal is not None:
                 return refusal
         if self.budget >= 0 and wish.money:
-            over = wish.at_us >= table.words[table.at(self.row) + UNTIL]
-            taken = 0 if over else table.taken(self.row)
-            if taken + wish.money > self.budget:
+            taken, since = 0, words[at + SINCE]
+            if wish.at_us >= words[at + UNTIL]:
+                since = table.since(self.row, wish.at_us)
+            else:
+                taken = table.taken(self.row)
+            this = since == words[at + CAP_SINCE]
+            if taken + wish.money > (words[at + CAP] if this else table.cap(self.row, since)):
                 return self._too_dear(taken, wish.money)
         return None
 
     def _too_many_tokens(self, table: QuotaTable, wish: Use) -> Refusal | None:
+        """Say when tokens are there; more than a share of them has to meet an unused one."""
         interval, burst = self.tokens
-        rate = self.limits.tokens_per_minute
-        if wish.tokens * interval > burst:
+        rate = self.limits.tokens_per_minute or 0
+        if wish.tokens > rate:
             message = (
                 f"this request may use {wish.tokens} tokens, {self.who} may use {rate} a minute: "
                 "ask for fewer with max_tokens"
             )
             return refuse(InvalidInput, message, param="max_tokens")
-        tat = table.words[table.at(self.row) + TOKENS]
-        units = wish.tokens + table.held(self.row)
-        wait = limit.admit(tat, wish.now_ns, interval_ns=interval, burst_ns=burst, cost=units)[1]
+        tat, held = table.words[table.at(self.row) + TOKENS], table.held(self.row)
+        wait = int(LATER_S * 1e9)
+        if wish.tokens * interval > burst:
+            wait = max(tat - wish.now_ns, wait if held else 0)
+        elif interval:
+            units = wish.tokens + held
+            admitted = limit.admit(
+                tat, wish.now_ns, interval_ns=interval, burst_ns=burst, cost=units
+            )
+            wait = admitted[1]
         if not wait:
             return None
         later = min(wait / 1e9, MOST_LATER_S)
@@ -121,6 +165,24 @@ class Gate:
         )
         return refuse(BudgetExhausted, message)
 
+    def share(self, table: QuotaTable, wish: Use) -> str:
+        """Say what of its limits this node has, where it has not all; empty where it has."""
+        words, at = table.words, table.at(self.row)
+        parts: list[str] = []
+        if self.budget >= 0:
+            cap = table.cap(self.row, table.since(self.row, wish.at_us))
+            if cap < self.budget:
+                parts.append(f"{cap / 1e9:g} of {self.budget / 1e9:g} in money")
+        if 0 < words[at + OPEN] < self.concurrent or (self.concurrent and not words[at + OPEN]):
+            parts.append(f"{words[at + OPEN]} of {self.concurrent} requests at one time")
+        for kind, rate, pace in (
+            ("requests", self.limits.requests_per_minute, self.requests),
+            ("tokens", self.limits.tokens_per_minute, self.tokens),
+        ):
+            if rate and pace[0] != _pace(rate)[0]:
+                parts.append(f"{_rate(*pace):g} of {rate} {kind} a minute")
+        return ", ".join(parts)
+
     def take(self, table: QuotaTable, wish: Use) -> None:
         """Charge a request that no gate refused; inside a section."""
         words, at = table.words, table.at(self.row)
@@ -138,12 +200,16 @@ class Quotas:
 
     Args:
         table: Where they are counted.
+
+    Attributes:
+        offline: Whether control is out of reach, so that no share can grow.
     """
 
-    __slots__ = ("table",)
+    __slots__ = ("offline", "table")
 
     def __init__(self, table: QuotaTable) -> None:
         self.table = table
+        self.offline = False
 
     def admit(self, gates: Sequence[Gate], wish: Use, slot: int) -> Charge | Refusal:
         """Charge a request to all its gates, or to none.
@@ -163,18 +229,35 @@ class Quotas:
         for gate in gates:
             refusal = gate.refusal(table, wish)
             if refusal is not None:
-                table.leave()
-                return refusal
+                return self._refused(gate, wish, refusal)
         table.begin([gate.row for gate in gates], slot, opening=True)
         for gate in gates:
             gate.take(table, wish)
         return Charge(tuple(gate.row for gate in gates if gate.holds), wish.tokens, wish.money)
 
+    def _refused(self, gate: Gate, wish: Use, refusal: Refusal) -> Refusal:
+        """Leave the section with a refusal that says whose share it is, and when there is more."""
+        table = self.table
+        if gate.row < 0:
+            table.leave()
+            return refusal
+        table.deny(gate.row, wish.money if refusal.code == BudgetExhausted.code else 0)
+        share = gate.share(table, wish)
+        table.leave()
+        if not share or refusal.status == InvalidInput.status:
+            return refusal
+        return refusal._replace(message=f"{refusal.message} ({_told_share(share, self.offline)})")
+
     def peek(self, gates: Iterable[Gate], now_ns: int, at_us: int) -> Refusal | None:
         """Say which limit is used up already, before anything is known of the request's place."""
         wish = Use(0, 0, at_us, now_ns)
-        found = (gate.refusal(self.table, wish) for gate in gates)
-        return next((refusal for refusal in found if refusal is not None), None)
+        self.table.acquire()
+        for gate in gates:
+            refusal = gate.refusal(self.table, wish)
+            if refusal is not None:
+                return self._refused(gate, wish, refusal)
+        self.table.leave()
+        return None
 
     def settle(self, charge: Charge, slot: int, used: Use) -> None:
         """Give back what a request held and count what it used; ``seal`` must follow.
@@ -202,14 +285,17 @@ class Quotas:
         table = self.table
         if gate.row < 0:
             return _UNCOUNTED
-        words, at = table.words, table.at(gate.row) + REQUESTS
-        interval, burst = gate.requests
+        words, at = table.words, table.at(gate.row)
         table.acquire()
-        tat, wait = limit.admit(words[at], now_ns, interval_ns=interval, burst_ns=burst)
-        words[at] = tat
+        if words[at + PACE] != gate.requests[0]:
+            gate.look(table, now_ns)
+        interval, burst = gate.requests
+        tat, wait = limit.admit(words[at + REQUESTS], now_ns, interval_ns=interval, burst_ns=burst)
+        if wait or not interval:
+            refusal = gate.too_often(wait / 1e9 or LATER_S)
+            return self._refused(gate, Use(0, 0, 0, now_ns), refusal)
+        words[at + REQUESTS] = tat
         table.leave()
-        if wait:
-            return gate.too_often(wait / 1e9)
         level = tat - now_ns
         return gate.requests_told % ((burst - level) // interval, level // 1_000_000)
 
@@ -251,13 +337,24 @@ def _who(limit_id: str) -> str:
     return "this API key" if kind == "key" else f"{kind} {name!r}"
 
 
+def _told_share(share: str, offline: bool) -> str:  # noqa: FBT001  one of two sentences
+    if offline:
+        return f"this node's share is {share}; the site is offline: more when control is back"
+    return f"this node's share is {share}; it grows as far as other nodes have no use for theirs"
+
+
+def _rate(interval_ns: int, burst_ns: int) -> float:
+    """Units a minute, rounded for people."""
+    return round(_MINUTE_NS / interval_ns, 1) if interval_ns and burst_ns else 0.0
+
+
 def _pace(rate: int | None) -> tuple[int, int]:
     return per_minute(rate) if rate else (0, 0)
 
 
-def _told(kind: str, rate: int | None) -> bytes:
+def _told(kind: str, rate: float | None) -> bytes:
     lines = (
-        f"x-ratelimit-limit-{kind}: {rate}",
+        f"x-ratelimit-limit-{kind}: {rate or 0:g}",
         f"x-ratelimit-remaining-{kind}: %d",
         f"x-ratelimit-reset-{kind}: %dms",
         "",

@@ -15,7 +15,7 @@ from littoral.domain.limits import limit_ids, nanos
 from littoral.domain.ports import Chance, ChannelClosed, Clock
 from littoral.domain.project import KeyGrant
 from littoral.domain.quota import Charge, Use
-from littoral.domain.session import Endpoints, Freed, Pulse, Settled, Tables
+from littoral.domain.session import Endpoints, Fence, Freed, Pulse, Settled, Tables
 from littoral.domain.units import Seconds
 from littoral.gateway.quota import Gate, Quotas, gates_of, most_money
 from littoral.gateway.refusal import Refusal
@@ -88,6 +88,7 @@ class PlayedGateway:
         self._gates: Mapping[str, Gate] = {}
         self._endpoints: tuple[Endpoint, ...] = ()
         self.serves = (0, 0)
+        self._fence = 0
         self._open = 0
         self._news = anyio.Event()
 
@@ -124,6 +125,9 @@ class PlayedGateway:
                     self._take(frame)
                 case Endpoints():
                     self._endpoints = frame.endpoints
+                case Fence():
+                    self._fence = frame.number
+                    self._news.set()
                 case Freed():
                     self._flights.free(frame.slots)
                 case _:
@@ -151,6 +155,7 @@ class PlayedGateway:
                 lag_s=Seconds(0.0),
                 counters={},
                 serves=self.serves,
+                fence=self._fence,
             )
             await self._far.send(pulse)
             with anyio.move_on_after(TICK * self._scene.pace):

@@ -15,6 +15,7 @@ from littoral.domain.ports import Clock, Sink
 from littoral.domain.session import Endpoints, Folds, Frame, Reach, Tables
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Bytes, Seconds
+from littoral.node.fence import Fences
 from littoral.node.signal import Signal
 
 MAX_EVENTS = 1000
@@ -42,6 +43,7 @@ class Board:
 
     def __init__(self, *, clock: Clock, sink: Sink, report: Report) -> None:
         self.changed = Signal()
+        self.fences = Fences(self.changed)
         self.machine = Machine(cores=1, memory=Bytes(0), memory_free=Bytes(0))
         self.outbox_depth = 0
         self._trouble: dict[str, str] = {}
@@ -199,6 +201,7 @@ class Board:
         if pid is None:
             self._pids.pop(role, None)
             self._served.pop(role, None)
+            self.fences.gone(role)
             self.changed.notify()
         else:
             self._pids[role] = pid
@@ -238,7 +241,7 @@ class Board:
 
     def frames(self) -> tuple[Frame, ...]:
         """What a gateway must know now; an unchanged frame is the same object."""
-        rest = (self._endpoints_frame, self._folds_frame, self._reach)
+        rest = (self._endpoints_frame, self._folds_frame, self._reach, self.fences.frame)
         return rest if self._tables is None else (self._tables, *rest)
 
     def status(self) -> NodeStatus:

@@ -158,6 +158,7 @@ class GatewayKeeper:
                 elif isinstance(frame, Pulse):
                     self.pulse = frame
                     self._board.put_served(self._role, frame.serves)
+                    self._board.fences.met(self._role, frame.fence)
                 elif isinstance(frame, Said):
                     self._board.say(self._role, frame.code, frame.message, level=frame.level)
                 elif not self._relay.take(self._role, frame):

@@ -4,7 +4,8 @@ The node gives rows to limits, puts into them what its outbox says was spent, an
 gateway that died. It counts nothing else: gateways do, while they live.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import anyio
 
@@ -22,24 +23,39 @@ from littoral.domain.limits import (
 )
 from littoral.domain.ports import Clock
 from littoral.domain.quota import (
-    INTERVAL,
+    DENIED,
     PERIOD,
     REQUESTS,
     SINCE,
     TOKENS,
     UNTIL,
+    WANT,
     Lost,
     QuotaTable,
     Use,
     names,
     rename,
 )
-from littoral.domain.units import Seconds
+from littoral.domain.share import Slice, share_name, whole
+from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import UsageRecord
-from littoral.trust.limit import per_minute
+from littoral.trust.bound import bound
 
 AGAIN = Seconds(0.002)
-NO_PERIOD = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What was used of a limit: money in the period that began at ``since``, requests open now.
+
+    ``denied`` counts requests that were refused, ever; ``want`` is money of the last one.
+    """
+
+    since: Micros
+    money: int
+    under_way: int = 0
+    denied: int = 0
+    want: int = 0
 
 
 class LimitRows:
@@ -51,16 +67,22 @@ class LimitRows:
     Args:
         table: The table, in which no gateway lives yet.
         clock: For periods, and for tokens that a dead gateway used.
+
+    Attributes:
+        clock: The same.
+        slice_of: This node's slice of a limit, by its share's name.
     """
 
     def __init__(self, table: QuotaTable, clock: Clock) -> None:
         self._table = table
-        self._clock = clock
+        self.clock = clock
         self._names = names(table.words, table.rows)
         self._free = sorted(set(range(table.rows)) - set(self._names.values()), reverse=True)
         self._spent: dict[str, dict[int, int]] = {}
         self._rows: dict[str, int] = {}
         self._budgets: dict[str, int] = {}
+        self._limits: Mapping[str, Limits] = {}
+        self.slice_of: Callable[[str, Limits], Slice] = lambda _, limits: whole(limits)
 
     # before any gateway starts
 
@@ -84,7 +106,7 @@ class LimitRows:
     def _drop(self, name: str, row: int) -> None:
         words, at = self._table.words, self._table.at(row)
         rename(words, row, "")
-        for word in range(at, at + PERIOD + 1):
+        for word in range(at, at + WANT + 1):
             words[word] = 0
         del self._names[name]
         self._free.append(row)
@@ -97,7 +119,7 @@ class LimitRows:
             return
         words, at = self._table.words, self._table.at(row)
         words[at + PERIOD] = PERIODS.index(period)
-        words[at + SINCE], words[at + UNTIL] = period_of(period, self._clock.wall())
+        words[at + SINCE], words[at + UNTIL] = period_of(period, self.clock.wall())
         first = words[at + SINCE] // HOUR_US
         hours = self._spent.get(limit, {})
         self._table.spend(row, sum(money for hour, money in hours.items() if hour >= first))
@@ -108,16 +130,41 @@ class LimitRows:
         """Return the row of each limit; those for which none is left are missing."""
         rows: dict[str, int] = {}
         for limit, each in limits.items():
-            period = each.budget.period if each.budget else NO_PERIOD
-            row = self._row(limit, f"{limit}|{period}")
+            name = share_name(limit, each)
+            row = self._row(limit, name)
             if row is not None:
-                rate = each.tokens_per_minute
-                at = self._table.at(row)
-                self._table.words[at + INTERVAL] = per_minute(rate)[0] if rate else 0
+                bound(self._table, row, limits=each, given=self.slice_of(name, each))
                 rows[limit] = row
-        self._rows = rows
+        self._rows, self._limits = rows, limits
         self._budgets = {limit: row for limit, row in rows.items() if limits[limit].budget}
         return rows
+
+    def rebound(self) -> None:
+        """Let every limit be what this node's slices say now; gateways see it at once."""
+        for limit, row in self._rows.items():
+            each = self._limits[limit]
+            bound(self._table, row, limits=each, given=self.slice_of(share_name(limit, each), each))
+
+    def used(self, name: str) -> Used:
+        """What was used of a limit, by its share's name."""
+        limit, _, word = name.partition("|")
+        period, now_us = period_named(word), self.clock.wall()
+        since = period_of(period, now_us)[0] if period else Micros(0)
+        row = self._names.get(name)
+        if row is None:
+            hours = self._spent.get(limit, {}) if period else {}
+            return Used(since=since, money=sum(hours[h] for h in hours if h >= since // HOUR_US))
+        table, at = self._table, self._table.at(row)
+        words = table.words
+        if period:
+            since = Micros(max(since, words[at + SINCE]))
+        return Used(
+            since=since,
+            money=table.taken(row) if period and since == words[at + SINCE] else 0,
+            under_way=table.under_way(row),
+            denied=words[at + DENIED],
+            want=words[at + WANT],
+        )
 
     def _row(self, limit: str, name: str) -> int | None:
         row = self._names.get(name)
@@ -156,7 +203,7 @@ class LimitRows:
             tokens=record.tokens_in + record.tokens_out,
             money=nanos(record.cost),
             at_us=record.at_us,
-            now_ns=int(self._clock.now() * 1e9),
+            now_ns=int(self.clock.now() * 1e9),
         )
         await self._turn()
         try:

@@ -7,7 +7,6 @@ from anyio import to_thread
 
 from littoral.domain.flight import Flight
 from littoral.domain.ids import Digest, EndpointId
-from littoral.domain.quota import ROWS
 from littoral.domain.session import PROTOCOL, Frame, Hello, Remotes
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Seconds
@@ -27,6 +26,7 @@ from littoral.node.previous import Previous
 from littoral.node.relay import Relay
 from littoral.node.reports import ReportParts, Reports
 from littoral.node.session import SessionParts, Uplink
+from littoral.node.sharing import Sharing
 from littoral.node.shelf import Shelf
 from littoral.node.standing import Standing
 from littoral.node.strain import Strains
@@ -40,6 +40,8 @@ FLUSH = Seconds(2.0)
 class _Wired:
     """The parts of one node, knowing each other; nothing runs yet."""
 
+    _restored = False
+
     def __init__(self, parts: NodeParts) -> None:
         self.parts = parts
         self.clock = FloorClock(parts.clock, parts.disk)
@@ -51,8 +53,8 @@ class _Wired:
             strains=Strains(self.clock, parts.strain),
         )
         self.limits = LimitRows(parts.quota, self.clock)
+        self.sharing = Sharing(parts.identity.node, self.limits, disk=parts.disk, board=self.board)
         self._wanted: Snapshot | None = None
-        self._restored = False
         self.relay = Relay(parts.identity.node)
         self.peers = peers_of(parts, self.relay, self.board)
         late = deferrals_of(parts, self.clock, self.board, booked=self._run_booked)
@@ -140,6 +142,7 @@ class _Wired:
             build=identity.build,
             outbox=parts.outbox.name,
             snapshot=(0, 0),
+            shares=True,
         )
         return SessionParts(
             network=parts.network,
@@ -157,6 +160,7 @@ class _Wired:
             relay=self.relay,
             artefacts=self.artefacts,
             told=self._told,
+            sharing=self.sharing,
             hear=self.tending.hear,
             lost=self.tending.upkeep.lost,
         )
@@ -199,10 +203,12 @@ class _Wired:
     def _booked(self, flights: Sequence[Flight]) -> None:
         self.learning.take(flights)
         self.reports.meter.take([each.record for each in flights if not each.guest])
+        self.sharing.booked(flight.record for flight in flights if not flight.guest)
         self.uplink.flush.appended()
 
     def _swapped(self, snapshot: Snapshot) -> None:
         self._wanted = snapshot
+        self.sharing.swapped(snapshot)
         self.relay.swapped(snapshot)
         self.peers.swapped(snapshot)
         self.converger.want(snapshot.assignments, first=not self._restored)
@@ -219,20 +225,13 @@ class _Wired:
             self.board.say("snapshot", "snapshot_rolled_back", said, level="error")
 
     def _publish(self, snapshot: Snapshot) -> None:
-        rows = self.limits.allot(snapshot.limits)
-        if len(rows) < len(snapshot.limits):
-            self.board.say(
-                "limits",
-                "limits_full",
-                f"{len(snapshot.limits) - len(rows)} limits cannot be counted: who has one of them "
-                f"is refused; this node counts {ROWS}",
-                level="error",
-            )
+        rows = self.sharing.allot(snapshot)
         self.board.put_snapshot(snapshot, rows)
 
     def load(self) -> None:
         """Begin with the snapshot that is on disk, and say so where one cannot be used."""
         self.reports.begin()
+        self.sharing.load()
         complaints = self.held.load()
         for complaint in complaints:
             self.board.say("snapshot", "snapshot_damaged", complaint, level="error")

@@ -52,6 +52,7 @@ from littoral.node.redial import (
     why,
 )
 from littoral.node.relay import CONTROL, Relay
+from littoral.node.sharing import Sharing
 from littoral.node.signal import Signal
 from littoral.node.snapshot import HeldSnapshot
 from littoral.node.standing import Standing
@@ -82,6 +83,7 @@ class SessionParts:
     failpoints: Failpoints
     patience: Patience
     relay: Relay
+    sharing: Sharing
     hear: Callable[[Frame], bool]
     lost: Callable[[str, bool], None]
     told: Callable[[Remotes], None]
@@ -207,6 +209,7 @@ class Uplink:
             group.start_soon(self._beat, channel, welcome.beat_s)
             group.start_soon(partial(self.flush.run, channel, spread_s=welcome.flush_s))
             group.start_soon(self._taking.run, channel)
+            group.start_soon(partial(parts.sharing.run, channel, pace=parts.patience.pace))
             group.start_soon(self._watch, channel, welcome.suspect_s)
             group.start_soon(partial(parts.relay.serve, CONTROL, channel, first=1))
             if parts.artefacts is not None:
@@ -225,6 +228,8 @@ class Uplink:
         while True:
             frame = await channel.receive()
             if self._parts.relay.take(CONTROL, frame) or self._parts.hear(frame):
+                continue
+            if self._parts.sharing.take(frame):
                 continue
             match frame:
                 case SnapshotOffer() | PartPiece() | Revoke():

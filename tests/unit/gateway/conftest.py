@@ -23,7 +23,7 @@ from littoral.gateway.wire.server import Client
 from littoral.gateway.wire.worker import Worker
 from littoral.testing.clock import SettableClock
 from littoral.testing.entropy import SeededEntropy
-from littoral.testing.quota import quota_table
+from littoral.testing.quota import bound_whole, quota_table
 from littoral.trust.key import mac_of, mint
 
 PEPPER = b"p" * 32
@@ -181,6 +181,8 @@ class Rig:
             Assignment(name=DeploymentName(n), revision=1, serves=n, engine="fake", model=n)
             for n in serves
         )
+        rows = {name: row for row, name in enumerate(self.limits) if counted}
+        bound_whole(self.quota, self.limits, rows)
         self.worker.source.take_snapshot(
             Snapshot(
                 epoch=1,
@@ -192,7 +194,7 @@ class Rig:
                 assignments=assignments,
                 limits=self.limits,
             ),
-            {name: row for row, name in enumerate(self.limits) if counted},
+            rows,
         )
 
     def share(self, **settings):

@@ -6,7 +6,10 @@ import pytest
 
 from littoral.domain import flight
 from littoral.domain.limits import Budget, Limits
-from littoral.domain.quota import INTERVAL, SINCE, UNTIL
+from littoral.domain.quota import DENIED, SINCE, UNTIL, WANT
+from littoral.domain.session import Reach
+from littoral.domain.share import WHOLE, Slice
+from littoral.trust.bound import bound
 
 # Prices of the rig are 1 and 2 a million tokens: 1000 and 2000 nano-units a token.
 
@@ -70,7 +73,6 @@ def test_a_limit_that_refuses_charges_no_other(make, kit):
 
 def test_tokens_are_held_while_a_request_is_open_and_counted_when_it_ends(make, kit):
     rig = limited(make, project=("p", Limits(tokens_per_minute=150)))
-    rig.quota.words[rig.quota.at(0) + INTERVAL] = 60_000_000_000 // 150
     body = kit.body[:-1] + b',"max_tokens":60}'
     _, _, engine = rig.ask(rig.post(body))
     assert rig.quota.held(0) == len(body) // 4 + 60
@@ -246,3 +248,88 @@ def test_tokens_that_are_counted_reserve_nothing_and_cost_nothing(make):
     (record,) = rig.records()
     assert (record.record.tokens_in, record.record.cost) == (0, 0)
     assert rig.quota.taken(0) == 0
+
+
+def shared(rig, **slice_):
+    """Let the node have a share of the project's limits."""
+    bound(rig.quota, 0, limits=rig.limits["project:p"], given=Slice(**slice_))
+
+
+def message(transport) -> str:
+    return told(transport)[2]["error"]["message"]
+
+
+def test_a_node_with_a_share_of_a_rate_refuses_at_its_end_and_says_whose_it_is(make, kit):
+    rig = limited(make, project=("p", Limits(requests_per_minute=4)))
+    shared(rig, rate=WHOLE // 2)
+    for _ in range(2):
+        _, transport, engine = rig.ask()
+        engine.protocol.data_received(kit.answer())
+        assert told(transport)[0] == 200
+    assert told(transport)[1]["x-ratelimit-limit-requests"] == "2"
+    _, third, _ = rig.ask()
+    assert told(third)[0] == 429
+    assert "this node's share is 2 of 4 requests a minute" in message(third)
+    assert "it grows as far as other nodes have no use for theirs" in message(third)
+    shared(rig, rate=WHOLE)
+    assert rig.ask()[1].data == b""
+
+
+def test_a_share_below_one_request_a_minute_still_admits_one(make):
+    rig = limited(make, project=("p", Limits(requests_per_minute=1)))
+    shared(rig, rate=WHOLE // 3)
+    assert rig.ask()[1].data == b""
+    _, second, _ = rig.ask()
+    assert 179 <= int(told(second)[1]["retry-after"]) <= 181
+
+
+def test_a_node_without_a_share_refuses_and_says_that_the_site_is_offline(make):
+    rig = limited(make, project=("p", Limits(requests_per_minute=4)))
+    shared(rig)
+    rig.worker.take_reach(Reach(offline=True))
+    _, transport, _ = rig.ask()
+    assert told(transport)[0] == 429
+    assert "0 of 4 requests a minute; the site is offline: more when" in message(transport)
+
+
+def test_a_share_of_money_ends_where_it_ends_and_is_told(make, kit):
+    body = kit.body[:-1] + b',"max_tokens":10}'
+    rig = budgeted(make, 1.0)
+    shared(rig, amount=1000, standing=1000, rate=WHOLE)
+    _, transport, _ = rig.ask(rig.post(body))
+    assert told(transport)[0] == 429
+    assert code_of(transport) == "budget_exhausted"
+    assert "this node's share is 1e-06 of 1 in money" in message(transport)
+    assert rig.quota.words[rig.quota.at(0) + WANT] == (len(body) + 64) * 1000 + 10 * 2000
+    shared(rig, amount=10**9, standing=0, rate=WHOLE)
+    assert rig.ask(rig.post(body))[1].data == b""
+
+
+def test_a_share_of_requests_at_one_time_is_told(make):
+    rig = limited(make, project=("p", Limits(concurrent=2)))
+    shared(rig, rate=WHOLE, open=1)
+    rig.ask()
+    _, second, _ = rig.ask()
+    assert "this node's share is 1 of 2 requests at one time" in message(second)
+    assert rig.quota.words[rig.quota.at(0) + DENIED] == 1
+
+
+def test_a_request_larger_than_a_share_of_tokens_waits_for_an_unused_one(make, kit):
+    rig = limited(make, project=("p", Limits(tokens_per_minute=1000)))
+    shared(rig, rate=WHOLE // 10)
+    body = kit.body[:-1] + b',"max_tokens":500}'
+    _, first, engine = rig.ask(rig.post(body))
+    assert first.data == b""
+    assert code_of(rig.ask(rig.post(body))[1]) == "rate_limited"
+    engine.protocol.data_received(kit.answer())
+    _, third, _ = rig.ask(rig.post(body))
+    assert "100 of 1000 tokens a minute" in message(third)
+    shared(rig)
+    assert code_of(rig.ask(rig.post(kit.body[:-1] + b',"max_tokens":1}'))[1]) == "rate_limited"
+
+
+def test_a_request_that_fits_no_limit_hears_nothing_of_shares(make, kit):
+    rig = limited(make, project=("p", Limits(tokens_per_minute=100)))
+    shared(rig, rate=WHOLE // 2)
+    transport = rig.ask(rig.post(kit.body[:-1] + b',"max_tokens":500}'))[1]
+    assert "share" not in message(transport)

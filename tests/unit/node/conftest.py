@@ -11,7 +11,7 @@ import pytest
 from littoral.domain.deployment import Assignment
 from littoral.domain.endpoint import Address, Endpoint, EngineSpec, Machine
 from littoral.domain.errors import InvalidInput, UpstreamFailed
-from littoral.domain.ids import DeploymentName, Digest, EndpointId
+from littoral.domain.ids import DeploymentName, Digest, EndpointId, NodeId
 from littoral.domain.model import Artefact, Facts
 from littoral.domain.ports import Outbox
 from littoral.domain.units import Bytes
@@ -20,14 +20,17 @@ from littoral.node.board import Board
 from littoral.node.carrying import DeferralBounds, DeferralParts
 from littoral.node.deferral import Deferrals
 from littoral.node.engine import EngineParts
+from littoral.node.limits import LimitRows
 from littoral.node.memory import Promises
 from littoral.node.previous import Previous
+from littoral.node.sharing import Sharing
 from littoral.testing.chance import SeededChance
 from littoral.testing.deferrals import MemoryDeferrals
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.loop import LoopClock
 from littoral.testing.outbox import MemoryOutbox
+from littoral.testing.quota import quota_table
 from littoral.testing.sink import ListSink
 
 GIGA = 1 << 30
@@ -149,6 +152,10 @@ class Surroundings:
 
     async def _locate(self, digest: Digest, _tell: Callable[[str], None]) -> str | None:
         return self.blobs.get(digest)
+
+    def sharing(self, clock: Any) -> Sharing:
+        rows = LimitRows(quota_table(mine=0), clock)
+        return Sharing(NodeId("nd_me"), rows, disk=MemoryDisk(), board=self.board)
 
     def parts(self) -> EngineParts:
         return EngineParts(

@@ -95,6 +95,7 @@ class Node:
                 failpoints=around.failpoints,
                 patience=Patience(),
                 relay=Relay(NodeId("nd")),
+                sharing=around.sharing(clock),
                 hear=lambda _frame: False,
                 lost=lambda *told: self.told.append(told),
                 told=lambda remotes: around.board.put_remotes(remotes.endpoints),
@@ -102,10 +103,9 @@ class Node:
         )
 
     def hold(self, snapshot: Snapshot) -> None:
-        issuer = self.control.issuer
-        wanted = self.held.offer(issuer.issue(snapshot).token)
+        wanted = self.held.offer(self.control.issuer.issue(snapshot).token)
         assert isinstance(wanted, PartsWanted)
-        for piece in issuer.pieces(wanted):
+        for piece in self.control.issuer.pieces(wanted):
             self.held.piece(piece)
 
     async def append(self, *numbers: int) -> None:

@@ -1,11 +1,13 @@
 """``littoral nodes``: the machines that serve."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from littoral.app.command.encoding import plain
 from littoral.app.command.figures import moment, size, span
 from littoral.app.command.reach import HERE, Reach
 from littoral.app.command.screen import Screen, screen
+from littoral.app.command.shares import table
 from littoral.app.command.site import admin
 from littoral.domain.enrolment import SITE, Inventory, Invitation, Tier
 from littoral.domain.errors import InvalidInput, UnknownName
@@ -108,11 +110,15 @@ def show(name: str, /, *, reach: Reach = HERE) -> None:
     shown = screen(as_json=reach.json)
     with admin(reach) as control:
         nodes = control.nodes()
-    found = [node for node in nodes if name in {node.name, node.id}]
+        found = [node for node in nodes if name in {node.name, node.id}]
+        found.sort(key=lambda each: (each.id != name, each.mark in GONE))
+        shares = control.shares(node=found[0].id) if found else []
     if found:
-        node = min(found, key=lambda each: (each.id != name, each.mark in GONE))
-        shown.json(plain(node))
-        _show(shown, node)
+        shown.json(cast("dict[str, object]", plain(found[0])) | {"shares": plain(shares)})
+        _show(shown, found[0])
+        if shares and len(nodes) > 1:
+            shown.line()
+            table(shown, shares)
         return
     known = ", ".join(node.name for node in nodes) or "none"
     raise UnknownName(f"no node {name!r}; known: {known}")

@@ -202,6 +202,12 @@ VERBS: tuple[Verb, ...] = (
         "watch",
         ("littoral usage", "littoral usage --by key,model --since 7d", "littoral usage --json"),
     ),
+    Verb(
+        "shares",
+        "shares:shares",
+        "watch",
+        ("littoral shares", "littoral shares --limit project:team-a", "littoral shares --json"),
+    ),
     Verb("route explain", "route:explain", "watch", ("littoral route explain <x-request-id>",)),
     Verb(
         "route simulate",

@@ -10,6 +10,7 @@ from littoral.domain.session import (
     Credit,
     Data,
     Endpoints,
+    Fence,
     Folds,
     Frame,
     Freed,
@@ -62,7 +63,7 @@ class Link(asyncio.Protocol):
         self._runs = Runs(worker, self.send)
         self._carriers = Carriers(worker, self.send)
         self._guests = Guests(worker, self.send)
-        self._pulses = 0
+        self._pulses = self._fence = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to report."""
@@ -108,9 +109,8 @@ class Link(asyncio.Protocol):
             source.take_folds(frame.folds, frame.lengths)
         elif isinstance(frame, Endpoints):
             source.take_endpoints(frame.endpoints, frame.loads)
-        elif isinstance(frame, Reach):
-            self._worker.take_reach(frame)
-            self._changed()
+        elif isinstance(frame, Reach | Fence):
+            self._take_standing(frame)
         elif isinstance(frame, Tables):
             source.take_snapshot(frame.snapshot, frame.rows)
             self._changed()
@@ -126,6 +126,14 @@ class Link(asyncio.Protocol):
                 self._worker.shelf.take(frame)
             except Exception as error:  # noqa: BLE001  one answer fails, not the link to the node
                 self._worker.fault(error)
+
+    def _take_standing(self, frame: Reach | Fence) -> None:
+        if isinstance(frame, Fence):
+            self._fence = frame.number
+            self.pulse()
+        else:
+            self._worker.take_reach(frame)
+            self._changed()
 
     def _take_call(self, frame: Open | Data | Reset | Credit) -> None:
         """Odd numbers are of the streams that we opened, even ones of those that our node did."""
@@ -152,6 +160,7 @@ class Link(asyncio.Protocol):
             lag_s=Seconds(worker.lag_s),
             counters=dict(worker.counters),
             serves=worker.source.serves,
+            fence=self._fence,
         )
         self.send(frame)
 

@@ -181,6 +181,7 @@ class Worker:
     def take_reach(self, reach: Reach) -> None:
         """Say in every response whether control is away; serve less once it is for too long."""
         self._offline = OFFLINE if reach.offline else b""
+        self.quotas.offline = reach.offline
         self._skew_us = reach.skew_us
         self.source.take_end(ended=reach.ended)
         self._second = -1

@@ -117,6 +117,7 @@ def test_nodes_are_listed_and_shown(call, stand_in):
         *("local", "nd_1", "default", "cloud", "connected", "2023-11-14", "22:13:20Z"),
         *("2", "4.0", "GB", "1/2", "3", "0.1.0"),
     ]
+    stand_in.on("GET /api/v1/shares", {"items": []})
     out = call("nodes", "show", "local").out
     assert "snapshot 1.7, 3 usage records" in out
     assert "no memory" in out

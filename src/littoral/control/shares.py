@@ -1,0 +1,290 @@
+"""Shares: who holds what of each limit, divided anew where somebody runs short.
+
+What is sent is on disk before: a control that dies, or is restored, never gives twice. Records of
+limits that no longer are stay until no node holds anything of them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+import msgspec
+
+from littoral.domain.ids import NodeId
+from littoral.domain.limits import NANO, Limits, period_named, period_of
+from littoral.domain.ports import Clock, State
+from littoral.domain.reach import Spot
+from littoral.domain.share import (
+    NOTHING,
+    WHOLE,
+    Draw,
+    Drawn,
+    Holding,
+    Party,
+    Shares,
+    Slice,
+    divide,
+    share_name,
+    whole,
+)
+from littoral.domain.units import Micros
+from littoral.domain.view import ShareView
+
+PREFIX: Final = "share/"
+EPOCH: Final = "shares-of-epoch"
+MANY: Final = 200
+"""Slices of one frame."""
+_ROW: Final = msgspec.json.Decoder(dict[NodeId, Holding])
+
+
+@dataclass(slots=True, kw_only=True)
+class _Talk:
+    """A session: what its node said it holds, and what it is to be sent."""
+
+    draws: dict[str, Draw] = field(default_factory=dict[str, Draw])
+    heard: bool = False
+    number: int = 0
+    last: dict[str, int] = field(default_factory=dict[str, int])
+    due: dict[str, Slice] = field(default_factory=dict[str, Slice])
+
+
+class Roll(Protocol):
+    """The nodes that there are: ``Fleet`` is one."""
+
+    def spots(self) -> Mapping[NodeId, Spot]:
+        """Where each stands."""
+        ...
+
+
+class Issuing(Protocol):
+    """Issues snapshots: ``Publisher`` is one."""
+
+    @property
+    def epoch(self) -> int:
+        """Of the state."""
+        ...
+
+    def ends(self, node: NodeId) -> Micros:
+        """When the last snapshot of a node ends, or ended; 0 where it has no end."""
+        ...
+
+
+class ShareBook:
+    """Records and divisions. Its calls touch the state: one at a time, in a worker.
+
+    Args:
+        state: Where records are kept.
+        clock: For periods.
+        fleet: The nodes that may hold something; others are no more, and what they held is free
+            once their last snapshot has ended.
+        publisher: Where the epoch of the state is another one than the records', the state was
+            restored, and they are in doubt.
+    """
+
+    def __init__(self, state: State, clock: Clock, *, fleet: Roll, publisher: Issuing) -> None:
+        self._state = state
+        self._clock = clock
+        self._fleet = fleet
+        self._publisher = publisher
+        self._limits: Mapping[str, Limits] = {}
+        self._talks: dict[NodeId, _Talk] = {}
+        self._stale: set[str] = set()
+        self._records: dict[str, dict[NodeId, Holding]] = {
+            name.removeprefix(PREFIX): _ROW.decode(row)
+            for name, row in state.values(PREFIX).items()
+        }
+        self._believe(publisher.epoch)
+
+    def _believe(self, epoch: int) -> None:
+        """Doubt what other data said than is here now."""
+        kept = self._state.value(EPOCH)
+        if kept is not None and int(kept) != epoch:
+            for row in self._records.values():
+                row.update({node: replace(each, sure=False) for node, each in row.items()})
+            self._write(tuple(self._records))
+        if kept is None or int(kept) != epoch:
+            self._state.put_value(EPOCH, str(epoch).encode())
+
+    # sessions
+
+    def opened(self, node: NodeId) -> None:
+        """A session of a node begins; it has said nothing yet."""
+        self._talks[node] = _Talk()
+
+    def ended(self, node: NodeId) -> None:
+        """It has ended: the node cannot be told anything."""
+        self._talks.pop(node, None)
+
+    def heard(self, node: NodeId, frame: Drawn) -> bool:
+        """A node says what it holds; whether something is to be divided anew."""
+        talk = self._talks.get(node)
+        if talk is None:
+            return False
+        if frame.begins:
+            self._talks[node] = talk = _Talk(number=talk.number)
+        for name, draw in frame.draws.items():
+            self._hear(node, talk, name=name, draw=draw, number=frame.number)
+        if not talk.heard and frame.complete:
+            talk.heard = True
+            self._complete(node, talk)
+        self._stale |= self._records.keys() - self._limits.keys() if self._limits else set()
+        return bool(self._stale)
+
+    def _hear(self, node: NodeId, talk: _Talk, *, name: str, draw: Draw, number: int) -> None:
+        before = self._records.setdefault(name, {}).get(node, Holding())
+        talk.draws[name] = draw
+        if talk.heard and number < talk.last.get(name, 0):
+            return  # said before it took what it was sent last
+        if before.sure and not _is_known(draw, before):
+            self._doubt(name, node)
+        self._put(name, node, Holding(held=draw.held))
+        if draw.tight or draw.held != before.held or before.sent is not None:
+            self._stale.add(name)
+
+    def _complete(self, node: NodeId, talk: _Talk) -> None:
+        """A node has said everything: of what it did not mention it holds nothing."""
+        for name, row in self._records.items():
+            if node in row and name not in talk.draws:
+                self._put(name, node, Holding())
+        for name in self._limits:
+            holding = self._records.get(name, {}).get(node)
+            if holding is None or not holding.held.rate:
+                self._stale.add(name)
+
+    def _doubt(self, name: str, node: NodeId) -> None:
+        """A node holds what is not on record: the record is old, and says nothing of others."""
+        for other, holding in self._records[name].items():
+            if other != node and other not in self._talks:
+                self._put(name, other, replace(holding, sure=False))
+
+    def is_heard(self, node: NodeId) -> bool:
+        """Whether a node has said in this session what it holds."""
+        talk = self._talks.get(node)
+        return talk is None or talk.heard
+
+    def due(self, node: NodeId) -> tuple[Shares, ...]:
+        """What is to be sent to a node now."""
+        talk = self._talks.get(node)
+        if talk is None or not talk.due:
+            return ()
+        names = sorted(talk.due)
+        frames: list[Shares] = []
+        for at in range(0, len(names), MANY):
+            talk.number += 1
+            part = names[at : at + MANY]
+            talk.last.update(dict.fromkeys(part, talk.number))
+            frames.append(Shares(number=talk.number, slices={n: talk.due[n] for n in part}))
+        talk.due.clear()
+        return tuple(frames)
+
+    def views(self) -> tuple[ShareView, ...]:
+        """Who holds what, by limit and node."""
+        rows = sorted(self._records.items())
+        return tuple(self._view(name, node) for name, row in rows for node in sorted(row))
+
+    def _view(self, name: str, node: NodeId) -> ShareView:
+        holding, talk = self._records[name][node], self._talks.get(node)
+        limit, _, word = name.partition("|")
+        draw = talk.draws.get(name) if talk else None
+        limits = self._limits.get(name)
+        held = holding.held
+        return ShareView(
+            limit=limit,
+            node=node,
+            period=period_named(word),
+            since_us=held.since,
+            cap=limits.budget.amount if limits and limits.budget else 0.0,
+            money=held.amount / NANO,
+            standing=held.standing / NANO,
+            taken=draw.taken / NANO if draw else 0.0,
+            rate=round(held.rate / WHOLE, 4),
+            concurrent=held.open,
+            connected=talk is not None,
+            waiting=holding.sent is not None,
+            doubtful=not holding.sure,
+        )
+
+    # divisions
+
+    def limited(self, limits: Mapping[str, Limits]) -> Iterable[NodeId]:
+        """These are the limits now, by limit id; returns for whom there is something to send."""
+        now = {share_name(name, each): each for name, each in limits.items()}
+        if now == self._limits:
+            return ()
+        changed = {name for name in now if now[name] != self._limits.get(name)}
+        self._limits = now
+        self._stale |= changed
+        return self.divide()
+
+    def divide(self) -> Iterable[NodeId]:
+        """Divide what changed; all that is to be sent is on disk when this returns."""
+        stale, self._stale = self._stale, set()
+        known, ready = set(self._fleet.spots()), list[NodeId]()
+        for name in sorted(stale):
+            for node, given in self._divided(name, known).items():
+                holding = self._records.setdefault(name, {}).get(node, Holding())
+                self._records[name][node] = replace(holding, sent=given)
+                self._talks[node].due[name] = given
+                ready.append(node)
+        self._write(stale)
+        return dict.fromkeys(ready)
+
+    def _divided(self, name: str, known: set[NodeId]) -> Mapping[NodeId, Slice]:
+        row = self._records.setdefault(name, {})
+        since, now = self._since(name, row), self._clock.wall()
+        for node in [each for each in row if each not in known and each not in self._talks]:
+            row[node] = _left_by(row[node], since=since, over=self._publisher.ends(node) <= now)
+        limits = self._limits.get(name)
+        parties = {node: Party(holding=holding) for node, holding in row.items()}
+        for node, talk in self._talks.items():
+            if talk.heard:
+                holding = row.get(node, Holding())
+                draw = talk.draws.get(name, Draw(held=holding.held))
+                parties[node] = Party(holding=holding, draw=replace(draw, held=holding.held))
+        return divide(whole(limits, since) if limits else NOTHING, parties, since=since)
+
+    def _since(self, name: str, row: Mapping[NodeId, Holding]) -> int:
+        """The period now; where a node is in a later one already, that."""
+        period = period_named(name.partition("|")[2])
+        now = period_of(period, self._clock.wall())[0] if period else 0
+        slices = (each for one in row.values() for each in (one.held, one.sent) if each)
+        return max([now, *(each.since for each in slices)])
+
+    def _put(self, name: str, node: NodeId, holding: Holding) -> None:
+        row = self._records.setdefault(name, {})
+        if row.get(node) != holding:
+            row[node] = holding
+            self._stale.add(name)
+
+    def _write(self, names: Iterable[str]) -> None:
+        values: dict[str, bytes | None] = {}
+        for name in names:
+            row = {n: each for n, each in self._records.get(name, {}).items() if not each.empty}
+            if not row:
+                self._records.pop(name, None)
+            values[PREFIX + name] = msgspec.json.encode(row) if row else None
+        if values:
+            self._state.put_values(values)
+
+
+def _is_known(draw: Draw, before: Holding) -> bool:
+    """Whether a node holds what is on record, as far as time and use may have changed it."""
+    if before.empty or draw.held.empty:
+        return True
+    held = draw.held
+    return any(
+        (held.rate, held.standing) == (each.rate, each.standing)
+        and held.amount in {each.money_in(held.since), draw.taken}
+        for each in (before.held, before.sent)
+        if each is not None
+    )
+
+
+def _left_by(holding: Holding, *, since: int, over: bool) -> Holding:
+    """What a node that is no more may still use: once its time is over, what it had spent stays."""
+    if not over:
+        return holding
+    held = holding.held
+    if held.since != since or not held.amount:
+        return Holding()
+    return Holding(held=Slice(since=held.since, amount=held.amount))
