@@ -50,9 +50,7 @@ class Board:
         self.inventory: Inventory | None = None
         self.link: Link | None = None
         self._speeds: dict[EndpointId, tuple[Speed, ...]] = {}
-        self._clock = clock
-        self._sink = sink
-        self._report = report
+        self._clock, self._sink, self._report = clock, sink, report
         self._snapshot: Snapshot | None = None
         self._endpoints: dict[EndpointId, Endpoint] = {}
         self._remotes: dict[EndpointId, Endpoint] = {}
