@@ -1,167 +1,144 @@
 #!/usr/bin/env python3
-"""What sessions cost their listener: handshakes a second, memory of each, CPU of beats.
+"""What a fleet of edges costs control, and how soon all are back after control restarted.
 
-One process listens, another one opens many sessions over loopback with TLS on both sides and beats
-in each. Prints one line of JSON, writes ``bench/out/fleet.json``.
+The whole product serves as the cloud; one other process holds all edges, which are the node's own
+code over real sockets (``edges.py``). Prints one line of JSON, writes ``bench/out/fleet.json``.
 
-    .venv/bin/python bench/fleet/run.py --sessions 500 --beat 5 --seconds 30
+    .venv/bin/python bench/fleet/run.py --edges 1000 --seconds 60
 """
 
 import argparse
 import json
-import resource
-import socket
+import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import anyio
-
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1] / "tests"))
-from cluster import NAME, Cluster  # noqa: E402  its folder is known only from here on
-from littoral.app.link.carrier import CarrierParts, SocketCarrier  # noqa: E402  as above
-from littoral.app.link.network import LinkNetwork, LinkParts  # noqa: E402  as above
-from littoral.app.system import (  # noqa: E402  as above
-    SystemChance,
-    SystemClock,
-    SystemEntropy,
-    SystemFailpoints,
-)
-from littoral.domain.link import Shown  # noqa: E402  as above
-from littoral.domain.ports import Channel, ChannelClosed  # noqa: E402  as above
-from littoral.domain.session import Beat  # noqa: E402  as above
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src")]
+from e2e.conftest import Site, free_port  # noqa: E402  their folder is known only from here on
 
 OUT = HERE.parent / "out" / "fleet.json"
-PAGE = resource.getpagesize()
-Ask = Callable[[], dict[str, float]]
+TICK = os.sysconf("SC_CLK_TCK")
 
 
-def network(shown: Shown) -> LinkNetwork:
-    """Sessions with one certificate."""
+class Fleet:
+    """The process that holds the edges, and what it said last."""
 
-    async def told() -> Shown:
-        return shown
-
-    clock = SystemClock()
-    return LinkNetwork(
-        LinkParts(
-            carrier=SocketCarrier(CarrierParts(shown=told, clock=clock, name=NAME)),
-            clock=clock,
-            chance=SystemChance(),
-            entropy=SystemEntropy(),
-            failpoints=SystemFailpoints(),
+    def __init__(self, url: str, tokens: list[str]) -> None:
+        self.told: dict[str, float] = {}
+        self._child = subprocess.Popen(
+            [sys.executable, str(HERE / "edges.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+            text=True,
         )
-    )
+        self._child.stdin.write(json.dumps({"url": url, "tokens": tokens}) + "\n")
+        self._child.stdin.flush()
+        threading.Thread(target=self._hear, daemon=True).start()
+
+    def _hear(self) -> None:
+        for line in self._child.stdout:
+            self.told = self.told | json.loads(line)
+
+    def until(self, what: str, least: float, *, within_s: float) -> float:
+        """Seconds until a figure has come to ``least``."""
+        began = time.monotonic()
+        while self.told.get(what, -1) < least:
+            if time.monotonic() - began > within_s or self._child.poll() is not None:
+                waited = time.monotonic() - began
+                sys.exit(f"{what} is {self.told.get(what)} after {waited:.0f} s, not {least}")
+            time.sleep(0.1)
+        return time.monotonic() - began
+
+    def end(self) -> None:
+        """Stop all edges."""
+        self._child.kill()
+        self._child.wait()
 
 
-async def serve(address: str, shown: Shown) -> None:
-    """Take beats; say what this process has used after each line on standard input."""
-
-    async def take(channel: Channel) -> None:
-        while True:
-            await channel.receive()
-
-    def used() -> str:
-        resident = int(Path("/proc/self/statm").read_text("utf-8").split()[1]) * PAGE
-        return json.dumps({"cpu_s": time.process_time(), "rss": resident})
-
-    async with network(shown).listen(address, take):
-        print("ready", flush=True)
-        while await anyio.to_thread.run_sync(sys.stdin.readline):
-            print(used(), flush=True)
+def cpu_s(pid: int) -> float:
+    """Seconds of a core that a process has used."""
+    after = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(after[11]) + int(after[12])) / TICK
 
 
-async def fleet(given: argparse.Namespace, address: str, ask: Ask) -> dict[str, float]:
-    """Open all sessions, then beat in each for some time."""
-    cards = given.cards
-    opened = anyio.Semaphore(0)
-    beating = anyio.Event()
-    waits: list[float] = []
+def pss_mib(pid: int) -> float:
+    """Memory of a process, shared pages by their share."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
-    async def node(card: Shown, phase: float) -> None:
-        while True:
-            try:
-                async with network(card).dial(address) as channel:
-                    await channel.send(Beat(number=0))
-                    opened.release()
-                    await beating.wait()
-                    await anyio.sleep(phase * given.beat)
-                    for number in range(1, 1_000_000):
-                        await channel.send(Beat(number=number))
-                        await anyio.sleep(given.beat)
-                        waits.append(channel.link().p90_s)
-            except* ChannelClosed:
-                await anyio.sleep(1)
 
-    before, began = ask(), time.monotonic()
-    async with anyio.create_task_group() as group:
-        for number, card in enumerate(cards):
-            group.start_soon(node, card, number / len(cards))
-        for _ in cards:
-            await opened.acquire()
-        took = time.monotonic() - began
-        await anyio.sleep(given.beat)
-        there = ask()
-        beating.set()
-        spent = -ask()["cpu_s"]
-        await anyio.sleep(given.seconds)
-        spent += ask()["cpu_s"]
-        group.cancel_scope.cancel()
-    return told(before, there, count=len(cards)) | {
-        "all_open_s": round(took, 2),
-        "beat_s": given.beat,
-        "cpu_percent": round(100 * spent / given.seconds, 2),
-        "rtt_p90_median_ms": round(1000 * sorted(waits)[len(waits) // 2], 1),
+@contextmanager
+def cloud() -> Iterator[Site]:
+    """The whole product, with doors for nodes."""
+    with tempfile.TemporaryDirectory() as folder:
+        doors = {
+            "LITTORAL_NODES_LISTEN": f"127.0.0.1:{free_port()}",
+            "LITTORAL_SESSION_LISTEN": f"127.0.0.1:{free_port()}",
+        }
+        site = Site(Path(folder, "cloud"), environ=doors)
+        site.start()
+        try:
+            yield site
+        finally:
+            site.stop()
+
+
+def invited(site: Site, count: int) -> tuple[str, list[str]]:
+    """Where edges join, and a token for each."""
+    body = {"site": "default", "labels": {}, "tier": "edge", "minutes": 60}
+    answers = [site.request("POST", "/api/v1/invitations", body) for _ in range(count)]
+    wrong = [answer for answer in answers if answer[0] not in (200, 201)]
+    if wrong:
+        sys.exit(f"no invitation: {wrong[0]}")
+    return answers[0][1]["url"], [answer[1]["token"] for answer in answers]
+
+
+def measured(site: Site, fleet: Fleet, given: argparse.Namespace) -> dict[str, float]:
+    """Let them join, beat, lose control, and come back."""
+    fleet.until("joined", given.edges, within_s=600)
+    first_s = fleet.until("there", given.edges, within_s=600)
+    time.sleep(given.settle)
+    control = site.processes()["control"]
+    before, edges_before = cpu_s(control), fleet.told["cpu_s"]
+    time.sleep(given.seconds)
+    steady = 100 * (cpu_s(control) - before) / given.seconds
+    found = {
+        "edges": given.edges,
+        "all_there_after_joining_s": round(first_s, 1),
+        "control_cpu_percent": round(steady, 1),
+        "control_pss_mib": round(pss_mib(control), 1),
+        "edges_cpu_percent": round(100 * (fleet.told["cpu_s"] - edges_before) / given.seconds, 1),
     }
-
-
-def told(before: dict[str, float], after: dict[str, float], *, count: int) -> dict[str, float]:
-    """What opening cost the listener, each."""
-    return {
-        "sessions": count,
-        "cpu_ms_a_handshake": round(1000 * (after["cpu_s"] - before["cpu_s"]) / count, 2),
-        "kib_a_session": round((after["rss"] - before["rss"]) / 1024 / count, 1),
-    }
+    site.kill("control")
+    gone = time.monotonic()
+    while fleet.told["there"] >= given.edges and time.monotonic() - gone < 10:
+        time.sleep(0.1)
+    fleet.until("there", given.edges, within_s=600)
+    return found | {"all_back_s": round(time.monotonic() - gone, 1)}
 
 
 def main() -> None:
     """Measure once."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sessions", type=int, default=500)
-    parser.add_argument("--beat", type=float, default=5.0)
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--serve", nargs=2, metavar=("ADDRESS", "CARD"))
+    parser.add_argument("--edges", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--settle", type=float, default=30.0, help="seconds before measuring")
     given = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
-    if given.serve:
-        address, card = given.serve
-        anyio.run(serve, address, Shown(**json.loads(Path(card).read_text("utf-8"))))
-        return
-    cluster = Cluster()
-    given.cards = [cluster.node(f"nd_{number}") for number in range(given.sessions)]
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"wss://127.0.0.1:{free.getsockname()[1]}"
-    with tempfile.TemporaryDirectory() as folder:
-        card = Path(folder, "card")
-        card.write_text(json.dumps(asdict(cluster.control())), "utf-8")
-        command = [sys.executable, __file__, "--serve", address, str(card)]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as child:
-            child.stdout.readline()
-
-            def ask() -> dict[str, float]:
-                child.stdin.write("\n")
-                child.stdin.flush()
-                return json.loads(child.stdout.readline())
-
-            found = anyio.run(fleet, given, address, ask)
-            child.terminate()
+    with cloud() as site:
+        fleet = Fleet(*invited(site, given.edges))
+        try:
+            found = measured(site, fleet, given)
+        finally:
+            fleet.end()
     print(json.dumps(found))
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(found, indent=2), "utf-8")

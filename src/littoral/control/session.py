@@ -23,7 +23,6 @@ from littoral.control.worker import Bell, Workers
 from littoral.domain.blob import BlobAsk, BlobProgress, BlobsHeld
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
-from littoral.domain.life import EXTEND_US
 from littoral.domain.link import HANDSHAKES, RESUME_S, Rhythm, spread_s
 from littoral.domain.node import Event
 from littoral.domain.outbox import Lane, Mark, dated
@@ -286,7 +285,7 @@ class Sessions:
                     now = parts.clock.wall()
                     await this.channel.send(SnapshotOffer(manifest=issued.token, server_us=now))
                     sent = issued.number
-                with anyio.move_on_after(EXTEND_US / 1e6):
+                with anyio.move_on_after(issued.lasts(parts.clock.wall())):
                     await until_offered(this, parts.bell, heard)
                 await anyio.sleep(parts.coalesce_s)
 

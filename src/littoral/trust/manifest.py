@@ -8,6 +8,7 @@ from typing import Final
 
 from littoral.domain.errors import Damaged
 from littoral.domain.ids import NodeId
+from littoral.domain.life import EXTEND_US
 from littoral.domain.project import KeyGrant
 from littoral.domain.session import Frame
 from littoral.domain.snapshot import (
@@ -24,6 +25,7 @@ from littoral.domain.snapshot import (
     Snapshot,
     TrustPart,
 )
+from littoral.domain.units import Micros, Seconds
 from littoral.trust import signature
 
 KIND: Final = "littoral-snapshot"
@@ -34,11 +36,20 @@ LEVEL: Final = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """A snapshot ready to travel: its signed manifest, and compressed parts by digest."""
+    """A snapshot ready to travel: its signed manifest, and compressed parts by digest.
+
+    ``extend_us`` is when its life is to be extended by a new manifest; None where it has no end.
+    """
 
     number: tuple[int, int]
     token: bytes
     parts: Mapping[str, bytes]
+    extend_us: Micros | None = None
+
+    def lasts(self, now_us: Micros) -> Seconds:
+        """How long it may stay the one on offer, at most an hour."""
+        left_us = EXTEND_US if self.extend_us is None else self.extend_us - now_us
+        return Seconds(max(0, min(left_us, EXTEND_US)) / 1e6)
 
 
 def issue(snapshot: Snapshot, *, seed: bytes, pack: Callable[[Frame], bytes]) -> Issued:
@@ -71,6 +82,7 @@ def issue(snapshot: Snapshot, *, seed: bytes, pack: Callable[[Frame], bytes]) ->
         number=manifest.number,
         token=signature.sign(pack(manifest), seed=seed, kind=KIND),
         parts={refs[name].sha256: data for name, data in packed.items()},
+        extend_us=Micros(snapshot.issued_us + EXTEND_US) if snapshot.not_after_us else None,
     )
 
 

@@ -12,6 +12,7 @@ from littoral.app.codec import pack, unpack
 from littoral.domain.deployment import Assignment
 from littoral.domain.errors import Damaged
 from littoral.domain.ids import DeploymentName, KeyId, NodeId, ProjectId
+from littoral.domain.life import DAY_US
 from littoral.domain.limits import Limits
 from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.session import Goodbye
@@ -73,6 +74,17 @@ def test_the_same_snapshot_gives_the_same_bytes() -> None:
 
 def test_the_manifest_names_the_signer_first_and_then_the_next() -> None:
     assert read(issued().token).signers == (key_id(PUBLIC), "next")
+
+
+def test_a_snapshot_with_an_end_is_to_be_extended_an_hour_after_it_was_issued() -> None:
+    begun = SNAPSHOT.issued_us
+    ending = issued(replace(SNAPSHOT, not_after_us=Micros(begun + DAY_US)))
+    assert ending.lasts(begun) == 3600.0
+    assert ending.lasts(Micros(begun + 3_599_000_000)) == 1.0
+    assert ending.lasts(Micros(begun + 2 * 3_600_000_000)) == 0.0
+    assert ending.lasts(Micros(0)) == 3600.0
+    endless = issued(replace(SNAPSHOT, not_after_us=None))
+    assert endless.lasts(Micros(begun + DAY_US)) == 3600.0
 
 
 def test_another_key_changes_one_part_of_sixteen() -> None:

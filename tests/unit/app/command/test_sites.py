@@ -26,6 +26,7 @@ HARBOUR = Document(
 @pytest.fixture(autouse=True)
 def fleet(stand_in):
     stand_in.on("GET /api/v1/nodes", {"items": [OLD, NEW]})
+    stand_in.on("GET /api/v1/shares", {"items": []})
     stand_in.on("GET /api/v1/resources/Site", {"items": [HARBOUR]})
 
 

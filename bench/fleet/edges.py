@@ -1,0 +1,277 @@
+"""Many edges in one process: the node's own code over real sockets, on disks in memory.
+
+Reads one JSON object from standard input, ``{"url", "tokens"}``, and joins one edge with each
+token. Prints ``{"joined"}`` once, then each half second ``{"there", "cpu_s"}``: how many have been
+welcomed and have not lost their session since.
+
+An edge has no engine, and a gateway that nobody asks. Nothing else is left out: it enrols over
+HTTPS, keeps its certificate, takes signed snapshots, beats, and writes its figures of the minute
+into its outbox.
+"""
+
+import itertools
+import json
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+
+from littoral.app.codec import unpack
+from littoral.app.link.remote import towards_control
+from littoral.app.system import SystemChance, SystemClock, SystemEntropy, SystemFailpoints
+from littoral.client.registrar import HttpRegistrar
+from littoral.domain.endpoint import Machine
+from littoral.domain.enrolment import Inventory
+from littoral.domain.errors import LittoralError
+from littoral.domain.flight import SLOT_BYTES
+from littoral.domain.link import Shown
+from littoral.domain.local import Fence, Pulse, Tables
+from littoral.domain.ports import Channel, Network
+from littoral.domain.quota import QuotaTable, renew, table_bytes
+from littoral.domain.session import Welcome
+from littoral.domain.units import Bytes, Seconds
+from littoral.lab.member import anchors_of
+from littoral.node.backoff import Patience
+from littoral.node.enrolment import Joining, Wish
+from littoral.node.gateway import TICK
+from littoral.node.identity import Credentials, Identity, IdentityStore
+from littoral.node.parts import NodeParts
+from littoral.node.redial import FAR
+from littoral.node.renewal import Joined
+from littoral.node.serve import serve
+from littoral.node.tending import Tools
+from littoral.testing.blobs import MemoryBlobs
+from littoral.testing.channel import channel_pair
+from littoral.testing.deferrals import MemoryDeferrals
+from littoral.testing.disk import MemoryDisk
+from littoral.testing.outbox import MemoryOutbox
+from littoral.testing.responses import MemoryResponses
+from littoral.testing.sink import ListSink
+
+JOINING = 16
+"""So many edges join at a time."""
+ROWS = 64
+COLUMNS = 2
+MACHINE = Machine(cores=2, memory=Bytes(8 << 30), memory_free=Bytes(4 << 30))
+
+
+class Noticed:
+    """A network that counts who has been welcomed."""
+
+    def __init__(self, network: Network, there: Counter[str], name: str) -> None:
+        self._network = network
+        self._there = there
+        self._name = name
+
+    @asynccontextmanager
+    async def dial(self, address: str) -> AsyncGenerator[Channel]:
+        """Dial; until the channel ends its welcome counts."""
+        try:
+            async with self._network.dial(address) as channel:
+                yield Heard(channel, self._welcomed)
+        finally:
+            self._there.pop(self._name, None)
+
+    def _welcomed(self) -> None:
+        self._there[self._name] = 1
+
+
+class Heard:
+    """A channel that says when a welcome came."""
+
+    def __init__(self, channel: Channel, welcomed: Callable[[], None]) -> None:
+        self._channel = channel
+        self._welcomed = welcomed
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._channel, name)
+
+    async def receive(self) -> object:
+        """The next frame."""
+        frame = await self._channel.receive()
+        if isinstance(frame, Welcome):
+            self._welcomed()
+        return frame
+
+
+class Idle:
+    """A gateway that has nothing to do but to say that it lives, and by what it serves."""
+
+    pid = 0
+
+    def __init__(self) -> None:
+        self.channel, self._far = channel_pair()
+        self._ended = anyio.Event()
+        self._serves, self._fence = (0, 0), 0
+
+    def stop(self) -> None:
+        """End."""
+        self._ended.set()
+
+    async def wait(self) -> str:
+        """Return why it ended, once it has."""
+        await self._ended.wait()
+        return "it was told to"
+
+    async def live(self) -> None:
+        """Hear the node, and pulse."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._pulse)
+            while True:
+                match await self._far.receive():
+                    case Tables(snapshot=snapshot):
+                        self._serves = (snapshot.epoch, snapshot.version)
+                    case Fence(number=number):
+                        self._fence = number
+                    case _:
+                        pass
+
+    async def _pulse(self) -> None:
+        for number in itertools.count(1):
+            pulse = Pulse(
+                number=number,
+                connections=0,
+                in_flight=0,
+                lag_s=Seconds(0.0),
+                counters={},
+                serves=self._serves,
+                fence=self._fence,
+            )
+            await self._far.send(pulse)
+            await anyio.sleep(TICK)
+
+
+@asynccontextmanager
+async def launch() -> AsyncGenerator[Idle]:
+    """Start one."""
+    gateway = Idle()
+    async with anyio.create_task_group() as group:
+        group.start_soon(gateway.live)
+        yield gateway
+        group.cancel_scope.cancel()
+
+
+class Edge:
+    """One edge.
+
+    Args:
+        number: Which; its name and its outbox's.
+        there: Who has been welcomed.
+    """
+
+    def __init__(self, number: int, there: Counter[str]) -> None:
+        self._name = f"edge-{number}"
+        self._there = there
+        self._clock, self._entropy = SystemClock(), SystemEntropy()
+        self._disk, self._failpoints = MemoryDisk(), SystemFailpoints()
+        self._store = IdentityStore(self._disk, self._failpoints)
+        self._sink = ListSink()
+
+    async def join(self, url: str, token: str) -> None:
+        """Become a node."""
+        registrar = HttpRegistrar()
+        joining = Joining(
+            self._store,
+            disk=self._disk,
+            registrar=registrar,
+            clock=self._clock,
+            entropy=self._entropy,
+        )
+        wish = Wish(url=url, token=token, name=self._name, facts=Inventory(cores=2))
+        await joining.join(wish)
+
+    async def run(self) -> None:
+        """Be a node for as long as it takes."""
+        await serve(self._parts(self._held()), stop=anyio.Event())
+
+    def _held(self) -> Credentials:
+        held = self._store.read()
+        if held is None:
+            raise RuntimeError(f"{self._name} has not joined")
+        return held
+
+    def _network(self, held: Credentials) -> Network:
+        async def shown() -> Shown:
+            now = self._held()
+            return Shown(roots=now.ca, chain=now.chain, key=now.key)
+
+        return towards_control(
+            shown,
+            cluster=held.identity.cluster,
+            clock=self._clock,
+            entropy=self._entropy,
+            failpoints=self._failpoints,
+            lenient=lambda: False,
+            holds=lambda: held.life.end_us,
+        )
+
+    def _parts(self, held: Credentials) -> NodeParts:
+        who = held.identity
+        quota = memoryview(bytearray(table_bytes(COLUMNS, ROWS))).cast("q")
+        renew(quota, 1, ROWS)
+        joined = Joined(credentials=held, registrar=HttpRegistrar(), entropy=self._entropy)
+        return NodeParts(
+            identity=Identity(node=who.node, name=who.name, boot=who.node, build="0"),
+            network=Noticed(self._network(held), self._there, self._name),
+            session=who.session_url,
+            joined=True,
+            pace=FAR,
+            registry={},
+            blobs=MemoryBlobs(),
+            outbox=MemoryOutbox(f"ob-{self._name}", clock=self._clock),
+            responses=MemoryResponses(self._clock),
+            deferrals=MemoryDeferrals(self._clock),
+            disk=self._disk,
+            clock=self._clock,
+            chance=SystemChance(),
+            failpoints=self._failpoints,
+            sink=self._sink,
+            unpack=unpack,
+            anchors=lambda: anchors_of(held),
+            flights=[memoryview(bytearray(SLOT_BYTES))],
+            quota=QuotaTable(quota, columns=COLUMNS, mine=0, rows=ROWS),
+            gateways=[launch],
+            machine=lambda: MACHINE,
+            tools=Tools(
+                inventory=lambda: Inventory(cores=2), tail=_none, probe=_none, joined=joined
+            ),
+            report=lambda _pids: None,
+            patience=Patience(),
+        )
+
+
+async def _none(*_asked: object) -> str:
+    raise LittoralError("there is none here")
+
+
+async def main() -> None:
+    """Join all, then live."""
+    asked = json.loads(sys.stdin.readline())
+    there: Counter[str] = Counter()
+    edges = [Edge(number, there) for number in range(len(asked["tokens"]))]
+    limiter = anyio.CapacityLimiter(JOINING)
+
+    async def limited(work: Callable[[], Awaitable[None]]) -> None:
+        async with limiter:
+            await work()
+
+    async with anyio.create_task_group() as group:
+        for edge, token in zip(edges, asked["tokens"], strict=True):
+            group.start_soon(limited, partial(edge.join, asked["url"], token))
+    print(json.dumps({"joined": len(edges)}), flush=True)
+    async with anyio.create_task_group() as group:
+        for edge in edges:
+            group.start_soon(edge.run)
+        while True:
+            print(json.dumps({"there": len(there), "cpu_s": time.process_time()}), flush=True)
+            await anyio.sleep(0.5)
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16384, 16384))
+    anyio.run(main)
