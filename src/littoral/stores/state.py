@@ -1,5 +1,6 @@
 """Control's resources, keys and facts in ``control.db``."""
 
+import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -58,7 +59,11 @@ PUT_KEY = compiled(
 )
 SECRET = compiled(select(KEY.c.secret).where(KEY.c.id == bindparam("id")))
 VALUE = compiled(select(FACT.c.value).where(FACT.c.name == bindparam("name")))
-VALUES = compiled(select(FACT.c.name, FACT.c.value).order_by(FACT.c.name))
+VALUES = compiled(
+    select(FACT.c.name, FACT.c.value)
+    .where(FACT.c.name >= bindparam("first"), FACT.c.name < bindparam("behind"))
+    .order_by(FACT.c.name)
+)
 _put_value = insert(FACT)
 PUT_VALUE = compiled(
     _put_value.on_conflict_do_update(
@@ -169,8 +174,9 @@ class SqliteState:
 
     def values(self, prefix: str) -> Mapping[str, bytes]:
         """All named facts whose name begins with ``prefix``."""
-        rows = cast("Sequence[tuple[str, bytes]]", self._database.read(VALUES))
-        return {name: value for name, value in rows if name.startswith(prefix)}
+        bounds = {"first": prefix, "behind": prefix + chr(sys.maxunicode)}
+        rows = cast("Sequence[tuple[str, bytes]]", self._database.read(VALUES, bounds))
+        return dict(rows)
 
     def _write(self, work: Callable[[apsw.Connection], T]) -> T:
         result = self._database.write(work)
