@@ -28,7 +28,7 @@ from littoral.domain.limits import Budget, Limits
 from littoral.domain.quota import QuotaTable, Use
 from littoral.gateway.quota import Gate, Quotas
 from littoral.gateway.refusal import Refusal
-from littoral.testing.quota import quota_table
+from littoral.testing.quota import bound_whole, quota_table
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests"))
 from e2e.conftest import Site
@@ -49,6 +49,7 @@ STREAMS = 8
 
 def pair_us(table: QuotaTable, limits: Limits) -> float:
     """Microseconds of one admission and its settlement; best of five rounds."""
+    bound_whole(table, {"bench": limits}, {"bench": 0})
     quotas, gates = Quotas(table), (Gate(limits, 0, "bench"),)
     best = float("inf")
     for _ in range(5):
