@@ -41,11 +41,15 @@ class Priced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One place that might have served a request: what it would have taken, seconds, and cost."""
+    """One place that might have served a request: what it would have taken, seconds, and cost.
+
+    ``load`` requests were there; ``learned`` is of how many earlier ones that is predicted.
+    """
 
     endpoint: str
     deployment: str
     load: int
+    learned: int = 0
     first_p50_s: float = 0.0
     total_p50_s: float = 0.0
     total_p90_s: float = 0.0
@@ -140,7 +144,7 @@ def _learn(known: _Known, record: UsageRecord, active: int, *, slots: int) -> No
         total_s=record.total_us * MICRO,
         predicted_p90_s=record.predicted_p90_us * MICRO,
     )
-    before = known.predictors.get(record.endpoint) or fresh(record.endpoint)
+    before = _predictor(known, record.endpoint)
     known.predictors[record.endpoint] = observe(before, outcome)
 
 
@@ -168,7 +172,12 @@ def _moment(
     options = [
         _option(
             _ranked([rows[at]], [loads[at]], record, length=length, wish=_FREE),
-            Option(endpoint=place, deployment=served[place], load=loads[at]),
+            Option(
+                endpoint=place,
+                deployment=served[place],
+                load=loads[at],
+                learned=_predictor(known, place).count,
+            ),
             "policy" if wish.barred >> at & 1 else None,
             total_s=wish.total_s,
         )
@@ -227,9 +236,12 @@ def _counts(options: Sequence[Option]) -> dict[Reason, int]:
     return found
 
 
+def _predictor(known: _Known, endpoint: EndpointId) -> Predictor:
+    return known.predictors.get(endpoint) or fresh(endpoint)
+
+
 def _row(known: _Known, endpoint: EndpointId, priced: Priced) -> Row:
-    predictor = known.predictors.get(endpoint) or fresh(endpoint)
-    folded: Folded = fold(predictor, version=0)
+    folded: Folded = fold(_predictor(known, endpoint), version=0)
     return Row(
         endpoint,
         ready=True,

@@ -55,7 +55,9 @@ def test_each_request_is_predicted_from_those_that_had_ended():
 
 def test_whoever_is_still_there_counts():
     busy = [record(0, "near", at_s=0, total_s=9.0), record(1, "near", at_s=1, total_s=9.0)]
-    assert [each.options[0].load for each in moments(busy, PRICES)] == [0, 1]
+    found = list(moments(busy, PRICES))
+    assert [each.options[0].load for each in found] == [0, 1]
+    assert [each.options[0].learned for each in found] == [0, 0]
 
 
 def test_a_deadline_sends_it_elsewhere_and_says_who_was_too_late():

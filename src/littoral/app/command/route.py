@@ -25,7 +25,8 @@ WARM = 20
 def explain(request: str, /, *, limit: int = 5000, reach: Reach = HERE) -> int:
     """Say which places might have served a request, what was known of each, and what happened.
 
-    Places are predicted anew from the records before it.
+    Places are predicted anew from the records before it, under the policies of today: LEARNED is
+    of how many, and with few of them a prediction says little.
 
     Args:
         request: Its id, from the answer's x-request-id header.
@@ -54,11 +55,12 @@ def explain(request: str, /, *, limit: int = 5000, reach: Reach = HERE) -> int:
 def _explain(shown: Screen, told: Moment) -> None:
     record = told.record
     shown.line(f"{record.request}, attempt {record.attempt}, {moment(record.at_us)}")
-    shown.line(f"model {record.model}, {count(record.tokens_in)} tokens in; policy {told.policy}")
+    policy = "no policy" if told.policy is None else f"policy {told.policy}"
+    shown.line(f"model {record.model}, {count(record.tokens_in)} tokens in; {policy}")
     shown.line()
     rows = [_option(each, record) for each in told.options]
-    head = ("PLACE", "DEPLOYMENT", "BESIDE", "P50", "P90", "COST", "NOT BECAUSE OF", "")
-    shown.rows(head, rows, right=(2, 3, 4, 5))
+    head = ("PLACE", "DEPLOYMENT", "BESIDE", "LEARNED", "P50", "P90", "COST", "NOT BECAUSE OF", "")
+    shown.rows(head, rows, right=(2, 3, 4, 5, 6))
     shown.line()
     counts = ", ".join(f"{name} {n}" for name, n in told.counts.items()) or "none"
     shown.line(f"rejected    {counts}")
@@ -73,6 +75,7 @@ def _option(each: Option, record: UsageRecord) -> tuple[str, ...]:
         each.endpoint,
         each.deployment,
         str(each.load),
+        count(each.learned),
         span(each.total_p50_s),
         span(each.total_p90_s),
         money(each.cost),

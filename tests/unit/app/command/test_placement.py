@@ -87,7 +87,9 @@ def test_a_request_is_explained_by_its_candidates(call):
     said = call("route", "explain", "rq_59")
     assert said.status == 0, said.err
     lines = said.out.splitlines()
-    assert any("near@1" in line and "served it" in line for line in lines)
+    assert lines[1].endswith("; no policy")
+    near = next(line.split() for line in lines if "near@1" in line and "served it" in line)
+    assert near[:4] == ["near@1", "near", "0", "29"]
     assert any("far@1" in line for line in lines)
     assert "rejected    none" in lines
     assert "took        4.0 s, within it" in lines
@@ -99,7 +101,9 @@ def test_a_policys_reasons_are_in_the_explanation(call, recorded):
         kind="Policy", metadata=Metadata(name="quick"), spec=PolicySpec(total_s=Seconds(3.5))
     )
     recorded.on("GET /api/v1/resources/Policy", {"items": [quick]})
-    assert "rejected    deadline " in call("route", "explain", "rq_59").out
+    said = call("route", "explain", "rq_59").out
+    assert "rejected    deadline " in said
+    assert "; policy quick" in said
 
 
 def test_a_failed_attempt_is_named(call, recorded):
