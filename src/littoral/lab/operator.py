@@ -30,7 +30,6 @@ class Operator:
 
     Attributes:
         keys: Those minted and not revoked, newest last; clients use them.
-        budgets: Money an hour, of every key that ever had one.
     """
 
     cloud: Cloud
@@ -38,7 +37,6 @@ class Operator:
     trace: Trace
     every_s: Seconds
     keys: list[KeyId] = field(default_factory=list[KeyId])
-    budgets: dict[KeyId, float] = field(default_factory=dict[KeyId, float])
     changes: int = 0
 
     async def begin(self) -> None:
@@ -87,8 +85,6 @@ class Operator:
         minted = desk.keys.mint(KeyRequest(name="lab", limits=limits)).key.id
         self.trace.note(f"operator mints {minted}")
         self.keys.append(minted)
-        if budget:
-            self.budgets[minted] = HOURLY
         if len(self.keys) > KEYS:
             self._revoke(desk)
 
