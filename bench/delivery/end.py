@@ -5,7 +5,6 @@ the product's own.
 """
 
 import argparse
-import json
 import ssl
 import sys
 from pathlib import Path
@@ -15,17 +14,15 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "session"))
-sys.path.insert(1, str(Path(__file__).parents[2] / "tests"))
-from peer import ADDRESS, FAR, Near, network
+from ends import NAME, be, network, read_card, words_of_an_end
+from peer import ADDRESS, FAR, Near
 
-from cluster import NAME
 from littoral.app.download import HttpsDownloads
 from littoral.app.system import SystemChance, SystemClock, SystemFailpoints
 from littoral.control.blobs import pieces_of
 from littoral.control.listener import listen
 from littoral.domain.blob import BlobSource
 from littoral.domain.enrolment import Place
-from littoral.domain.link import Shown
 from littoral.domain.pace import PacePolicy
 from littoral.domain.ports import Channel
 from littoral.domain.session import Beat
@@ -40,14 +37,9 @@ from littoral.trust.certificate import Issuer
 PORT = 8447
 
 
-def shown(card: str) -> Shown:
-    """The certificate that was handed over in a file."""
-    return Shown(**json.loads(Path(card).read_text("utf-8")))
-
-
 async def far(given: argparse.Namespace) -> None:
     """Answer each beat, and serve the blob."""
-    app, own = FastAPI(), shown(given.card)
+    app, own = FastAPI(), read_card(given.card)
 
     @app.get("/blob")
     async def blob() -> FileResponse:
@@ -62,7 +54,7 @@ async def far(given: argparse.Namespace) -> None:
     async def certificate() -> Issuer:
         return Issuer(certificate=own.chain, key=own.key)
 
-    async with network(given.card).listen(ADDRESS, serve):
+    async with network(own).listen(ADDRESS, serve):
         await listen(app, Place(host=FAR, port=PORT), certificate)
 
 
@@ -73,7 +65,7 @@ class Download:
         clock, failpoints = SystemClock(), SystemFailpoints()
         blobs = DiskBlobs(given.folder, clock=clock, failpoints=failpoints)
         policy = PacePolicy(bytes_s=given.cap or None)
-        roots = shown(given.card).roots
+        roots = read_card(given.card).roots
         self.fetch = Fetch(
             manifest=measure(pieces_of(given.blob), kind="gguf"),
             world=FetchParts(
@@ -99,7 +91,10 @@ class Download:
 
 async def near(given: argparse.Namespace) -> dict[str, object]:
     """Beat for some time while the blob comes."""
-    async with network(given.card).dial(ADDRESS) as channel, anyio.create_task_group() as group:
+    async with (
+        network(read_card(given.card)).dial(ADDRESS) as channel,
+        anyio.create_task_group() as group,
+    ):
         this = Near(channel)
         group.start_soon(this.hear)
         if given.cap >= 0:
@@ -111,18 +106,11 @@ async def near(given: argparse.Namespace) -> dict[str, object]:
 
 def main() -> None:
     """Be one end."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("end", choices=["near", "far"])
-    parser.add_argument("card")
+    parser = words_of_an_end()
     parser.add_argument("blob")
     parser.add_argument("folder")
     parser.add_argument("--cap", type=int, default=-1, help="bytes a second; 0: none, -1: no fetch")
-    parser.add_argument("--seconds", type=float, default=60.0)
-    given = parser.parse_args()
-    if given.end == "far":
-        anyio.run(far, given)
-    else:
-        print(json.dumps(anyio.run(near, given)))
+    be(parser, far=far, near=near)
 
 
 if __name__ == "__main__":

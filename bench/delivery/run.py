@@ -13,22 +13,21 @@ import argparse
 import hashlib
 import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1] / "tests"))
-from cluster import Cluster  # noqa: E402  its folder is known only from here on
-from lab.tun import IP, Weather, missing, wan  # noqa: E402  as above
+sys.path.insert(0, str(HERE.parent / "session"))
+from ends import measured, waits  # noqa: E402  its folder is known only from here on
+
+from lab.tun import Weather, missing  # noqa: E402  as above
 from littoral.domain.blob import CHUNK, BlobManifest, BlobSource  # noqa: E402  as above
 from littoral.domain.delivery import Answered, Cut  # noqa: E402  as above
 from littoral.domain.pace import ALWAYS  # noqa: E402  as above
@@ -165,46 +164,17 @@ def virtual() -> dict[str, object]:
 
 def once(weather: Weather, cap: int, *, seconds: float, seed: int) -> dict[str, object]:
     """One load on one line."""
-    cluster = Cluster()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        wan(seed) as (near, far, relay),
-        relay.running(),
-    ):
+    with tempfile.TemporaryDirectory() as folder:
         blob = Path(folder, "blob")
         blob.write_bytes(os.urandom(BLOB))
-        cards = {"far": cluster.control(), "near": cluster.node("nd_1")}
-        for name, card in cards.items():
-            Path(folder, name).write_text(json.dumps(asdict(card)), "utf-8")
-        relay.set(weather)
-        children = []
-        try:
-            for end, space in (("far", far), ("near", near)):
-                command = [IP, "netns", "exec", space, sys.executable, str(HERE / "end.py")]
-                command += [end, str(Path(folder, end)), str(blob), str(Path(folder, "got"))]
-                command += [f"--cap={cap}", f"--seconds={seconds}"]
-                children.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-                time.sleep(4)
-            told, _ = children[1].communicate(timeout=seconds + 90)
-        finally:
-            for child in children:
-                child.kill()
-                child.wait()
-        return json.loads(told) | {"down": relay.down.octets}
+        words = [str(blob), str(Path(folder, "got")), f"--cap={cap}"]
+        return measured(HERE / "end.py", words, weather=weather, seconds=seconds, seed=seed)
 
 
 def row(loss: float, load: str, found: dict[str, object], *, seconds: float) -> dict[str, object]:
     """One line of the table."""
-    waits = sorted(found["waits"])
-    return {
-        "loss": loss,
-        "load": load,
-        "beats": len(waits),
-        "p50_s": round(statistics.median(waits), 2),
-        "p95_s": round(waits[min(len(waits) - 1, len(waits) * 95 // 100)], 2),
-        "max_s": round(waits[-1], 2),
-        "down_kB_s": round(found["down"] / (seconds + 8) / 1000, 1),
-    }
+    down = round(found["sent_down"] / (seconds + 8) / 1000, 1)
+    return {"loss": loss, "load": load, **waits(found), "down_kB_s": down}
 
 
 def main() -> int:

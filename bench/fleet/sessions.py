@@ -16,22 +16,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import anyio
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1] / "tests"))
-from cluster import NAME, Cluster  # noqa: E402  its folder is known only from here on
-from littoral.app.link.carrier import CarrierParts, SocketCarrier  # noqa: E402  as above
-from littoral.app.link.network import LinkNetwork, LinkParts  # noqa: E402  as above
-from littoral.app.system import (  # noqa: E402  as above
-    SystemChance,
-    SystemClock,
-    SystemEntropy,
-    SystemFailpoints,
-)
+sys.path.insert(0, str(HERE.parent / "session"))
+from ends import network, read_card, write_card  # noqa: E402  its folder is known only from here on
+
+from cluster import Cluster  # noqa: E402  as above
 from littoral.domain.link import Shown  # noqa: E402  as above
 from littoral.domain.ports import Channel, ChannelClosed  # noqa: E402  as above
 from littoral.domain.session import Beat  # noqa: E402  as above
@@ -39,24 +32,6 @@ from littoral.domain.session import Beat  # noqa: E402  as above
 OUT = HERE.parent / "out" / "sessions.json"
 PAGE = resource.getpagesize()
 Ask = Callable[[], dict[str, float]]
-
-
-def network(shown: Shown) -> LinkNetwork:
-    """Sessions with one certificate."""
-
-    async def told() -> Shown:
-        return shown
-
-    clock = SystemClock()
-    return LinkNetwork(
-        LinkParts(
-            carrier=SocketCarrier(CarrierParts(shown=told, clock=clock, name=NAME)),
-            clock=clock,
-            chance=SystemChance(),
-            entropy=SystemEntropy(),
-            failpoints=SystemFailpoints(),
-        )
-    )
 
 
 async def serve(address: str, shown: Shown) -> None:
@@ -140,7 +115,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
     if given.serve:
         address, card = given.serve
-        anyio.run(serve, address, Shown(**json.loads(Path(card).read_text("utf-8"))))
+        anyio.run(serve, address, read_card(card))
         return
     cluster = Cluster()
     given.cards = [cluster.node(f"nd_{number}") for number in range(given.sessions)]
@@ -148,7 +123,7 @@ def main() -> None:
         address = f"wss://127.0.0.1:{free.getsockname()[1]}"
     with tempfile.TemporaryDirectory() as folder:
         card = Path(folder, "card")
-        card.write_text(json.dumps(asdict(cluster.control())), "utf-8")
+        write_card(cluster.control(), card)
         command = [sys.executable, __file__, "--serve", address, str(card)]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -4,20 +4,12 @@ Started by ``run.py`` inside a network namespace.
 """
 
 import argparse
-import json
 import os
-import sys
 import time
-from pathlib import Path
 
 import anyio
+from ends import be, network, read_card, words_of_an_end
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-from cluster import NAME
-from littoral.app.link.carrier import CarrierParts, SocketCarrier
-from littoral.app.link.network import LinkNetwork, LinkParts
-from littoral.app.system import SystemChance, SystemClock, SystemEntropy, SystemFailpoints
-from littoral.domain.link import Shown
 from littoral.domain.ports import Channel
 from littoral.domain.session import Beat, Data
 
@@ -30,25 +22,6 @@ EVERY_S = 0.25
 WARM_S = 3.0
 LATE_S = 4.0
 """Answers that are not here so long after the end count as that late."""
-
-
-def network(card: str) -> LinkNetwork:
-    """Sessions with the certificate that was handed over in a file."""
-    shown = Shown(**json.loads(Path(card).read_text("utf-8")))
-
-    async def told() -> Shown:
-        return shown
-
-    clock = SystemClock()
-    return LinkNetwork(
-        LinkParts(
-            carrier=SocketCarrier(CarrierParts(shown=told, clock=clock, name=NAME)),
-            clock=clock,
-            chance=SystemChance(),
-            entropy=SystemEntropy(),
-            failpoints=SystemFailpoints(),
-        )
-    )
 
 
 async def pour(channel: Channel, stream: int) -> None:
@@ -77,7 +50,7 @@ async def far(given: argparse.Namespace) -> None:
             sent += SEGMENT
             await anyio.sleep(max(0.0, began + sent / given.bulk - time.monotonic()))
 
-    async with network(given.card).listen(ADDRESS, serve):
+    async with network(read_card(given.card)).listen(ADDRESS, serve):
         if not given.bulk:
             await anyio.sleep_forever()
         listener = await anyio.create_tcp_listener(local_host=FAR, local_port=BULK_PORT)
@@ -123,7 +96,10 @@ class Near:
 
 async def near(given: argparse.Namespace) -> dict[str, object]:
     """Beat and load for some time; how long answers took, and what else went through."""
-    async with network(given.card).dial(ADDRESS) as channel, anyio.create_task_group() as group:
+    async with (
+        network(read_card(given.card)).dial(ADDRESS) as channel,
+        anyio.create_task_group() as group,
+    ):
         this = Near(channel)
         group.start_soon(this.hear)
         if given.up:
@@ -144,18 +120,11 @@ async def near(given: argparse.Namespace) -> dict[str, object]:
 
 def main() -> None:
     """Be one end."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("end", choices=["near", "far"])
-    parser.add_argument("card")
+    parser = words_of_an_end()
     parser.add_argument("--up", action="store_true")
     parser.add_argument("--down", action="store_true")
     parser.add_argument("--bulk", type=float, default=0.0)
-    parser.add_argument("--seconds", type=float, default=30.0)
-    given = parser.parse_args()
-    if given.end == "far":
-        anyio.run(far, given)
-    else:
-        print(json.dumps(anyio.run(near, given)))
+    be(parser, far=far, near=near)
 
 
 if __name__ == "__main__":

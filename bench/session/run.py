@@ -11,19 +11,15 @@ root, and says so where it has neither.
 
 import argparse
 import json
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1] / "tests"))
-from cluster import Cluster  # noqa: E402  its folder is known only from here on
-from lab.tun import IP, Weather, missing, wan  # noqa: E402  as above
+from ends import measured, waits
 
+from lab.tun import Weather, missing
+
+HERE = Path(__file__).parent
 OUT = HERE.parent / "out" / "session.json"
 RATE = 32_000.0
 LOADS = {
@@ -34,43 +30,12 @@ LOADS = {
 }
 
 
-def once(weather: Weather, words: list[str], *, seconds: float, seed: int) -> dict[str, object]:
-    """One load on one link."""
-    cluster = Cluster()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        wan(seed) as (near, far, relay),
-        relay.running(),
-    ):
-        cards = {"far": cluster.control(), "near": cluster.node("nd_1")}
-        for name, shown in cards.items():
-            Path(folder, name).write_text(json.dumps(asdict(shown)), "utf-8")
-        relay.set(weather)
-        children = []
-        try:
-            for end, space in (("far", far), ("near", near)):
-                command = [IP, "netns", "exec", space, sys.executable, str(HERE / "peer.py")]
-                command += [end, str(Path(folder, end)), *words, f"--seconds={seconds}"]
-                children.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-                time.sleep(1.5)
-            told, _ = children[1].communicate(timeout=seconds + 60)
-        finally:
-            for child in children:
-                child.kill()
-                child.wait()
-        return json.loads(told) | {"sent_up": relay.up.octets, "sent_down": relay.down.octets}
-
-
 def row(loss: float, load: str, found: dict[str, object]) -> dict[str, object]:
     """One line of the table."""
-    waits = sorted(found["waits"])
     return {
         "loss": loss,
         "load": load,
-        "beats": len(waits),
-        "p50_s": round(statistics.median(waits), 2),
-        "p95_s": round(waits[min(len(waits) - 1, len(waits) * 95 // 100)], 2),
-        "max_s": round(waits[-1], 2),
+        **waits(found),
         "up_kB_s": round(found["goodput"] / 1000, 1),
         "down_kB_s": round((found["down_session"] + found["down_beside"]) / 1000, 1),
         "resumed": found["resumed"],
@@ -94,7 +59,13 @@ def main() -> int:
     for loss in map(float, given.losses.split(",")):
         for load in chosen:
             weather = replace(base, loss=loss / 100)
-            found = once(weather, LOADS[load], seconds=given.seconds, seed=given.seed)
+            found = measured(
+                HERE / "peer.py",
+                LOADS[load],
+                weather=weather,
+                seconds=given.seconds,
+                seed=given.seed,
+            )
             rows.append(row(loss, load, found))
             print(json.dumps(rows[-1]), flush=True)
     OUT.parent.mkdir(exist_ok=True)
