@@ -11,12 +11,12 @@ from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, Proje
 from littoral.domain.local import Carried, Carry, Defer, Look, Quit
 from littoral.domain.project import KeyGrant
 from littoral.domain.snapshot import Snapshot
-from littoral.domain.units import Micros, Seconds, Tokens
+from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.testing.failpoints import Crash
 from littoral.testing.loop import simulate
 from littoral.testing.outbox import MemoryOutbox
-from littoral.testing.usage import usage_rows
+from littoral.testing.usage import usage_record, usage_rows
 
 HOME = ProjectId("home")
 HOUR_US = 3_600_000_000
@@ -43,28 +43,8 @@ def deferral(**fields) -> Deferral:
 
 
 def usage(request: str, **fields) -> UsageRecord:
-    given = {
-        "request": request,
-        "attempt": 0,
-        "project": HOME,
-        "key": KeyId("k"),
-        "model": "m",
-        "deployment": DeploymentName("d"),
-        "endpoint": EndpointId("e"),
-        "status": "ok",
-        "streamed": False,
-        "estimated": False,
-        "tokens_in": Tokens(3),
-        "tokens_cached": Tokens(0),
-        "tokens_out": Tokens(5),
-        "at_us": Micros(7),
-        "first_us": 8,
-        "total_us": 9,
-        "predicted_us": 10,
-        "predicted_p90_us": 11,
-        "cost": 0.5,
-    }
-    return UsageRecord(**{**given, **fields})
+    given = {"request": request, "project": HOME, "key": KeyId("k"), "model": "m"}
+    return usage_record(0, **{**given, **fields})
 
 
 class Gateway:

@@ -10,14 +10,15 @@ import pytest
 
 from littoral.domain.deferral import Deferral, DeferralStore, Holding, Room
 from littoral.domain.errors import Busy, Conflict, Damaged, LimitReached, StorageFull
-from littoral.domain.ids import DeploymentName, EndpointId, KeyId, ProjectId
-from littoral.domain.units import Bytes, Micros, Tokens
+from littoral.domain.ids import KeyId, ProjectId
+from littoral.domain.units import Bytes, Micros
 from littoral.domain.usage import UsageRecord
 from littoral.stores.deferrals import DeferralFile, SqliteDeferrals
 from littoral.testing.clock import SettableClock
 from littoral.testing.deferrals import MemoryDeferrals
 from littoral.testing.entropy import SeededEntropy
 from littoral.testing.sink import ListSink
+from littoral.testing.usage import usage_record
 
 pytestmark = pytest.mark.anyio
 HOME = ProjectId("home")
@@ -49,27 +50,7 @@ def deferral(number: int, **fields) -> Deferral:
 
 
 def used(of: Deferral) -> UsageRecord:
-    return UsageRecord(
-        request=of.request,
-        attempt=0,
-        project=of.project,
-        key=of.key,
-        model="m",
-        deployment=DeploymentName("d"),
-        endpoint=EndpointId("e"),
-        status="ok",
-        streamed=False,
-        estimated=False,
-        tokens_in=Tokens(3),
-        tokens_cached=Tokens(0),
-        tokens_out=Tokens(5),
-        at_us=Micros(7),
-        first_us=8,
-        total_us=9,
-        predicted_us=10,
-        predicted_p90_us=11,
-        cost=0.5,
-    )
+    return usage_record(0, request=of.request, project=of.project, key=of.key)
 
 
 def done(of: Deferral, **fields) -> Deferral:

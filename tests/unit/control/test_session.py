@@ -12,7 +12,7 @@ from littoral.control.parts import assemble
 from littoral.control.signer import Signer
 from littoral.control.vault import Vault
 from littoral.domain.errors import StorageFull
-from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, ProjectId, RequestId
+from littoral.domain.ids import NodeId
 from littoral.domain.link import LIVELY
 from littoral.domain.node import Event
 from littoral.domain.outbox import Batch, Mark, Row
@@ -32,13 +32,12 @@ from littoral.domain.session import (
     Welcome,
 )
 from littoral.domain.snapshot import Snapshot
-from littoral.domain.units import Micros, Seconds, Tokens
+from littoral.domain.units import Micros, Seconds
 from littoral.domain.upkeep import Revoke
-from littoral.domain.usage import UsageRecord
 from littoral.node.incoming import Incoming
 from littoral.testing.channel import channel_pair
 from littoral.testing.failpoints import Crash
-from littoral.testing.usage import usage_batch
+from littoral.testing.usage import usage_batch, usage_record
 from littoral.trust.manifest import join, read
 
 pytestmark = pytest.mark.anyio
@@ -57,37 +56,13 @@ HELLO = Hello(
 )
 
 
-def usage(request: str) -> UsageRecord:
-    return UsageRecord(
-        request=RequestId(request),
-        attempt=1,
-        project=ProjectId("default"),
-        key=KeyId("k"),
-        model="smol",
-        deployment=DeploymentName("chat"),
-        endpoint=EndpointId("chat-0"),
-        status="ok",
-        streamed=False,
-        estimated=False,
-        tokens_in=Tokens(3),
-        tokens_cached=Tokens(0),
-        tokens_out=Tokens(5),
-        at_us=Micros(1_800_000_000_000_000),
-        first_us=1,
-        total_us=2,
-        predicted_us=0,
-        predicted_p90_us=0,
-        cost=0.5,
-    )
-
-
 def records(first: int, last: int, disk: str = "") -> Records:
-    made = [usage(f"r{n}") for n in range(first, last + 1)]
+    made = [usage_record(n) for n in range(first, last + 1)]
     return Records(outbox="ob_1", batch=usage_batch(made, first, disk=disk))
 
 
 def stored(upto: int) -> Stored:
-    return Stored(outbox="ob_1", lane="ledger", mark=usage_batch([usage("r")], upto).end)
+    return Stored(outbox="ob_1", lane="ledger", mark=usage_batch([usage_record(upto)], upto).end)
 
 
 NOTHING = Records(outbox="ob_1", batch=Batch(lane="ledger"))
@@ -204,7 +179,7 @@ async def test_records_are_applied_once_and_answered_with_the_cursor(site):
     async with opened(site) as (_, welcome, _):
         assert welcome.stored == {"ledger": stored(5).mark}
     [total] = site.ledger.sums(by=())
-    assert (total.requests, total.tokens_out) == (5, 25)
+    assert (total.requests, total.tokens_out) == (5, 1 + 2 + 3 + 4 + 5)
 
 
 async def test_a_death_between_applying_and_saying_so_doubles_nothing(site):

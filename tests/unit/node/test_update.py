@@ -1,6 +1,6 @@
 """A node comes to another version of Littoral step by step, and leaves one that does not prove."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
 import pytest
@@ -26,7 +26,9 @@ WHEEL = WheelFile(name="littoral-0.2.0-py3-none-any.whl", digest="sha256:" + "a"
 
 
 class Machine:
-    """A node's surroundings, which outlive its processes."""
+    """A node's surroundings, which outlive its processes; ``updates`` is of the last one."""
+
+    updates: Updates
 
     def __init__(self) -> None:
         self.installer = MemoryInstaller("0.1.0")
@@ -39,7 +41,6 @@ class Machine:
         self.left = 0
         self.failing: list[Exception] = []
         self.fetched: list[str] = []
-        self.updates: Updates = None  # type: ignore[assignment]
 
     def process(self) -> Updates:
         """A new process of the version that runs now."""
@@ -278,9 +279,10 @@ def test_a_full_disk_keeps_no_note_and_stops_nothing(machine):
 
 
 def test_an_installation_that_cannot_be_made_is_refused(machine):
-    async def fails(version: str, _wheels: object) -> None:
-        raise InvalidInput(f"{version}: no pip")
+    class NoPip(MemoryInstaller):
+        async def install(self, version: str, wheels: Mapping[str, str]) -> None:
+            raise InvalidInput(f"{version}: no pip for {len(wheels)}")
 
-    machine.installer.install = fails  # type: ignore[method-assign]
+    machine.installer = NoPip("0.1.0")
     machine.live(3, order())
     assert machine.phases[-1] == "refused"
