@@ -149,9 +149,13 @@ def _books(said: str) -> set[tuple[str, str, int]]:
 
 
 def _prepared(home: Path) -> str:
-    """Fetch the model while there is a network, as a reader's machine has one; why it failed."""
+    """Fetch the model while there is a network, as a reader's machine has one; why it failed.
+
+    Raises:
+        RuntimeError: Littoral itself did not start or stop, which is no reason to skip anything.
+    """
     home.mkdir()
-    environ = environment(home)
+    environ, failed = environment(home), ""
     for words in (["up", "--detach"], ["models", "pull", "smollm2-135m"], ["down"]):
         done = subprocess.run(
             [sys.executable, "-m", "littoral", *words],
@@ -160,9 +164,11 @@ def _prepared(home: Path) -> str:
             text=True,
             check=False,
         )
+        if done.returncode and words[0] != "models":
+            raise RuntimeError(f"littoral {' '.join(words)}: {done.stderr}")
         if done.returncode:
-            return done.stderr[-300:]
-    return ""
+            failed = done.stderr[-300:]
+    return failed
 
 
 def _played(report: Report, shells: Mapping[str, Shell]) -> str:

@@ -1,11 +1,12 @@
 """A node's surroundings in memory: obedient drivers and the twins of the ports."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from littoral.domain.deployment import Assignment
@@ -18,6 +19,7 @@ from littoral.domain.units import Bytes
 from littoral.node.backoff import Patience
 from littoral.node.board import Board
 from littoral.node.carrying import DeferralBounds, DeferralParts
+from littoral.node.converge import Converger
 from littoral.node.deferral import Deferrals
 from littoral.node.engine import EngineParts
 from littoral.node.limits import LimitRows
@@ -28,7 +30,7 @@ from littoral.testing.chance import SeededChance
 from littoral.testing.deferrals import MemoryDeferrals
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.failpoints import ArmedFailpoints
-from littoral.testing.loop import LoopClock
+from littoral.testing.loop import LoopClock, simulate
 from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.quota import quota_table
 from littoral.testing.sink import ListSink
@@ -111,6 +113,10 @@ class Registry:
         raise AssertionError(scheme)
 
 
+async def idle(_endpoint: str) -> None:
+    """No request is under way."""
+
+
 class Surroundings:
     """Everything that engines and their supervision need."""
 
@@ -173,6 +179,21 @@ class Surroundings:
     def previous(self) -> Previous:
         """What served before, as a new process finds it."""
         return Previous(self.disk, self.clock, board=self.board, failpoints=self.failpoints)
+
+    def converging(
+        self, script: Callable[[Converger], Awaitable[None]], wait: Callable[..., Any] = idle
+    ) -> None:
+        """Run a script beside a converger of a new process."""
+
+        async def main() -> None:
+            converger = Converger(self.parts(), idle=wait, previous=self.previous())
+            async with anyio.create_task_group() as group:
+                group.start_soon(converger.run)
+                await anyio.lowlevel.checkpoint()
+                await script(converger)
+                group.cancel_scope.cancel()
+
+        simulate(main)
 
     def endpoints(self) -> dict[str, Endpoint]:
         return {each.id: each for each in self.board.status().endpoints}

@@ -1,7 +1,5 @@
 """From what should run to what runs."""
 
-from collections.abc import Awaitable, Callable
-
 import anyio
 import anyio.lowlevel
 from hypothesis import given
@@ -10,7 +8,6 @@ from hypothesis import strategies as st
 from littoral.domain.deployment import Assignment
 from littoral.domain.ids import DeploymentName
 from littoral.node.converge import Converger, plan
-from littoral.testing.loop import simulate
 
 names = st.sampled_from(["a", "b", "c", "d"])
 
@@ -37,22 +34,6 @@ def test_small_models_start_first(assign) -> None:
     assert [each.name for each in found.start] == ["none", "small", "big"]
 
 
-async def idle(_endpoint: str) -> None:
-    return
-
-
-def during(around, script: Callable[[Converger], Awaitable[None]], wait=idle) -> None:
-    async def main() -> None:
-        converger = Converger(around.parts(), idle=wait, previous=around.previous())
-        async with anyio.create_task_group() as group:
-            group.start_soon(converger.run)
-            await anyio.lowlevel.checkpoint()
-            await script(converger)
-            group.cancel_scope.cancel()
-
-    simulate(main)
-
-
 def test_what_is_wanted_runs_and_what_is_not_stops(around, assign) -> None:
     async def script(converger: Converger) -> None:
         converger.want([assign("a"), assign("b")])
@@ -63,7 +44,7 @@ def test_what_is_wanted_runs_and_what_is_not_stops(around, assign) -> None:
         assert set(around.endpoints()) == {"b@1"}
         assert len(around.driver.started) == 2
 
-    during(around, script)
+    around.converging(script)
     assert around.driver.live == []
 
 
@@ -82,7 +63,7 @@ def test_a_new_revision_serves_before_the_old_one_ends(around, assign) -> None:
         assert states == {"chat@2": "ready"}
         assert around.pids == {"engine:chat@2": 1001}
 
-    during(around, script)
+    around.converging(script)
 
 
 def test_an_old_engine_ends_only_when_its_requests_have(around, assign) -> None:
@@ -102,7 +83,7 @@ def test_an_old_engine_ends_only_when_its_requests_have(around, assign) -> None:
         await anyio.sleep(0.1)
         assert around.driver.live == []
 
-    during(around, script, busy)
+    around.converging(script, busy)
 
 
 def test_requests_that_do_not_end_do_not_keep_an_engine_for_ever(around, assign) -> None:
@@ -116,7 +97,7 @@ def test_requests_that_do_not_end_do_not_keep_an_engine_for_ever(around, assign)
         await anyio.sleep(11)
         assert around.driver.live == []
 
-    during(around, script, busy)
+    around.converging(script, busy)
 
 
 def test_a_revision_that_cannot_run_leaves_the_old_one_serving(around, assign) -> None:
@@ -134,7 +115,7 @@ def test_a_revision_that_cannot_run_leaves_the_old_one_serving(around, assign) -
         states = {name: each.state for name, each in around.endpoints().items()}
         assert states == {"chat@3": "ready"}
 
-    during(around, script)
+    around.converging(script)
     assert around.driver.live == []
 
 
@@ -154,4 +135,4 @@ def test_without_room_for_both_the_old_one_goes_first(around, assign) -> None:
         assert states == {"chat@2": "ready"}
         assert len(around.driver.live) == 1
 
-    during(around, script)
+    around.converging(script)

@@ -1,6 +1,5 @@
 """What served before a deployment's present version stays at hand, without control."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import anyio
@@ -18,7 +17,6 @@ from littoral.node.previous import KEEP_US, KEPT, Previous
 from littoral.testing.blobs import MemoryBlobs
 from littoral.testing.clock import SettableClock
 from littoral.testing.failpoints import Crash
-from littoral.testing.loop import simulate
 from littoral.testing.network import MemoryNetwork
 
 
@@ -33,23 +31,6 @@ def versions(assign):
 def world(around, versions):
     around.blobs = {each.artefact.digest: "/x" for each in versions}
     return around
-
-
-def during(around, script: Callable[[Converger], Awaitable[None]]) -> None:
-    """Run a script beside a converger of a new process."""
-
-    async def idle(_endpoint: str) -> None:
-        return
-
-    async def main() -> None:
-        converger = Converger(around.parts(), idle=idle, previous=around.previous())
-        async with anyio.create_task_group() as group:
-            group.start_soon(converger.run)
-            await anyio.lowlevel.checkpoint()
-            await script(converger)
-            group.cancel_scope.cancel()
-
-    simulate(main)
 
 
 def live(around) -> list[str]:
@@ -77,7 +58,7 @@ def test_an_undone_version_is_left_for_the_one_before_it_without_a_gap(world, ve
         assert live(world) == ["chat"]
         assert "slot_undone" in codes(world)
 
-    during(world, script)
+    world.converging(script)
     assert world.failpoints.passes["slot.switched"] == 2
 
 
@@ -91,7 +72,7 @@ def test_what_was_left_stays_left_until_control_wants_another_revision(world, ve
         await switched(converger, [replace(versions[1], revision=3)])
         assert live(world) == ["new"]
 
-    during(world, script)
+    world.converging(script)
 
 
 def test_undoing_twice_is_going_forward_again(world, versions):
@@ -102,7 +83,7 @@ def test_undoing_twice_is_going_forward_again(world, versions):
             await anyio.sleep(5)
             assert live(world) == [expected]
 
-    during(world, script)
+    world.converging(script)
 
 
 def test_a_restart_forgets_nothing(world, versions):
@@ -117,8 +98,8 @@ def test_a_restart_forgets_nothing(world, versions):
         await anyio.sleep(5)
         assert live(world) == ["chat"]
 
-    during(world, before)
-    during(world, after)
+    world.converging(before)
+    world.converging(after)
 
 
 def test_after_a_restart_what_served_last_serves_until_what_is_wanted_does(world, versions):
@@ -133,8 +114,8 @@ def test_after_a_restart_what_served_last_serves_until_what_is_wanted_does(world
         await anyio.sleep(5)
         assert live(world) == ["new"]
 
-    during(world, before)
-    during(world, after)
+    world.converging(before)
+    world.converging(after)
 
 
 def test_a_version_that_crashes_again_and_again_is_left_by_the_node_alone(world, versions):
@@ -148,7 +129,7 @@ def test_a_version_that_crashes_again_and_again_is_left_by_the_node_alone(world,
         assert live(world) == ["chat"]
         assert "slot_undone" in codes(world)
 
-    during(world, script)
+    world.converging(script)
 
 
 def test_where_nothing_served_before_nothing_is_undone(world, versions):
@@ -159,7 +140,7 @@ def test_where_nothing_served_before_nothing_is_undone(world, versions):
         with pytest.raises(InvalidInput, match="known: chat"):
             converger.undo("other", why="asked")
 
-    during(world, script)
+    world.converging(script)
 
 
 def test_a_change_of_the_price_is_no_other_version(world, versions):
@@ -168,7 +149,7 @@ def test_a_change_of_the_price_is_no_other_version(world, versions):
         with pytest.raises(InvalidInput, match="no other version"):
             converger.undo("chat", why="asked")
 
-    during(world, script)
+    world.converging(script)
 
 
 def test_both_slots_keep_their_blobs_for_a_day(world, versions):
@@ -208,7 +189,7 @@ def test_people_on_the_machine_ask_without_control(world, versions):
             group.cancel_scope.cancel()
         assert live(world) == ["chat"]
 
-    during(world, script)
+    world.converging(script)
 
 
 def slots(around, clock: SettableClock) -> Previous:

@@ -73,6 +73,12 @@ class Host:
         assert isinstance(frame, Drawn)
         return frame
 
+    async def halved(self) -> None:
+        """Begin a session, and be given half."""
+        await self.drawn()
+        self.give(1, HALF)
+        await self.drawn()
+
     def give(self, number: int, given: Slice) -> None:
         assert self.sharing.take(Shares(number=number, slices={NAME: given}))
 
@@ -127,9 +133,7 @@ def test_a_slice_outlives_a_restart_and_is_there_before_any_gateway(host):
     host.serve(OTHER)
 
     async def work():
-        await host.drawn()
-        host.give(1, HALF)
-        await host.drawn()
+        await host.halved()
 
     talk(host, work)
     again = Host(host.disk)
@@ -147,9 +151,7 @@ def test_what_was_used_already_is_kept_and_told(host):
     row = host.serve(OTHER)
 
     async def work():
-        await host.drawn()
-        host.give(1, HALF)
-        await host.drawn()
+        await host.halved()
         for _ in range(2):
             host.gateway.reserve(row, 0, 200)
         host.give(2, Slice(amount=100, standing=100, rate=1, open=0))
@@ -231,9 +233,7 @@ def test_three_quarters_of_a_share_are_told_once_and_soon(host):
     row = host.serve(OTHER)
 
     async def work():
-        await host.drawn()
-        host.give(1, HALF)
-        await host.drawn()
+        await host.halved()
         host.gateway.reserve(row, 0, 380)
         began = HostClock().now()
         draw = (await host.drawn()).draws[NAME]
@@ -273,9 +273,7 @@ def test_a_slice_of_nothing_is_forgotten(host):
     host.serve(OTHER)
 
     async def work():
-        await host.drawn()
-        host.give(1, HALF)
-        await host.drawn()
+        await host.halved()
         host.give(2, NOTHING)
         assert (await host.drawn()).draws[NAME].held.empty
 

@@ -122,8 +122,13 @@ def test_it_looks_again_and_a_full_disk_stops_nothing(node):
     node.disk = Full()
 
     async def main() -> None:
-        with anyio.move_on_after(2.5 * EVERY):
-            await node.process().run()
+        async with anyio.create_task_group() as group:
+            group.start_soon(node.process().run)
+            await anyio.sleep(1.5 * EVERY)
+            assert tries
+            node.clock.advance(DAY_S)
+            await anyio.sleep(EVERY)
+            group.cancel_scope.cancel()
 
     simulate(main)
-    assert tries
+    assert node.blobs.list() == []
