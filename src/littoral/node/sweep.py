@@ -67,13 +67,15 @@ class Sweep:
         now = parts.clock.wall()
         since = {each: self._since.get(each, now) for each in sizes if each not in used}
         old = sorted(each for each, at in since.items() if now - at >= GRACE_US)
+        gone: list[Digest] = []
         for digest in old:
             if digest not in parts.under_way():
                 await parts.parts.discard(digest)
                 del since[digest]
+                gone.append(digest)
+        self._show(sizes, since, gone=gone)
         self._note(since)
-        self._show(sizes, since, gone=old)
-        return tuple(old)
+        return tuple(gone)
 
     def _note(self, since: Mapping[Digest, Micros]) -> None:
         if since != self._since:

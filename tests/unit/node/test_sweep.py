@@ -99,6 +99,23 @@ def test_what_is_being_fetched_is_left_alone(node):
     assert look(sweep) == ()
 
 
+def test_what_begins_to_be_fetched_during_a_look_is_neither_removed_nor_told_as_gone(node):
+    class Late(MemoryParts):
+        async def discard(self, digest):
+            await super().discard(digest)
+            node.under_way = frozenset(node.blobs.list())
+
+    blobs = {node.blob(b"one"), node.blob(b"other")}
+    node.parts = Late(node.blobs, failpoints=ArmedFailpoints())
+    sweep = node.process()
+    look(sweep)
+    node.clock.advance(DAY_S)
+    (gone,) = look(sweep)
+    assert set(node.blobs.list()) == blobs - {gone}
+    assert "1 unused blobs" in node.sink.events[-1].message
+    assert node.board.store.blobs == 1
+
+
 def test_nothing_is_removed_while_it_is_not_known_what_is_wanted(node):
     node.blob(b"who knows")
     node.wanted = None
@@ -132,3 +149,5 @@ def test_it_looks_again_and_a_full_disk_stops_nothing(node):
 
     simulate(main)
     assert node.blobs.list() == []
+    assert node.sink.codes() == ["blobs_removed"]
+    assert node.board.store.blobs == 0
