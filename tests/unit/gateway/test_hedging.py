@@ -5,16 +5,17 @@ import pytest
 from littoral.domain.deployment import Assignment
 from littoral.domain.ids import DeploymentName, NodeId, ProjectId
 from littoral.domain.limits import Budget, Limits
+from littoral.domain.policy import Policy, PolicySpec
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.traffic import TrafficGrant
-from littoral.domain.units import Micros
+from littoral.domain.units import Micros, Seconds
 from littoral.gateway import health
 from littoral.gateway.quota import TEMPLATE_TOKENS
 
 STREAMED = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}'
 
 
-def allow(rig, *, hedge=True):
+def allow(rig, *, hedge=True, policies=()):
     assignment = Assignment(
         name=DeploymentName("d"), revision=1, serves="m", engine="fake", model="m"
     )
@@ -23,6 +24,7 @@ def allow(rig, *, hedge=True):
             epoch=1, version=2, issued_us=Micros(1), node=NodeId("nd"), pepper=b"p" * 32,
             keys=(rig.grant,), assignments=(assignment,),
             traffic=(TrafficGrant(project=ProjectId("p"), hedge=hedge),), limits=rig.limits,
+            policies=policies,
         ),
         {name: row for row, name in enumerate(rig.limits)},
     )  # fmt: skip
@@ -240,3 +242,12 @@ def test_after_both_tries_failed_a_third_place_is_asked(make, kit, order):
     race.engine(3).protocol.data_received(kit.answer())
     assert b"200 OK" in transport.data
     assert rig.leaks() == (0, 0, 0)
+
+
+def test_no_place_waits_for_the_deadline_of_who_went_on_elsewhere(race, kit):
+    allow(race.rig, policies=(Policy(name="p", spec=PolicySpec(total_s=Seconds(60), miss_cost=1)),))
+    race.ask()
+    first, second = race.rig.worker.source.places()
+    assert race.wait() is not None
+    race.engine(2).protocol.data_received(kit.answer())
+    assert (first.under, second.under) == ({}, {})

@@ -137,7 +137,7 @@ class Hedging(Adapting):
         if rival is None or rival.engine is None:
             return False
         rival.place.leave()
-        self.place.leave()
+        self.place.part(self.slot)
         self._skip |= 1 << self._verdict.position
         self.place.breaker.let_go()  # it was slow, or its failure has been told
         self.place, self._verdict = rival.place, rival.verdict
