@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from littoral.domain.deferral import Deferral, DeferralStore, Holding, Room
@@ -241,6 +242,22 @@ async def test_many_at_one_time_are_all_kept(opened: Opener):
             for number in range(20):
                 group.start_soon(lambda n: store.accept(deferral(n), room=ROOM), number)
         assert len({each.number for each in await store.ahead()}) == 20
+
+
+async def test_whoever_is_cancelled_meanwhile_still_hears_what_is_kept(opened: Opener):
+    heard = list[str]()
+
+    async def accept(number: int) -> None:
+        heard.append((await store.accept(deferral(number), room=ROOM)).id)
+
+    async with opened() as store:
+        async with anyio.create_task_group() as group:
+            group.start_soon(accept, 1)
+            group.start_soon(accept, 2)
+            for _ in range(3):  # both have asked, and nothing is on disk yet
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        assert heard == [each.id for each in await store.ahead()] == ["dfr_1", "dfr_2"]
 
 
 # the file only

@@ -95,13 +95,16 @@ class GroupedFile:
             os.close(lock)
 
     async def do(self, step: Callable[[apsw.Connection], T]) -> T:
-        """Run a step in the next transaction."""
+        """Run a step in the next transaction.
+
+        Who is cancelled meanwhile hears what became of it first: others may have begun it.
+        """
         job = _Job(step)
         self._waiting.append(job)
-        async with self._turn:
-            if self._waiting and job in self._waiting:
-                jobs, self._waiting = self._waiting, []
-                with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                if self._waiting and job in self._waiting:
+                    jobs, self._waiting = self._waiting, []
                     await anyio.to_thread.run_sync(self._serve, jobs)
         if job.error is not None:
             raise job.error
