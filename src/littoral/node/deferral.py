@@ -105,9 +105,9 @@ class Deferrals:
     async def _halt(self, deferral: Deferral) -> Deferral:
         """Cancel one; what has ended stays as it is."""
         if deferral.state in AHEAD:
-            self._forget(deferral)
             ended = self.carrying.ended(deferral, "cancelled", "its caller cancelled it")
             if await self._store.end(ended):
+                self._forget(deferral)
                 return light(ended)
             deferral = await self._known(deferral.project, deferral.id)
         return light(deferral)

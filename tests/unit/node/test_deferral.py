@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from deferred import HOME, HOUR_US, Gateway, House, usage
-from littoral.domain.errors import UnknownName
+from littoral.domain.errors import Unavailable, UnknownName
 from littoral.domain.ids import KeyId, ProjectId
 from littoral.domain.local import Quit
 from littoral.domain.project import KeyGrant
@@ -184,6 +184,28 @@ def test_what_waits_is_cancelled_and_does_not_run(house) -> None:
         await anyio.sleep(2.0)
         assert gateway.frames == []
         assert (await house.look("halt"))[0].state == "cancelled"
+
+    house.life(script)
+
+
+def test_what_the_disk_did_not_let_be_cancelled_still_runs(house) -> None:
+    end, left = house.store.end, [1]
+
+    async def flaky(ended):
+        if left:
+            left.clear()
+            raise Unavailable("the disk failed")
+        return await end(ended)
+
+    async def script() -> None:
+        house.store.end = flaky
+        gateway = Gateway(house)
+        await house.defer()
+        with pytest.raises(Unavailable):
+            await house.look("halt")
+        house.serve("m")
+        await anyio.sleep(2.0)
+        assert gateway.runs == ["dfr_1"]
 
     house.life(script)
 
