@@ -102,7 +102,7 @@ class House:
             )
             self.around.board.put_endpoint(endpoint)
 
-    def know(self, *keys: str, project=HOME, revoked=()) -> None:
+    def know(self, *keys: str, project=HOME, revoked=(), unread=()) -> None:
         grants = tuple(
             KeyGrant(id=KeyId(each), project=project, mac=b"", scopes=(), revoked=each in revoked)
             for each in keys
@@ -117,6 +117,7 @@ class House:
                 pepper=b"",
                 keys=grants,
                 assignments=(),
+                unread=unread,
             )
         )
 

@@ -144,14 +144,19 @@ class Deferrals:
             self.carrying.changed.notify()
 
     async def _look(self) -> None:
-        """With each new snapshot, drop what nobody may ask for any more."""
+        """With each new snapshot, drop what nobody may ask for any more.
+
+        What a snapshot lacks may be there, where this build cannot read all of it.
+        """
         snapshot = self._parts.board.snapshot
         if snapshot is self._seen or snapshot is None:
             return
         self._seen, self.carrying.weights = snapshot, weights_of(snapshot)
-        good = {key.id for key in snapshot.keys if not key.revoked}
-        for each in self.carrying.ahead.those(lambda one: one.key not in good):
+        whole, revoked = not snapshot.unread, {key.id: key.revoked for key in snapshot.keys}
+        for each in self.carrying.ahead.those(lambda one: revoked.get(one.key, whole)):
             self._close(each, "cancelled", REVOKED)
+        if not whole:
+            return
         projects = {key.project for key in snapshot.keys}
         for project in await self.carrying.surely(self._store.projects):
             if project not in projects:

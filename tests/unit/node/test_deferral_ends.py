@@ -52,6 +52,19 @@ def test_a_project_that_is_gone_takes_everything_with_it(house) -> None:
     house.life(script)
 
 
+def test_what_this_build_cannot_read_of_a_snapshot_takes_nothing_with_it(house) -> None:
+    async def script() -> None:
+        await house.defer()
+        house.know("stranger", project=ProjectId("else"), unread=("k",))
+        await anyio.sleep(0.1)
+        assert await house.state() == "queued"
+        house.know("stranger", project=ProjectId("else"))
+        await anyio.sleep(0.1)
+        assert await house.store.projects() == []
+
+    house.life(script)
+
+
 # bounds and questions
 
 
