@@ -52,7 +52,7 @@ HOMES: dict[str, set[str]] = {
         *("app/bench/wire/load.py", "app/certificate.py", "app/command/checkup.py", "app/link"),
         *("app/download.py", "app/role/node.py"),
         *("app/command/probe.py", "app/command/site.py"),
-        *("client/admin.py", "client/deferred.py", "client/registrar.py", "control/listener.py"),
+        *("client/caller.py", "client/registrar.py", "control/listener.py"),
         *("gateway/wire/tls.py", "gateway/wire/upstream.py"),
     },
     "subprocess": {"app", "jobs/source/pypi.py"},

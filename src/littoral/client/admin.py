@@ -1,15 +1,12 @@
 """Admin: every operation of the admin API as a method, in records of the domain."""
 
 from collections.abc import Mapping, Sequence
-from ssl import SSLContext
-from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import quote
 
-import httpx2
 import msgspec
 
-from littoral.client.refusal import refused
+from littoral.client.caller import Caller
 from littoral.domain.enrolment import Invitation, Invited, RootView, Rotation
 from littoral.domain.errors import ControlUnreachable
 from littoral.domain.ids import KeyId, NodeId
@@ -45,56 +42,14 @@ from littoral.domain.view import (
 )
 
 T = TypeVar("T")
-TIMEOUT_S = 30.0
-CONNECT_S = 5.0
-_JSON = {"content-type": "application/json"}
 
 
-class Admin:
-    """A client of the admin API; use it as a context, or ``close`` it.
+class Admin(Caller):
+    """A client of the admin API; ``ControlUnreachable`` where nobody answers."""
 
-    Every method raises the ``LittoralError`` that the answer's code names, and
-    ``ControlUnreachable`` where nobody answers.
-
-    Args:
-        url: Where Littoral listens (``"http://127.0.0.1:8080"``).
-        key: An API key with the scopes that the calls need.
-        trusted: Whom to trust to be it: a context, or True for the system's authorities.
-        transport: Replaces the network, for tests and unix sockets.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        key: str,
-        *,
-        trusted: SSLContext | bool = True,
-        transport: httpx2.BaseTransport | None = None,
-    ) -> None:
-        self._url = url
-        self._client = httpx2.Client(
-            base_url=f"{url.rstrip('/')}/api/v1",
-            headers={"authorization": f"Bearer {key}"},
-            timeout=httpx2.Timeout(TIMEOUT_S, connect=CONNECT_S),
-            verify=trusted,
-            transport=transport,
-            trust_env=False,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close its connections."""
-        self._client.close()
+    below = "/api/v1"
+    who = "Littoral's control"
+    away = ControlUnreachable
 
     def status(self) -> Overview:
         """Control in one look."""
@@ -280,36 +235,6 @@ class Admin:
 
     def _post(self, path: str, body: object, record: type[T]) -> T:
         return self.call("POST", path, record, body=body)
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        record: type[T],
-        *,
-        body: object = None,
-        query: Mapping[str, str | int | None] | None = None,
-    ) -> T:
-        """One call of the API: what ``path`` answers, read into a record."""
-        given = {name: value for name, value in (query or {}).items() if value is not None}
-        try:
-            response = self._client.request(
-                method,
-                path,
-                params=given,
-                content=None if body is None else msgspec.json.encode(body),
-                headers=None if body is None else _JSON,
-            )
-        except httpx2.TransportError as error:
-            raise ControlUnreachable(f"nobody answers at {self._url}: {error}") from error
-        if not response.is_success:
-            raise refused(response)
-        try:
-            return msgspec.json.decode(response.content, type=record)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ControlUnreachable(
-                f"what answers at {self._url} is not Littoral's control"
-            ) from error
 
 
 def _part(name: str) -> str:

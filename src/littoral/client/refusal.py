@@ -1,4 +1,4 @@
-"""Refusals: the error that an answer of control names."""
+"""Refusals: the error that an answer names."""
 
 from collections.abc import Iterator, Mapping
 from typing import cast
