@@ -18,7 +18,7 @@ OURS: Final = "littoral"
 WITHIN_S: Final = Seconds(180.0)
 """How long a new version has to prove itself, unless an order says otherwise."""
 MOST_WHEELS: Final = 200
-VERSION: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*(?:[abc.+-]?[a-z0-9]+)*")
+VERSION: Final = re.compile(r"[0-9](?:[.+-]?[a-z0-9])*")
 WHEEL: Final = re.compile(
     r"(?P<name>[A-Za-z0-9_.]+)-(?P<version>[A-Za-z0-9_.!+]+)(?:-[0-9][A-Za-z0-9_.]*)?"
     r"-(?P<python>[a-z0-9_.]+)-(?P<abi>[a-z0-9_.]+)-(?P<platform>[A-Za-z0-9_.]+)\.whl"

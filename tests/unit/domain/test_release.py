@@ -35,6 +35,11 @@ def test_what_is_no_version_is_refused(version):
         checked_version(version)
 
 
+def test_a_long_text_that_is_no_version_is_refused_without_trying_all_its_parts():
+    with pytest.raises(InvalidInput, match="no version such as"):
+        checked_version("0" + "a" * 62 + "_")  # a pattern that goes back takes years over it
+
+
 def test_versions_are_sorted_by_their_numbers():
     in_order = ["0", "0.1.9", "0.1.10rc1", "0.1.10", "0.2.0", "1.0+site.1"]
     assert sorted(set(in_order), key=order_of) == in_order
