@@ -26,8 +26,18 @@ from littoral.app.versions import CURRENT, FOLDER, named_by, point, prepare, pyt
 from littoral.domain.errors import Damaged, InvalidInput, UnknownName
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ports import Failpoints
-from littoral.domain.release import OURS, Failure, Host, Trial, checked_version, normal
+from littoral.domain.release import (
+    OURS,
+    WITHIN_S,
+    Failure,
+    Host,
+    Trial,
+    checked_version,
+    name_of,
+    normal,
+)
 from littoral.stores.disk import LocalDisk
+from littoral.stores.durable import room_for
 
 WHOLE: Final = "littoral-whole"
 """A file that a version has once it is complete."""
@@ -99,7 +109,8 @@ class VenvInstaller:
         told = self._read(TRIAL)
         if told.get("version") != VERSION:
             return None
-        return Trial(version=VERSION, previous=str(told.get("previous", "")))
+        within_s = float(str(told.get("within_s", WITHIN_S)))
+        return Trial(version=VERSION, previous=str(told.get("previous", "")), within_s=within_s)
 
     def confirm(self) -> None:
         """The running version has proved itself."""
@@ -140,9 +151,12 @@ class VenvInstaller:
             raise InvalidInput(f"{version} is the version that was installed by hand")
         shutil.rmtree(place, ignore_errors=True)
         try:
-            self._make(place, wheels)
-        except BaseException:
+            with room_for(f"version {version}"):
+                self._make(place, wheels)
+        except BaseException as error:
             shutil.rmtree(place, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise Damaged(f"version {version} cannot be made: {error}") from error
             raise
         self._disk.write(f"{FOLDER}/{version}/{WHOLE}", b"")
 
@@ -162,8 +176,11 @@ class VenvInstaller:
         python = str(self._place(version) / "bin/python")
         ours = [python, "-m", "littoral"]
         said = _run([*ours, "version", "--json"], within_s=SHORT_S)
-        told = cast("dict[str, object]", json.loads(said))
-        if told.get("version") != version:
+        try:
+            told = cast("object", json.loads(said))
+        except ValueError:
+            told = None
+        if not isinstance(told, dict) or cast("dict[str, object]", told).get("version") != version:
             raise Damaged(f"version {version} says that it is {said.strip():.100}")
         _run([*ours, "node", "check", "--data-dir", self._data], within_s=SHORT_S)
 
@@ -228,17 +245,25 @@ class _shelf:  # noqa: N801  a context, as a function would be
 
     def __enter__(self) -> Path:
         self._folder.mkdir()
-        lines: list[str] = []
-        for name, path in sorted(self._wheels.items()):
+        for name, path in self._wheels.items():
             _same(Path(path), self._folder / name)
-            digest = Path(path).name
-            project, version = name.split("-")[:2]
-            lines.append(f"{project}=={version} --hash=sha256:{digest}\n")
-        (self._folder / "wanted.txt").write_text("".join(lines), "ascii")
+        (self._folder / "wanted.txt").write_text(wanted(self._wheels), "ascii")
         return self._folder
 
     def __exit__(self, *_error: object) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def wanted(wheels: Mapping[str, str]) -> str:
+    """What the package client is to install, from wheels whose paths end in their SHA-256.
+
+    Two wheels of one version may both fit; it takes the better one where they share a line.
+    """
+    hashes: dict[tuple[str, str], list[str]] = {}
+    for name, path in sorted(wheels.items()):
+        hashes.setdefault(name_of(name), []).append(f" --hash=sha256:{Path(path).name}")
+    lines = (f"{name}=={version}{''.join(each)}" for (name, version), each in hashes.items())
+    return "\n".join(lines)
 
 
 def _pip(shelf: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Versions side by side, and how the next start finds the current one."""
 
+import errno
 import importlib.metadata
 import os
 import subprocess
@@ -11,9 +12,9 @@ import pytest
 from littoral.app import versions
 from littoral.app.role.supervisor import command, words_of
 from littoral.app.settings import Settings
-from littoral.app.venv import VenvInstaller, carry
+from littoral.app.venv import VenvInstaller, carry, wanted
 from littoral.app.version import VERSION
-from littoral.domain.errors import Damaged, InvalidInput, UnknownName
+from littoral.domain.errors import Damaged, InvalidInput, StorageFull, UnknownName
 from littoral.domain.release import Failure
 from littoral.testing.failpoints import ArmedFailpoints, Crash
 
@@ -83,7 +84,7 @@ def test_a_trial_of_the_running_version_is_confirmed_once(tmp_path, installer):
     installer.switch(VERSION, within_s=60.0)
     trial = installer.trial()
     assert trial is not None
-    assert trial.previous == VERSION
+    assert (trial.previous, trial.within_s) == (VERSION, 60.0)
     installer.confirm()
     assert installer.trial() is None
 
@@ -139,6 +140,37 @@ async def test_what_cannot_be_made_leaves_nothing_behind(tmp_path, installer):
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("number", "error"), [(errno.ENOSPC, StorageFull), (errno.EACCES, Damaged)]
+)
+async def test_a_disk_that_refuses_a_version_is_an_error_of_the_order(
+    tmp_path, installer, number, error
+):
+    def fails(_place: Path, _wheels: object) -> None:
+        (tmp_path / "versions/9.9.9").mkdir()
+        raise OSError(number, os.strerror(number))
+
+    installer._make = fails
+    with pytest.raises(error, match=r"version 9\.9\.9"):
+        await installer.install("9.9.9", {})
+    assert not (tmp_path / "versions/9.9.9").exists()
+
+
+def test_wheels_of_one_version_share_a_line_of_what_is_wanted():
+    found = wanted(
+        {
+            "a_b-1.0-cp38-abi3-manylinux_2_28_x86_64.whl": "/blobs/11",
+            "a_b-1.0-cp311-abi3-manylinux_2_28_x86_64.whl": "/blobs/22",
+            "c-2-py3-none-any.whl": "/blobs/33",
+        }
+    )
+    assert found.splitlines() == [
+        "a-b==1.0 --hash=sha256:22 --hash=sha256:11",
+        "c==2 --hash=sha256:33",
+    ]
+
+
+@pytest.mark.anyio
 async def test_a_version_that_does_not_say_its_name_fails_its_check(tmp_path, installer):
     versions.prepare(str(tmp_path))
     program = tmp_path / "versions/9.9.9/bin/python"
@@ -147,6 +179,10 @@ async def test_a_version_that_does_not_say_its_name_fails_its_check(tmp_path, in
     program.chmod(0o755)
     with pytest.raises(Damaged, match="says that it is"):
         await installer.check("9.9.9")
+    for odd in ("no json", "[]"):
+        program.write_text(f"#!/bin/sh\necho '{odd}'\n")
+        with pytest.raises(Damaged, match="says that it is"):
+            await installer.check("9.9.9")
     program.write_text("#!/bin/sh\necho broken >&2; exit 1\n")
     with pytest.raises(Damaged, match="broken"):
         await installer.check("9.9.9")
