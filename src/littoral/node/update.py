@@ -182,7 +182,8 @@ class Updates:
                     text = f"{order.release.version} is not taken: {error.message}"
                     self._say("update_refused", text, level="error")
                     await self._installer.remove(order.release.version)
-            await self._came.wait()
+            if self._order == order:  # else another one came meanwhile
+                await self._came.wait()
 
     def _is_done(self, order: Order) -> bool:
         report = self._report
@@ -203,6 +204,8 @@ class Updates:
             self._tell_of(order, "installing")
             await installer.install(version, wheels)
         await installer.check(version)
+        if self._order != order:
+            return  # a newer one came meanwhile
         self._tell_of(order, "switching")
         installer.switch(version, within_s=order.within_s)
         self._say("update_switched", f"{installer.running} hands over to {version}")

@@ -286,3 +286,27 @@ def test_an_installation_that_cannot_be_made_is_refused(machine):
     machine.installer = NoPip("0.1.0")
     machine.live(3, order())
     assert machine.phases[-1] == "refused"
+
+
+def test_an_order_that_comes_while_another_is_followed_is_obeyed_next(machine):
+    install = machine.installer.install
+
+    async def slow(version: str, wheels: object) -> None:
+        assert machine.updates.take(UpdateOrder(token=order(2, "0.1.0", wheels=())))
+        await install(version, wheels)
+
+    machine.installer.install = slow  # type: ignore[method-assign]
+    machine.live(3, order())
+    assert machine.left == 0  # the first order is not switched to any more
+    assert machine.reports[-1].number == 2
+    assert machine.phases[-1] == "healthy"
+
+
+def test_an_order_that_comes_while_another_is_refused_is_obeyed_next(machine):
+    async def fails(version: str, _wheels: object) -> None:
+        assert machine.updates.take(UpdateOrder(token=order(2, "0.1.0", wheels=())))
+        raise InvalidInput(f"{version}: no pip")
+
+    machine.installer.install = fails  # type: ignore[method-assign]
+    machine.live(3, order())
+    assert (machine.reports[-1].number, machine.phases[-1]) == (2, "healthy")
