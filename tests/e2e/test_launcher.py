@@ -134,3 +134,15 @@ def test_a_signal_is_passed_on_to_the_version_on_trial(place):
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == 0
+
+
+def test_a_version_on_trial_that_ends_badly_when_told_to_stop_is_not_started_again(place):
+    place.version("1", GOOD)
+    place.version("2", "echo 2 >> {log}; exec sleep 60")
+    place.current("2", previous="1")
+    process = subprocess.Popen(place.command())
+    while not place.log.exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) != 0
+    assert place.ran == ["2"]

@@ -91,10 +91,11 @@ class Launcher:
             self._back(trial, f"it cannot be started: {error.strerror}")
             return None
         end = time.monotonic() + float(str(trial.get("within_s", 180)))
+        is_told = False
         while self._lives(child):
             if self._stopping:
                 child.send_signal(self._stopping)
-                self._stopping = 0
+                self._stopping, is_told = 0, True
             if self._is_proved():
                 end = float("inf")
             elif time.monotonic() > end:
@@ -103,7 +104,7 @@ class Launcher:
                 return None
         if child.returncode == AGAIN:
             return None
-        if self._is_proved() or child.returncode == 0:
+        if self._is_proved() or is_told or child.returncode == 0:
             return child.returncode
         time.sleep(PAUSE_S)
         return None
