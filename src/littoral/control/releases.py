@@ -1,7 +1,9 @@
 """Releases: versions of Littoral that nodes may be taken to, as wheels in control's store."""
 
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -164,6 +166,18 @@ class Releases:
             writer.abort()
 
 
+_UNREADABLE: Final = (
+    OSError,
+    KeyError,
+    ValueError,
+    EOFError,
+    RuntimeError,  # it is encrypted, or packed in a way that is not known here
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+
 def _said(path: str) -> Mapping[str, str]:
     """The constants in our wheel; blocks.
 
@@ -173,6 +187,6 @@ def _said(path: str) -> Mapping[str, str]:
     try:
         with zipfile.ZipFile(path) as wheel, wheel.open(STATES) as file:
             text = file.read(MOST_TEXT).decode("utf-8", "replace")
-    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise InvalidInput(f"this is no wheel of Littoral: {error}", param="wheels") from error
     return {found["name"]: found["value"] for found in _SAID.finditer(text)}
