@@ -11,7 +11,15 @@ import msgspec
 from littoral.control.fleet import Fleet
 from littoral.control.releases import Releases
 from littoral.control.signer import Signer
-from littoral.control.wave import Fleeted, advanced, first, members, report_of, version_for
+from littoral.control.wave import (
+    Fleeted,
+    advanced,
+    first,
+    members,
+    not_failed,
+    report_of,
+    version_for,
+)
 from littoral.control.worker import Bell
 from littoral.domain.errors import Conflict, InvalidInput, UnknownName
 from littoral.domain.ids import NodeId
@@ -174,16 +182,11 @@ class Updates:
             case "pause" if update.state == "running":
                 return replace(update, state="paused", why="paused by an operator", since_us=now)
             case "resume" if update.state == "paused":
-                again = {
-                    node: build
-                    for node, build in update.before.items()
-                    if (report := self._reports.get(node)) and report.phase == "healthy"
-                }
                 return replace(
                     update,
                     state="running",
                     number=number,
-                    before=again,
+                    before=not_failed(update, self._reports),
                     why="resumed",
                     since_us=now,
                 )

@@ -1,5 +1,6 @@
 """Wave: which nodes shall run which release now, and whether more of them may follow. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -51,17 +52,15 @@ def report_of(update: Update, node: NodeId, fleet: Fleeted) -> UpdateReport | No
 
 def advanced(update: Update, fleet: Fleeted, *, now_us: Micros) -> Update:
     """The update a moment later: more nodes ordered, everyone, paused at failures, or done."""
-    concerned = members(update, fleet.nodes)
-    if update.state == "undone":
+    if update.state != "running":
         return update
+    concerned = members(update, fleet.nodes)
     failed = [node for node in concerned if _has(update, node.id, fleet, phases=FAILED)]
-    if failed and update.state == "running":
+    if failed:
         report = report_of(update, failed[0].id, fleet)
         why = report.why if report else ""
         names = ", ".join(node.name for node in failed)
         return replace(update, state="paused", why=f"failed on {names}: {why}", since_us=now_us)
-    if update.state != "running":
-        return update
     canaries = first(update, fleet.nodes)
     healthy = {node.id for node in concerned if _is_healthy(update, node.id, fleet)}
     if len(healthy) == len(concerned) and concerned:
@@ -84,16 +83,33 @@ def _ordered(
 ) -> Update:
     """Order more nodes, so many that enough of each site serve on."""
     before = dict(update.before)
+    there = Counter(each.site for each in concerned)
+    under_way = Counter(
+        each.site for each in concerned if each.id in before and not _has_ended(update, each, fleet)
+    )
     for node in concerned:
         if node.id in before or not (update.everyone or node.id in canaries):
             continue
         if node.id not in fleet.connected:
             continue
-        site = [each for each in concerned if each.site == node.site]
-        under_way = sum(each.id in before and not _has_ended(update, each, fleet) for each in site)
-        if under_way < max(1, int(AT_ONCE * len(site))):
+        if under_way[node.site] < max(1, int(AT_ONCE * there[node.site])):
             before[node.id] = node.build
+            under_way[node.site] += 1
     return replace(update, before=before) if len(before) > len(update.before) else update
+
+
+def not_failed(update: Update, reports: Mapping[NodeId, UpdateReport]) -> Mapping[NodeId, str]:
+    """What each ordered node ran before, without those that failed: they are ordered anew.
+
+    Who is under way stays: it may run the new version already, and must still know the old one.
+    """
+    return {
+        node: build
+        for node, build in update.before.items()
+        if (report := reports.get(node)) is None
+        or report.number != update.number
+        or report.phase not in FAILED
+    }
 
 
 def _has(update: Update, node: NodeId, fleet: Fleeted, *, phases: frozenset[str]) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from controls import Cloud
 from littoral.control.updates import Updates
-from littoral.control.wave import Fleeted, advanced, first, members, version_for
+from littoral.control.wave import Fleeted, advanced, first, members, not_failed, version_for
 from littoral.domain.errors import Conflict, InvalidInput, UnknownName
 from littoral.domain.ids import NodeId
 from littoral.domain.node import Enrolled, Node
@@ -122,12 +122,33 @@ def test_undone_every_node_is_ordered_back_to_what_it_ran():
     assert advanced(undone, fleet(), now_us=2) == undone
 
 
+def test_who_is_under_way_when_an_update_is_resumed_still_knows_what_it_ran():
+    names = ["healthy", "trial", "silent", "failed", "long_ago"]
+    update = replace(UPDATE, before={NodeId(each): "0.1.0" for each in names})
+    reports = {
+        NodeId(each): UpdateReport(number=number, version="0.2.0", phase=phase)
+        for each, number, phase in [
+            ("healthy", 5, "healthy"),
+            ("trial", 5, "trial"),
+            ("failed", 5, "rolled_back"),
+            ("long_ago", 4, "refused"),
+        ]
+    }
+    assert set(not_failed(update, reports)) == {"healthy", "trial", "silent", "long_ago"}
+
+
 # releases
 
 
-def wheel_of(version: str, *, says: str | None = None, requires: str = "0.1.0") -> bytes:
+def wheel_of(
+    version: str,
+    *,
+    says: str | None = None,
+    requires: str = "0.1.0",
+    packing: int = zipfile.ZIP_STORED,
+) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w", packing) as archive:
         text = f'VERSION = "{says or version}"\nREQUIRES = "{requires}"\n'
         archive.writestr("littoral/app/version.py", text)
     return file.getvalue()
@@ -202,6 +223,11 @@ def test_a_wheel_that_is_not_what_its_name_says_is_refused(cloud):
             await added(cloud, says="0.1.9")
         releases = cloud.control.desk.releases
         odd = await releases.take(name("0.4.0"), b"PK\x03\x04 and no archive")
+        with pytest.raises(InvalidInput, match="no wheel of Littoral"):
+            await releases.add([odd])
+        torn = bytearray(wheel_of("0.4.0", packing=zipfile.ZIP_DEFLATED))
+        torn[60:70] = b"\xff" * 10
+        odd = await releases.take(name("0.4.0"), bytes(torn))
         with pytest.raises(InvalidInput, match="no wheel of Littoral"):
             await releases.add([odd])
         with pytest.raises(InvalidInput, match="was sent before"):
