@@ -139,27 +139,31 @@ class LimitRows:
         self._budgets = {limit: row for limit, row in rows.items() if limits[limit].budget}
         return rows
 
-    def rebound(self) -> None:
-        """Let every limit be what this node's slices say now; gateways see it at once."""
-        for limit, row in self._rows.items():
-            each = self._limits[limit]
-            bound(self._table, row, limits=each, given=self.slice_of(share_name(limit, each), each))
+    def rebound(self, shares: Iterable[str]) -> None:
+        """Let limits be what this node's slices say now, by share's name; gateways see it at once.
+
+        Shares of limits that are no more, or have another period now, bound nothing.
+        """
+        for name in shares:
+            limit = name.partition("|")[0]
+            each, row = self._limits.get(limit), self._rows.get(limit)
+            if each is not None and row is not None and share_name(limit, each) == name:
+                bound(self._table, row, limits=each, given=self.slice_of(name, each))
 
     def used(self, name: str) -> Used:
         """What was used of a limit, by its share's name."""
         limit, _, word = name.partition("|")
         period, now_us = period_named(word), self.clock.wall()
-        since = period_of(period, now_us)[0] if period else Micros(0)
         row = self._names.get(name)
         if row is None:
+            since = period_of(period, now_us)[0] if period else Micros(0)
             hours = self._spent.get(limit, {}) if period else {}
             return Used(since=since, money=sum(hours[h] for h in hours if h >= since // HOUR_US))
         table, at = self._table, self._table.at(row)
         words = table.words
-        if period:
-            since = Micros(max(since, words[at + SINCE]))
+        since = table.since(row, now_us) if period else 0
         return Used(
-            since=since,
+            since=Micros(since),
             money=table.taken(row) if period and since == words[at + SINCE] else 0,
             under_way=table.under_way(row),
             denied=words[at + DENIED],

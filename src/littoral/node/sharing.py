@@ -163,13 +163,13 @@ class Sharing:
         """Hold other slices; False where they could not be written down."""
         if not self._keep(frame.slices):
             return False
-        self._rows.rebound()
+        self._rows.rebound(frame.slices)
         await self._board.fences.passed()
         settled = {name: self._settled(name) for name in frame.slices}
         if settled != frame.slices and not self._keep(settled):
             return False
         self._slices = {name: each for name, each in self._slices.items() if not each.empty}
-        self._rows.rebound()
+        self._rows.rebound(frame.slices)
         self._number = frame.number
         return True
 
