@@ -77,7 +77,8 @@ class Updates:
             NodeId(name.removeprefix(REPORTS)): msgspec.json.decode(value, type=UpdateReport)
             for name, value in self._state.values(REPORTS).items()
         }
-        self._bell = Bell()
+        self._ordered = Bell()
+        self._reported = Bell()
         self._one_at_a_time = anyio.Lock()
 
     @property
@@ -91,7 +92,7 @@ class Updates:
         while True:
             await self.look()
             with anyio.move_on_after(LOOK_S):
-                await self._bell.wait(self._bell.count)
+                await self._reported.wait(self._reported.count)
 
     async def look(self) -> None:
         """Take the update further once."""
@@ -107,13 +108,13 @@ class Updates:
         told: Order | None = None
         try:
             while True:
-                heard = self._bell.count
+                heard = self._ordered.count
                 order = self._order(node)
                 if order is not None and order != told:
                     token = sign(order, seed=self._signer.keys.present)
                     await channel.send(UpdateOrder(token=token))
                     told = order
-                await self._bell.wait(heard)
+                await self._ordered.wait(heard)
         except ChannelClosed:
             return  # it gets its order when it is back
 
@@ -124,7 +125,7 @@ class Updates:
         name, value = REPORTS + node, msgspec.json.encode(report)
         await self._workers.state(partial(self._state.put_value, name, value))
         self._reports[node] = report
-        self._bell.ring()
+        self._reported.ring()
 
     async def start(self, wish: UpdateWish) -> UpdateView:
         """Begin to take nodes to a release.
@@ -236,7 +237,8 @@ class Updates:
         value = msgspec.json.encode(update)
         await self._workers.state(partial(self._state.put_value, NAME, value))
         self._update = update
-        self._bell.ring()
+        if before is None or _orders(update) != _orders(before):
+            self._ordered.ring()
         if before is None or (update.state, update.everyone) != (before.state, before.everyone):
             level: Level = "error" if update.state == "paused" else "info"
             text = f"{update.version}: {update.state}: {update.why}"
@@ -251,6 +253,11 @@ class Updates:
 
     def _now(self) -> Micros:
         return self._clock.wall()
+
+
+def _orders(update: Update) -> tuple[object, ...]:
+    """All that orders of an update are made from."""
+    return update.number, update.state == "undone", update.before
 
 
 def _shown(update: Update, node: Node, fleet: Fleeted, *, is_first: bool) -> UpdatedNode:
