@@ -1,8 +1,9 @@
 """Many edges in one process: the node's own code over real sockets, on disks in memory.
 
 Reads one JSON object from standard input, ``{"url", "tokens"}``, and joins one edge with each
-token. Prints ``{"joined"}`` once, then each half second ``{"there", "cpu_s"}``: how many have been
-welcomed and have not lost their session since.
+token. Prints ``{"joined"}`` once, then each half second ``{"there", "again", "cpu_s"}``: how many
+have been welcomed and have not lost their session since, and how many have been welcomed since the
+last line on standard input. An edge that has not noticed yet that control is gone is still there.
 
 An edge has no engine, and a gateway that nobody asks. Nothing else is left out: it enrols over
 HTTPS, keeps its certificate, takes signed snapshots, beats, and writes its figures of the minute
@@ -14,7 +15,6 @@ import json
 import resource
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -60,12 +60,30 @@ COLUMNS = 2
 MACHINE = Machine(cores=2, memory=Bytes(8 << 30), memory_free=Bytes(4 << 30))
 
 
-class Noticed:
-    """A network that counts who has been welcomed."""
+class Roll:
+    """Who has been welcomed: and is there, or since somebody asked."""
 
-    def __init__(self, network: Network, there: Counter[str], name: str) -> None:
+    def __init__(self) -> None:
+        self.there: set[str] = set()
+        self.again: set[str] = set()
+
+    def welcomed(self, name: str) -> None:
+        """Note that one was."""
+        self.there.add(name)
+        self.again.add(name)
+
+    async def ask(self) -> None:
+        """Count anew from each line on standard input on."""
+        while await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
+            self.again.clear()
+
+
+class Noticed:
+    """A network that notes who has been welcomed."""
+
+    def __init__(self, network: Network, roll: Roll, name: str) -> None:
         self._network = network
-        self._there = there
+        self._roll = roll
         self._name = name
 
     @asynccontextmanager
@@ -73,12 +91,9 @@ class Noticed:
         """Dial; until the channel ends its welcome counts."""
         try:
             async with self._network.dial(address) as channel:
-                yield Heard(channel, self._welcomed)
+                yield Heard(channel, partial(self._roll.welcomed, self._name))
         finally:
-            self._there.pop(self._name, None)
-
-    def _welcomed(self) -> None:
-        self._there[self._name] = 1
+            self._roll.there.discard(self._name)
 
 
 class Heard:
@@ -161,12 +176,12 @@ class Edge:
 
     Args:
         number: Which; its name and its outbox's.
-        there: Who has been welcomed.
+        roll: Where it is noted that it has been welcomed.
     """
 
-    def __init__(self, number: int, there: Counter[str]) -> None:
+    def __init__(self, number: int, roll: Roll) -> None:
         self._name = f"edge-{number}"
-        self._there = there
+        self._roll = roll
         self._clock, self._entropy = SystemClock(), SystemEntropy()
         self._disk, self._failpoints = MemoryDisk(), SystemFailpoints()
         self._store = IdentityStore(self._disk, self._failpoints)
@@ -217,7 +232,7 @@ class Edge:
         joined = Joined(credentials=held, registrar=HttpRegistrar(), entropy=self._entropy)
         return NodeParts(
             identity=Identity(node=who.node, name=who.name, boot=who.node, build="0"),
-            network=Noticed(self._network(held), self._there, self._name),
+            network=Noticed(self._network(held), self._roll, self._name),
             session=who.session_url,
             joined=True,
             pace=FAR,
@@ -252,8 +267,8 @@ async def _none(*_asked: object) -> str:
 async def main() -> None:
     """Join all, then live."""
     asked = json.loads(sys.stdin.readline())
-    there: Counter[str] = Counter()
-    edges = [Edge(number, there) for number in range(len(asked["tokens"]))]
+    roll = Roll()
+    edges = [Edge(number, roll) for number in range(len(asked["tokens"]))]
     limiter = anyio.CapacityLimiter(JOINING)
 
     async def limited(work: Callable[[], Awaitable[None]]) -> None:
@@ -265,10 +280,12 @@ async def main() -> None:
             group.start_soon(limited, partial(edge.join, asked["url"], token))
     print(json.dumps({"joined": len(edges)}), flush=True)
     async with anyio.create_task_group() as group:
+        group.start_soon(roll.ask)
         for edge in edges:
             group.start_soon(edge.run)
         while True:
-            print(json.dumps({"there": len(there), "cpu_s": time.process_time()}), flush=True)
+            told = {"there": len(roll.there), "again": len(roll.again)}
+            print(json.dumps(told | {"cpu_s": time.process_time()}), flush=True)
             await anyio.sleep(0.5)
 
 
