@@ -4,9 +4,10 @@ import re
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -27,27 +28,34 @@ Ask: TypeAlias = Callable[[NodeId, PieceAsk], Awaitable[Answer]]
 Read: TypeAlias = Callable[[Digest, int, int], Awaitable[bytes | None]]
 
 
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class _Asked:
+    """One ask, for as long as somebody waits for its answer; None: that is not here yet."""
+
+    answer: PieceAnswer | None = None
+
+
 class Asking:
     """What one neighbour was asked for and has not answered yet."""
 
     def __init__(self) -> None:
         self._number = 0
-        self._waiting: dict[int, PieceAnswer | None] = {}
+        self._waiting = WeakValueDictionary[int, _Asked]()
         self._heard = Signal()
         self._over = False
 
     async def ask(self, channel: Channel, ask: PieceAsk) -> Answer:
         """Send an ask under a number of its own. Raises ``ChannelClosed``."""
         self._number += 1
-        number = self._number
-        self._waiting[number] = None
-        await channel.send(replace(ask, number=number))
-        return partial(self._answered, number)
+        asked = self._waiting[self._number] = _Asked()
+        await channel.send(replace(ask, number=self._number))
+        return partial(self._answered, asked)
 
     def heard(self, answer: PieceAnswer) -> None:
         """An answer is here; one that nobody waits for goes nowhere."""
-        if answer.number in self._waiting:
-            self._waiting[answer.number] = answer
+        asked = self._waiting.get(answer.number)
+        if asked is not None:
+            asked.answer = answer
             self._heard.notify()
 
     def lost(self) -> None:
@@ -55,16 +63,13 @@ class Asking:
         self._over = True
         self._heard.notify()
 
-    async def _answered(self, number: int) -> PieceAnswer:
-        try:
-            with anyio.fail_after(WITHIN_S):
-                while (found := self._waiting.get(number)) is None:
-                    if self._over:
-                        raise ChannelClosed("the neighbour is gone")
-                    await self._heard.wait()
-            return found
-        finally:
-            self._waiting.pop(number, None)
+    async def _answered(self, asked: _Asked) -> PieceAnswer:
+        with anyio.fail_after(WITHIN_S):
+            while asked.answer is None:
+                if self._over:
+                    raise ChannelClosed("the neighbour is gone")
+                await self._heard.wait()
+        return asked.answer
 
 
 class NearDownloads:
