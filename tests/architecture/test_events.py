@@ -6,7 +6,7 @@ import re
 from littoral.domain.failpoint import NAMES
 from littoral.trust.role import SCOPE_OF
 
-SAYS = ("node/", "stores/", "control/", "jobs/", "domain/strain.py", "gateway/wire/loop.py")
+SAYS = ("node/", "stores/", "control/", "jobs/", "domain/ailment.py", "gateway/wire/loop.py")
 """Where events are made."""
 CODE = re.compile(
     r"(?:blobs?|ca|certificate|clock|deferrals|delta|disk|engine|gateway|limits|machine|memory|model|nodes?"

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from littoral.domain.ailment import Remark
 from littoral.domain.errors import StorageFull
 from littoral.domain.ports import Disk
-from littoral.domain.strain import Remark
 
 PATH = "life.json"
 

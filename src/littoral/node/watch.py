@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import anyio
 
+from littoral.domain.ailment import Ailments, Remark, judge
 from littoral.domain.endpoint import Machine
 from littoral.domain.node import Reading
 from littoral.domain.ports import Clock
-from littoral.domain.strain import Remark, Strains, judge
 from littoral.domain.units import Seconds
 from littoral.node.board import Board
 from littoral.node.overheard import Overheard
@@ -29,7 +29,7 @@ class WatchParts:
 
 
 class Watch:
-    """Keeps the machine's figures fresh, and tells of strain.
+    """Keeps the machine's figures fresh, and tells what ails it.
 
     Args:
         parts: The world.
@@ -37,7 +37,7 @@ class Watch:
 
     def __init__(self, parts: WatchParts) -> None:
         self._parts = parts
-        self._strains = Strains()
+        self._ailments = Ailments()
         self.reading = Reading()
         """The last reading."""
 
@@ -52,9 +52,9 @@ class Watch:
         parts, board = self._parts, self._parts.board
         board.machine = parts.machine()
         self.reading = parts.sensors()
-        before = self._strains
-        self._strains, remarks = judge(before, self.reading, now=parts.clock.now())
-        now = self._strains.troubles
+        before = self._ailments
+        self._ailments, remarks = judge(before, self.reading, now=parts.clock.now())
+        now = self._ailments.troubles
         for name in before.troubles.keys() | now.keys():
             board.put_trouble(name, now.get(name, ""))
         for remark in remarks:

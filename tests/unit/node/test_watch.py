@@ -17,7 +17,7 @@ from littoral.testing.sink import ListSink
 HERE = Origin(machine="boot-1", supervisor="boot-1:7")
 
 
-def test_strain_is_told_shown_as_trouble_and_over(around) -> None:
+def test_an_ailment_is_told_shown_as_trouble_and_over(around) -> None:
     readings = [Reading(disk_used=0.5), Reading(disk_used=0.92), Reading(disk_used=0.5)]
     overheard = Overheard()
 

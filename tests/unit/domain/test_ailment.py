@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from littoral.domain.ailment import CALM_S, Ailments, judge
 from littoral.domain.node import Reading
-from littoral.domain.strain import CALM_S, Strains, judge
 from littoral.domain.units import Seconds
 
 EVERY = 10.0
@@ -15,7 +15,7 @@ class Machine:
     """Readings, ten seconds apart, and what was said of them."""
 
     def __init__(self) -> None:
-        self.strains = Strains()
+        self.ailments = Ailments()
         self.now = 0.0
         self.said: list[tuple[str, str]] = []
 
@@ -25,7 +25,7 @@ class Machine:
         for _ in range(times):
             self.now += EVERY
             reading = Reading(**figures)
-            self.strains, remarks = judge(self.strains, reading, now=Seconds(self.now))
+            self.ailments, remarks = judge(self.ailments, reading, now=Seconds(self.now))
             self.said += [(each.code, each.level) for each in remarks]
         return [code for code, _ in self.said[before:]]
 
@@ -37,7 +37,7 @@ def machine() -> Machine:
 
 def test_a_machine_without_sensors_says_nothing(machine) -> None:
     assert machine.read(100) == []
-    assert machine.strains.troubles == {}
+    assert machine.ailments.troubles == {}
 
 
 @pytest.mark.parametrize(
@@ -50,17 +50,17 @@ def test_a_machine_without_sensors_says_nothing(machine) -> None:
         ({"read_only": True}, {"read_only": False}, "disk_read_only", "disk_writable"),
     ],
 )
-def test_a_strain_is_told_when_it_begins_and_a_calm_minute_after_it_ended(
+def test_an_ailment_is_told_when_it_begins_and_a_calm_minute_after_it_ended(
     machine, bad, good, begins, ends
 ) -> None:
     assert machine.read(50, **bad) == [begins]
-    assert len(machine.strains.troubles) == 1
+    assert len(machine.ailments.troubles) == 1
     assert machine.read(int(CALM_S / EVERY), **good) == []
     assert machine.read(1, **good) == [ends]
-    assert machine.strains.troubles == {}
+    assert machine.ailments.troubles == {}
 
 
-def test_between_its_bounds_a_strain_goes_on(machine) -> None:
+def test_between_its_bounds_an_ailment_goes_on(machine) -> None:
     assert machine.read(1, disk_used=0.91) == ["disk_low"]
     assert machine.read(500, disk_used=0.87) == []
     machine.read(6, disk_used=0.80)
@@ -91,7 +91,7 @@ def test_each_rise_of_a_counter_is_told_and_one_that_was_set_back_is_not(machine
 
 
 @given(some.lists(some.floats(-50, 50), max_size=300))
-def test_however_a_sensor_flaps_a_strain_ends_at_most_once_a_calm_minute(
+def test_however_a_sensor_flaps_an_ailment_ends_at_most_once_a_calm_minute(
     margins,
 ) -> None:
     machine = Machine()

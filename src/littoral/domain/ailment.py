@@ -1,8 +1,8 @@
-"""Strain: what a machine suffers from, judged from its readings, with hysteresis.
+"""Ailment: what a machine suffers from, judged from its readings, with hysteresis.
 
-A strain begins when a reading reaches its upper bound, and ends when readings were below the lower
-one for a while: a sensor that flaps around either says nothing new. What only counts up (processes
-killed, I/O errors) is told for each rise.
+An ailment begins when a reading reaches its upper bound, and ends when readings were below the
+lower one for a while: a sensor that flaps around either says nothing new. What only counts up
+(processes killed, I/O errors) is told for each rise.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from littoral.domain.node import Level, Reading
 from littoral.domain.units import Seconds
 
 CALM_S: Final = Seconds(60.0)
-"""How long readings must stay below the lower bound until a strain is over."""
+"""How long readings must stay below the lower bound until an ailment is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
-    """Bounds and words of one strain."""
+    """Bounds and words of one ailment."""
 
     subject: str
     high: float
@@ -39,14 +39,6 @@ class _Rule:
     ends: str
     said: str
     over: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Lasting:
-    """A strain that lasts: what was said, and since when readings are calm (None: they are not)."""
-
-    said: str
-    calm: Seconds | None = None
 
 
 _RULES: Final[Mapping[str, _Rule]] = MappingProxyType(
@@ -116,10 +108,13 @@ _RULES: Final[Mapping[str, _Rule]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Strains:
-    """What a machine suffers from, and where its counters were."""
+class Ailments:
+    """What a machine suffers from, and where its counters were.
 
-    lasting: Mapping[str, _Lasting] = field(default_factory=dict[str, _Lasting])
+    ``lasting`` says since when the readings of each ailment are calm; None: they are not.
+    """
+
+    lasting: Mapping[str, Seconds | None] = field(default_factory=dict[str, Seconds | None])
     throttles: int | None = None
     kills: int | None = None
     io_errors: int | None = None
@@ -127,31 +122,31 @@ class Strains:
     @property
     def troubles(self) -> Mapping[str, str]:
         """What lasts, by name, in sentences."""
-        return {name: each.said for name, each in self.lasting.items()}
+        return {name: _RULES[name].said for name in self.lasting}
 
 
-def judge(before: Strains, reading: Reading, *, now: Seconds) -> tuple[Strains, tuple[Remark, ...]]:
+def judge(
+    before: Ailments, reading: Reading, *, now: Seconds
+) -> tuple[Ailments, tuple[Remark, ...]]:
     """Take a reading; returns what lasts now, and what is to be told of it.
 
-    Checked by: tests/unit/domain/test_strain.py.
+    Checked by: tests/unit/domain/test_ailment.py.
     """
     remarks: list[Remark] = []
     lasting = dict(before.lasting)
     for name, value in _values(before, reading).items():
-        rule, known = _RULES[name], lasting.get(name)
+        rule = _RULES[name]
         if value >= rule.high:
-            if known is None:
+            if name not in lasting:
                 remarks.append(_begun(rule))
-            lasting[name] = _Lasting(said=rule.said)
-        elif known is not None:
-            kept = _calmer(known, below=value <= rule.low, now=now)
-            if kept is None:
+            lasting[name] = None
+        elif name in lasting:
+            lasting[name] = calm = _calm(lasting[name], now) if value <= rule.low else None
+            if calm is not None and now - calm >= CALM_S:
                 remarks.append(_over(rule))
                 del lasting[name]
-            else:
-                lasting[name] = kept
     remarks += _risen(before, reading)
-    after = Strains(
+    after = Ailments(
         lasting=lasting,
         throttles=reading.throttles,
         kills=reading.kills,
@@ -160,17 +155,13 @@ def judge(before: Strains, reading: Reading, *, now: Seconds) -> tuple[Strains, 
     return after, tuple(remarks)
 
 
-def _calmer(known: _Lasting, *, below: bool, now: Seconds) -> _Lasting | None:
-    """A strain whose reading is under the upper bound; None where it is over."""
-    if not below:
-        return _Lasting(said=known.said)
-    if known.calm is None:
-        return _Lasting(said=known.said, calm=now)
-    return known if now - known.calm < CALM_S else None
+def _calm(since: Seconds | None, now: Seconds) -> Seconds:
+    """Since when readings are calm that are so now."""
+    return now if since is None else since
 
 
-def _values(before: Strains, reading: Reading) -> Mapping[str, float]:
-    """The value of each strain that this machine has a sensor for."""
+def _values(before: Ailments, reading: Reading) -> Mapping[str, float]:
+    """The value of each ailment that this machine has a sensor for."""
     found: dict[str, float | None] = {
         "hot": None if reading.margin_c is None else -reading.margin_c,
         "throttled": _throttled(before, reading),
@@ -182,7 +173,7 @@ def _values(before: Strains, reading: Reading) -> Mapping[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _throttled(before: Strains, reading: Reading) -> float | None:
+def _throttled(before: Ailments, reading: Reading) -> float | None:
     """1 where the processor is held back, 0 where not; None where nothing counts that."""
     if reading.cooling is None and reading.throttles is None:
         return None
@@ -194,7 +185,7 @@ def _rise(before: int | None, now: int | None) -> int:
     return 0 if before is None or now is None else max(0, now - before)
 
 
-def _risen(before: Strains, reading: Reading) -> list[Remark]:
+def _risen(before: Ailments, reading: Reading) -> list[Remark]:
     found: list[Remark] = []
     kills = _rise(before.kills, reading.kills)
     if kills:
