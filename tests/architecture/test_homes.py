@@ -50,7 +50,7 @@ HOMES: dict[str, set[str]] = {
     "sqlalchemy": {"stores"},
     "ssl": {
         *("app/bench/wire/load.py", "app/certificate.py", "app/command/checkup.py", "app/link"),
-        *("app/download.py", "app/role/node.py"),
+        *("app/download.py", "app/late.py", "app/role/node.py"),
         *("app/command/probe.py", "app/command/site.py"),
         *("client/caller.py", "client/registrar.py", "control/listener.py"),
         *("gateway/wire/tls.py", "gateway/wire/upstream.py"),

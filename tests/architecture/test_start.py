@@ -1,4 +1,4 @@
-"""The command line starts without loading what it does not need."""
+"""The command line, and a node, start without loading what they do not need."""
 
 import subprocess
 import sys
@@ -22,15 +22,22 @@ sys.exit(status)
 """
 
 
-def loaded_by(*words):
+def loaded_by(*words, program=PROGRAM):
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *words],
+        [sys.executable, "-c", program, *words],
         env=dict(environment()) | {"PYTHONPATH": str(SOURCE), "LANG": "C.UTF-8"},
         capture_output=True,
         text=True,
         check=True,
     )
     return done.stderr.strip().splitlines()[-1].split(",")
+
+
+NODE = """
+import sys
+import littoral.app.role.node
+print(",".join(sorted(sys.modules)), file=sys.stderr)
+"""
 
 
 @pytest.mark.parametrize(
@@ -42,3 +49,9 @@ def test_the_first_pages_load_nothing_heavy(words):
     loaded = loaded_by(*words)
     assert "cyclopts" in loaded
     assert HEAVY.intersection(loaded) == set()
+
+
+def test_a_node_loads_no_http_client_before_it_downloads():
+    loaded = loaded_by(program=NODE)
+    assert "littoral.node.serve" in loaded
+    assert {"httpx2", "urllib.request"}.intersection(loaded) == set()

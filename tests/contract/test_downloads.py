@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from littoral.app.download import HttpsDownloads
+from littoral.app.late import LateDownloads
 from littoral.app.system import SystemChance, SystemClock
 from littoral.domain.blob import CHUNK_LEAST, BlobSource
 from littoral.domain.delivery import Cut, Downloads
@@ -46,10 +47,10 @@ class Subject:
     cuts: list[int]
 
 
-@pytest.fixture(params=["https", "memory"])
+@pytest.fixture(params=["https", "late", "memory"])
 def subject(request: pytest.FixtureRequest, origin: Origin) -> Subject:
-    if request.param == "https":
-        made = HttpsDownloads(None)
+    if request.param != "memory":
+        made = HttpsDownloads(None) if request.param == "https" else LateDownloads(None)
         return Subject(made, f"{origin.url}/blob", f"{origin.url}/nothing", origin.cuts)
 
     async def serve(address: str, begin: int, end: int) -> bytes | int:

@@ -5,7 +5,6 @@ from typing import Final
 
 import anyio
 from anyio.abc import SocketStream
-from websockets.proxy import parse_proxy
 
 from littoral.domain.pipe import PipeClosed
 
@@ -27,6 +26,8 @@ async def connected(host: str, port: int, *, proxy: str = "") -> SocketStream:
     """
     if not proxy:
         return await anyio.connect_tcp(host, port)
+    from websockets.proxy import parse_proxy  # noqa: PLC0415  loads urllib.request, which few need
+
     found = parse_proxy(proxy)
     stream = await anyio.connect_tcp(found.host, found.port)
     try:

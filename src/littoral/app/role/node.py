@@ -19,15 +19,14 @@ from littoral.app.anchors import read_anchors
 from littoral.app.channel import UnixNetwork
 from littoral.app.codec import unpack
 from littoral.app.doors import peer_door
-from littoral.app.download import HttpsDownloads
 from littoral.app.flight_file import flight_file, tables_of
 from littoral.app.gateway_child import launcher
 from littoral.app.handed import Handed
+from littoral.app.late import LateDownloads, LateRegistrar
 from littoral.app.link.remote import between_nodes, towards_control
 from littoral.app.play import play
 from littoral.app.prober import Prober
 from littoral.app.quota_file import NODE, quota_file
-from littoral.app.registrar import LateRegistrar
 from littoral.app.registry import installed
 from littoral.app.role.deferrals import bounds_of, deferrals_of
 from littoral.app.role.world import drivers, to_stderr
@@ -212,7 +211,7 @@ def _fetching(
 
     return Fetching(
         parts=DiskParts(str(settings.path("blobs")), blobs, failpoints=failpoints),
-        downloads=HttpsDownloads(trust, name=name, proxy=settings.proxy),
+        downloads=LateDownloads(trust, name=name, proxy=settings.proxy),
         rebuild=Rebuilder(blobs).rebuild,
         local=minute_of_day,
     )

@@ -1,5 +1,10 @@
-"""Registrar for a running node: the HTTP client is loaded when it is needed, which is rare."""
+"""Late: what a running node speaks HTTP with, whose client is loaded when it is needed: rarely."""
 
+import ssl
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+from littoral.domain.delivery import Answered
 from littoral.domain.enrolment import (
     Authorities,
     Challenge,
@@ -43,3 +48,31 @@ class LateRegistrar:
         from littoral.client.registrar import HttpRegistrar  # noqa: PLC0415  megabytes that few need
 
         return HttpRegistrar(proxy=self._proxy)
+
+
+class LateDownloads:
+    """The port ``Downloads``, over HTTPS, for a node that has what it needs.
+
+    Args:
+        trust: Whom to believe, now; None: plain http, for loopback in tests.
+        name: The name that the server's certificate must have, whatever its address.
+        proxy: Through which HTTP proxy; empty: none.
+    """
+
+    def __init__(
+        self, trust: Callable[[], ssl.SSLContext] | None, *, name: str = "", proxy: str = ""
+    ) -> None:
+        self._trust = trust
+        self._name = name
+        self._proxy = proxy
+
+    @asynccontextmanager
+    async def get(
+        self, address: str, *, begin: int, end: int, gently: bool = False
+    ) -> AsyncGenerator[Answered]:
+        """Ask for a range of bytes."""
+        from littoral.app.download import HttpsDownloads  # noqa: PLC0415  as above
+
+        real = HttpsDownloads(self._trust, name=self._name, proxy=self._proxy)
+        async with real.get(address, begin=begin, end=end, gently=gently) as answered:
+            yield answered
