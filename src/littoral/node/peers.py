@@ -6,13 +6,14 @@ only where that does not come. A way is used once a channel is open and while it
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
-from littoral.domain.errors import LittoralError
+from littoral.domain.errors import LittoralError, StorageFull
 from littoral.domain.ids import NodeId
 from littoral.domain.link import Peer
 from littoral.domain.neighbour import (
@@ -106,7 +107,8 @@ class Peers:
         known = {**self._hints, **doors}
         if known != self._hints and self._parts.peering is not None:
             self._hints = known
-            self._parts.disk.write(FILE, json.dumps(known, sort_keys=True).encode())
+            with suppress(StorageFull):  # they are in memory, and written with the next change
+                self._parts.disk.write(FILE, json.dumps(known, sort_keys=True).encode())
         self._told = True
         self._changed.notify()
 
@@ -151,10 +153,11 @@ class Peers:
                 await self._changed.wait()
 
     def _begin(self, group: TaskGroup, peering: Peering) -> None:
-        """Dial whom nobody dials yet, and whom another address was told for."""
+        """Dial whom nobody dials yet, and nobody any more who is not wanted."""
         wanted = self._wanted()
         for node, scope in list(self._dialling.items()):
             if node not in wanted:
+                del self._dialling[node]
                 scope.cancel()
         for node in wanted:
             if node not in self._dialling:
@@ -206,7 +209,8 @@ class Peers:
                     streak = streak + 1 if failed else 0
                     await anyio.sleep(delay(streak, cap_s=AGAIN_S, chance=parts.chance))
         finally:
-            self._dialling.pop(node, None)
+            if self._dialling.get(node) is scope:
+                del self._dialling[node]
 
     async def _until_missing(self, node: NodeId, *, yields: bool) -> None:
         """Wait until there is no channel to a node, and whoever is to dial first had the time."""

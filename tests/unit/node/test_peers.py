@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from links import network, peer
@@ -211,6 +212,34 @@ def test_a_node_that_was_revoked_loses_its_channels_and_gets_no_other():
 def test_a_node_that_starts_without_control_finds_its_neighbours_by_what_it_was_told_before():
     async def script(land: Land) -> None:
         other = Node(B, land, listens=False, disk=land.nodes[B].disk)
+        async with anyio.create_task_group() as group:
+            group.start_soon(other.peers.run)
+            await anyio.sleep(20)
+            assert other.near
+            group.cancel_scope.cancel()
+
+    run(script, listening=A, silent=B)
+
+
+def test_a_node_that_is_one_again_at_once_is_dialled_again():
+    async def script(land: Land) -> None:
+        await anyio.sleep(10)
+        spot = land.spots.pop(A)
+        land.nodes[B].knows()
+        await anyio.lowlevel.checkpoint()
+        land.spots[A] = spot
+        land.nodes[B].knows()
+        await anyio.sleep(60)
+        assert land.nodes[B].near
+
+    run(script, listening=A)
+
+
+def test_a_full_disk_keeps_nobody_from_knowing_where_others_listen():
+    async def script(land: Land) -> None:
+        other = Node(B, land, listens=False)
+        other.disk.full = True
+        other.peers.hinted({A: f"{A}:1"})
         async with anyio.create_task_group() as group:
             group.start_soon(other.peers.run)
             await anyio.sleep(20)
