@@ -21,7 +21,7 @@ from littoral.lab.door import PlayedRegistrar
 from littoral.lab.engine import PlayedDriver
 from littoral.lab.gateway import PlayedGateway, Scene, Traffic, launcher
 from littoral.lab.life import Killed, Life
-from littoral.lab.member import FACTS, Member, anchors_of
+from littoral.lab.member import FACTS, Member
 from littoral.lab.trace import Trace
 from littoral.lab.wan import Link, Wan
 from littoral.lab.wire import EdgeCarrier, Ground, Wire
@@ -227,7 +227,7 @@ class Edge:
             failpoints=life,
             sink=ListSink(),
             unpack=self.country.wire.unpack,
-            anchors=lambda: anchors_of(held),
+            anchors=lambda: held.anchors,
             flights=[memoryview(box.flights)],
             quota=box.quota(0),
             gateways=[self._gateway()],

@@ -6,7 +6,6 @@ from littoral.domain.enrolment import REVOKED, Inventory
 from littoral.domain.errors import LittoralError
 from littoral.domain.link import Peer
 from littoral.domain.ports import Chance
-from littoral.domain.snapshot import Anchors
 from littoral.lab.box import Box
 from littoral.lab.door import URL, PlayedRegistrar
 from littoral.lab.life import Life
@@ -14,7 +13,6 @@ from littoral.node.enrolment import Joining, Wish
 from littoral.node.identity import Credentials, IdentityStore
 from littoral.node.renewal import Joined
 from littoral.testing.entropy import SeededEntropy
-from littoral.trust.signature import key_id
 
 FACTS = Inventory(cores=2)
 KEPT = "join-ticket"
@@ -90,11 +88,3 @@ class Member:
 
 class Waiting(LittoralError):
     """A box cannot be a node yet: its process ends, and is started again."""
-
-
-def anchors_of(held: Credentials) -> Anchors:
-    """Whose snapshots a node takes that joined."""
-    who = held.identity
-    publics = [bytes.fromhex(public) for public in who.snapshot_keys]
-    signers = {key_id(public): public for public in publics}
-    return Anchors(cluster=who.cluster, site=who.site, signers=signers)

@@ -19,8 +19,10 @@ from littoral.domain.enrolment import (
 from littoral.domain.errors import Damaged, Denied, InvalidInput, WrongAuthority
 from littoral.domain.ids import NodeId
 from littoral.domain.ports import Disk, Failpoints
+from littoral.domain.snapshot import Anchors
 from littoral.domain.units import Micros
 from littoral.trust import certificate as trust
+from littoral.trust.signature import key_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,14 @@ class Credentials:
     def life(self) -> trust.Life:
         """Of the node's own certificate."""
         return trust.life_of(self.chain)
+
+    @property
+    def anchors(self) -> Anchors:
+        """Whose snapshots to take, as control told at the joining."""
+        who = self.identity
+        publics = [bytes.fromhex(public) for public in who.snapshot_keys]
+        signers = {key_id(public): public for public in publics}
+        return Anchors(cluster=who.cluster, site=who.site, signers=signers)
 
 
 class IdentityStore:

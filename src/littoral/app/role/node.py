@@ -75,7 +75,6 @@ from littoral.stores.parts import DiskParts
 from littoral.stores.rebuild import Rebuilder
 from littoral.stores.responses import SqliteResponses
 from littoral.telemetry.log import Log
-from littoral.trust.signature import key_id
 
 ID_FILE = "node.json"
 COUNTER = "run/node.sock"
@@ -185,10 +184,7 @@ def _anchors(disk: Disk, credentials: Credentials | None) -> Callable[[], Anchor
     """Whose snapshots to take: as control told at the joining, else as it writes down beside us."""
     if credentials is None:
         return partial(read_anchors, disk)
-    joined = credentials.identity
-    publics = [bytes.fromhex(public) for public in joined.snapshot_keys]
-    signers = {key_id(public): public for public in publics}
-    anchors = Anchors(cluster=joined.cluster, site=joined.site, signers=signers)
+    anchors = credentials.anchors
     return lambda: anchors
 
 
