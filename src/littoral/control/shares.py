@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
 from littoral.domain.limits import NANO, Limits, period_named, period_of
 from littoral.domain.ports import Clock, State
@@ -89,9 +90,9 @@ class ShareBook:
         self._limits: Mapping[str, Limits] = {}
         self._talks: dict[NodeId, _Talk] = {}
         self._stale: set[str] = set()
+        self._kept = dict(state.values(PREFIX))
         self._records: dict[str, dict[NodeId, Holding]] = {
-            name.removeprefix(PREFIX): _ROW.decode(row)
-            for name, row in state.values(PREFIX).items()
+            name.removeprefix(PREFIX): _ROW.decode(row) for name, row in self._kept.items()
         }
         self._believe(publisher.epoch)
 
@@ -217,17 +218,28 @@ class ShareBook:
         return self.divide()
 
     def divide(self) -> Iterable[NodeId]:
-        """Divide what changed; all that is to be sent is on disk when this returns."""
+        """Divide what changed; all that is to be sent is on disk when this returns.
+
+        Raises:
+            LittoralError: It cannot be written down: nothing is sent, and it is tried again.
+        """
         stale, self._stale = self._stale, set()
-        known, ready = set(self._fleet.spots()), list[NodeId]()
+        known, ready = set(self._fleet.spots()), list[tuple[str, NodeId, Slice]]()
         for name in sorted(stale):
             for node, given in self._divided(name, known).items():
                 holding = self._records.setdefault(name, {}).get(node, Holding())
                 self._records[name][node] = replace(holding, sent=given)
-                self._talks[node].due[name] = given
-                ready.append(node)
-        self._write(stale)
-        return dict.fromkeys(ready)
+                ready.append((name, node, given))
+        try:
+            self._write(stale)
+        except LittoralError:
+            for name, node, _ in ready:
+                self._records[name][node] = replace(self._records[name][node], sent=None)
+            self._stale |= stale
+            raise
+        for name, node, given in ready:
+            self._talks[node].due[name] = given
+        return dict.fromkeys(node for _, node, _ in ready)
 
     def _divided(self, name: str, known: set[NodeId]) -> Mapping[NodeId, Slice]:
         row = self._records.setdefault(name, {})
@@ -257,14 +269,22 @@ class ShareBook:
             self._stale.add(name)
 
     def _write(self, names: Iterable[str]) -> None:
+        """Write down what changed: most divisions change nothing."""
         values: dict[str, bytes | None] = {}
         for name in names:
             row = {n: each for n, each in self._records.get(name, {}).items() if not each.empty}
             if not row:
                 self._records.pop(name, None)
-            values[PREFIX + name] = msgspec.json.encode(row) if row else None
+            value = msgspec.json.encode(row) if row else None
+            if value != self._kept.get(PREFIX + name):
+                values[PREFIX + name] = value
         if values:
             self._state.put_values(values)
+            for name, value in values.items():
+                if value is None:
+                    self._kept.pop(name, None)
+                else:
+                    self._kept[name] = value
 
 
 def _is_known(draw: Draw, before: Holding) -> bool:

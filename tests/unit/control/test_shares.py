@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from littoral.control.shares import PREFIX, ShareBook
+from littoral.domain.errors import StorageFull
 from littoral.domain.ids import NodeId
 from littoral.domain.limits import Budget, Limits
 from littoral.domain.share import WHOLE, Draw, Drawn, Shares, Slice
@@ -210,3 +211,40 @@ def test_views_say_who_holds_what(world):
     view = book.views()[0]
     assert (view.cap, view.money, view.standing, view.rate) == (1e-6, 1e-6, 1e-6, 1.0)
     assert (view.concurrent, view.connected, view.taken) == (10, False, 0.0)
+
+
+class Disk(MemoryState):
+    """A state that counts what is written, and whose disk may be full."""
+
+    full = False
+    writes = 0
+
+    def put_values(self, values):
+        if self.full:
+            raise StorageFull("no room")
+        self.writes += 1
+        super().put_values(values)
+
+
+def test_what_cannot_be_written_down_is_not_sent(world):
+    world.state = disk = Disk()
+    book = world.book()
+    disk.full = True
+    with pytest.raises(StorageFull):
+        begin(book, A)
+    assert book.due(A) == ()
+    assert not book.views()[0].waiting
+    disk.full = False
+    assert list(book.divide()) == [A]
+    assert book.due(A)[0].slices == {NAME: WHOLE_SLICE}
+
+
+def test_a_division_that_changes_nothing_writes_nothing(world):
+    world.state = disk = Disk()
+    book = world.book()
+    begin(book, A)
+    settle(book, A)
+    before = disk.writes
+    assert book.heard(A, Drawn(number=1, draws={NAME: Draw(held=WHOLE_SLICE, tight=True)}))
+    book.divide()
+    assert disk.writes == before
