@@ -137,3 +137,15 @@ def test_whoever_ends_is_no_longer_harmed(two, kit) -> None:
     assert list(place.under)
     engine.protocol.data_received(kit.answer())
     assert not place.under
+
+
+def test_a_policys_deadline_is_not_put_off_by_a_try_that_failed(rig) -> None:
+    rig.endpoints(*(rig.endpoint(n, price_in=n - 1.0, price_out=n - 1.0) for n in (1, 2, 3)))
+    for port, seconds in ((1, 3.0), (2, 3.0), (3, 1.0)):
+        speed(rig, port, seconds)
+    declare(rig, PolicySpec(total_s=Seconds(4.0)))
+    _, _, engine = rig.ask()
+    rig.clock.advance(2.0)
+    engine.protocol.connection_lost(None)
+    rig.loop.run()
+    assert [each.port for each in rig.loop.dialled] == [1, 3]

@@ -1,5 +1,6 @@
 """Placed: where one request goes, by what it needs, by its policy and by who is there."""
 
+import math
 from typing import Final
 
 from littoral.domain.errors import DeadlinePassed, NoCandidate
@@ -8,7 +9,7 @@ from littoral.gateway.choice import able, choose
 from littoral.gateway.head import Terms
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.split import aside_of
-from littoral.gateway.wanted import Under
+from littoral.gateway.wanted import Under, Wanted
 from littoral.gateway.wire.charged import Charged
 from littoral.placement.decide import Verdict
 
@@ -50,7 +51,7 @@ class Placed(Charged):
             tokens_in=self.asked.longest or self._tokens_in,
             tokens_out=tokens_out,
             length=length,
-            total_s=self.deadline - now,
+            total_s=self._due(wanted) - now,
             skip=skip,
             warm=self._warm() if self._beginning and not skip else -1,
             aside=0 if model.split is None or skip else aside_of(model.split, self.rid),
@@ -64,6 +65,14 @@ class Placed(Charged):
         self._verdict = verdict
         self.place = model.places[verdict[0]]
         return None
+
+    def _due(self, wanted: Wanted | None) -> float:
+        """By when it is to be answered, by its caller and a policy; tries again do not put it off.
+
+        Monotonic seconds.
+        """
+        due = math.inf if wanted is None else self._started + wanted.total_s
+        return min(self.deadline, due)
 
     def _warm(self) -> int:
         """The position of the place that served this beginning last; -1 where it is not there."""
@@ -101,6 +110,5 @@ class Placed(Charged):
         """Let those who come later know by when this one is to end."""
         wanted = self.key.wanted(self.model.name)
         if wanted is not None and wanted.priced:
-            due = self._started + min(wanted.total_s, self.deadline - self._started)
-            under = Under(due, self._started + p50, max(1.02, p90 / max(p50, 1e-9)))
+            under = Under(self._due(wanted), self._started + p50, max(1.02, p90 / max(p50, 1e-9)))
             self.place.under[self.slot] = under
