@@ -51,14 +51,10 @@ class Errand:
 
     def start(self, method: bytes, url: bytes) -> Refusal | None:
         """Ask the node what the client asks; returns why that cannot be asked."""
-        path, query = desk.parts_of(url)
-        found = _PATH.fullmatch(path)
-        if found is None:
-            return desk.nothing(url)
-        refusal = admission.check_scope(self.key)
-        if refusal is not None:
-            return refusal
-        name, rest = found[1], found[2]
+        parts = self._parts(url, _PATH)
+        if isinstance(parts, Refusal):
+            return parts
+        name, rest, query = parts
         match method, rest:
             case b"GET", "" if query.get("stream") == "true":
                 return self._follow(name, query.get("starting_after", ""))
@@ -101,6 +97,17 @@ class Errand:
     def throttle(self, *, stop: bool) -> None:
         """The client reads slowly: one answer is all there is."""
         del stop
+
+    def _parts(
+        self, url: bytes, known: re.Pattern[str]
+    ) -> tuple[str, str, dict[str, str]] | Refusal:
+        """What is asked about, what of it, and the query; or why this key may not ask that."""
+        path, query = desk.parts_of(url)
+        found = known.fullmatch(path)
+        if found is None:
+            return desk.nothing(url)
+        name, rest = found.groups("")
+        return admission.check_scope(self.key) or (name, rest, query)
 
     def _follow(self, name: str, after: str) -> Refusal | None:
         if after and not (after.isdecimal() and len(after) < 10):
@@ -152,15 +159,11 @@ class Inquiry(Errand):
 
     def start(self, method: bytes, url: bytes) -> Refusal | None:
         """Ask the node what the client asks; returns why that cannot be asked."""
-        path, query = desk.parts_of(url)
-        found = _DEFERRED.fullmatch(path)
-        if found is None:
-            return desk.nothing(url)
-        refusal = admission.check_scope(self.key)
-        if refusal is not None:
-            return refusal
-        name: str = found[1] or ""
-        match method, found[2] or "":
+        parts = self._parts(url, _DEFERRED)
+        if isinstance(parts, Refusal):
+            return parts
+        name, rest, query = parts
+        match method, rest:
             case b"GET", "" if not name:
                 return self._list(query.get("limit", ""), query.get("before", ""))
             case b"GET", "":
