@@ -7,10 +7,12 @@ import msgspec
 
 from littoral.domain.deferral import Deferral
 from littoral.domain.errors import (
+    BudgetExhausted,
     Conflict,
     ControlUnreachable,
     DeadlinePassed,
     InvalidInput,
+    LimitReached,
     Loading,
     NoCandidate,
     Overloaded,
@@ -62,7 +64,7 @@ _WAITS: Final = frozenset(
 )
 _WAITS_OFFLINE: Final = frozenset({NoCandidate.code, UnknownModel.code})
 """What may be otherwise once control is back."""
-_LATER: Final = _WAITS | _WAITS_OFFLINE | {"rate_limited", "budget_exhausted"}
+_LATER: Final = _WAITS | _WAITS_OFFLINE | {LimitReached.code, BudgetExhausted.code}
 _COUNTED: Final = frozenset({UpstreamFailed.code, DeadlinePassed.code})
 _SHORT_S: Final = 2.0
 _LONG_S: Final = 30.0
@@ -113,7 +115,7 @@ def again(refusal: Refusal) -> tuple[float, bool] | None:
     """
     if refusal.code not in _LATER:
         return None
-    usual = _LONG_S if refusal.code == "budget_exhausted" else _SHORT_S
+    usual = _LONG_S if refusal.code == BudgetExhausted.code else _SHORT_S
     return refusal.retry_after_s or usual, refusal.code in _COUNTED
 
 

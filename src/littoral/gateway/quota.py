@@ -173,7 +173,7 @@ class Gate:
             cap = table.cap(self.row, table.since(self.row, wish.at_us))
             if cap < self.budget:
                 parts.append(f"{cap / 1e9:g} of {self.budget / 1e9:g} in money")
-        if 0 < words[at + OPEN] < self.concurrent or (self.concurrent and not words[at + OPEN]):
+        if words[at + OPEN] < self.concurrent:
             parts.append(f"{words[at + OPEN]} of {self.concurrent} requests at one time")
         for kind, rate, pace in (
             ("requests", self.limits.requests_per_minute, self.requests),
