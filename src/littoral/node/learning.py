@@ -60,6 +60,7 @@ class Learning:
         self._recent: deque[UsageRecord] = deque(maxlen=REMEMBERED)
         self._version = 0
         self._folded = 1.0
+        """The strain at which every endpoint was folded last."""
         self._arrived = Signal()
 
     def take(self, flights: Sequence[Flight]) -> None:
@@ -86,8 +87,10 @@ class Learning:
         """Look how strained the host is, and say so where that changed, until cancelled."""
         while True:
             self._strains.take(self._board.pids)
-            if self._predictors and abs(math.log(self._strains.now / self._folded)) > MOVED:
+            now = self._strains.now
+            if self._predictors and abs(math.log(now / self._folded)) > MOVED:
                 self._board.put_folds(self._fold(list(self._predictors)))
+                self._folded = now
             await anyio.sleep(LOOK)
 
     def _learned(self) -> list[Folded]:
@@ -120,7 +123,7 @@ class Learning:
 
     def _fold(self, endpoints: Sequence[EndpointId]) -> list[Folded]:
         self._version += 1
-        strain = self._folded = self._strains.now
+        strain = self._strains.now
         return [
             fold(
                 self._predictors[each],

@@ -46,9 +46,9 @@ def folds(around) -> Folds:
     return next(frame for frame in around.board.frames() if isinstance(frame, Folds))
 
 
-def serve(around, slots: int = 4) -> None:
+def serve(around, slots: int = 4, name: EndpointId = CHAT) -> None:
     endpoint = Endpoint(
-        id=CHAT,
+        id=name,
         deployment=DeploymentName("chat"),
         serves="chat",
         engine="fake",
@@ -178,6 +178,32 @@ def test_a_strained_host_is_told_before_the_next_outcome(around) -> None:
             group.cancel_scope.cancel()
         assert busy.t_step == pytest.approx(2 * calm.t_step, rel=0.1)
         assert folds(around).lengths == {}
+
+    simulate(main)
+
+
+def test_outcomes_of_one_endpoint_do_not_hide_the_strain_from_another(around) -> None:
+    serve(around)
+    serve(around, name=EndpointId("quiet@1"))
+    strained = [1.0]
+    learning = learns(around, lambda _pids: strained[0])
+
+    def step_of_the_quiet_one() -> float:
+        return next(fold.t_step for fold in folds(around).folds if fold.endpoint == "quiet@1")
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(learning.run)
+            group.start_soon(learning.watch)
+            learning.take(flights(replace(RECORD, endpoint=EndpointId("quiet@1"))))
+            await anyio.sleep(1)
+            calm = step_of_the_quiet_one()
+            strained[0] = 2.0
+            for _ in range(500):
+                learning.take(flights(RECORD))
+                await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
+        assert step_of_the_quiet_one() == pytest.approx(2 * calm, rel=0.1)
 
     simulate(main)
 
