@@ -99,12 +99,13 @@ def simulate(*, file: File, limit: int = 5000, reach: Reach = HERE) -> None:
         control.apply(found, dry_run=True)
         records = control.requests(recorded.bounded(limit))
         prices, now = recorded.prices(control), recorded.policies(control)
+    then = {each.name: each for each in [*now, *wanted]}
     before, after = (
-        outlook(list(moments(records, prices, each))[WARM:]) for each in (now, [*now, *wanted])
+        outlook(list(moments(records, prices, each))[WARM:]) for each in (now, [*then.values()])
     )
     shown.json({"now": plain(before), "then": plain(after)})
     if not before.requests:
-        shown.line(f"fewer than {WARM} recorded requests ended well: nothing to go by")
+        shown.line(f"no more than {WARM} recorded requests ended well: nothing to go by")
         return
     shown.line(f"{count(before.requests)} recorded requests")
     shown.rows(("", "NOW", "THEN"), list(_compared(before, after)), right=(1, 2))

@@ -125,6 +125,18 @@ def test_a_policy_is_simulated_on_what_was_recorded(call, recorded, tmp_path):
     assert told["then"]["went"] == {"far": 40}
 
 
+def test_a_changed_policy_takes_the_place_of_the_one_that_holds_now(call, recorded, tmp_path):
+    quick = Resource(
+        kind="Policy", metadata=Metadata(name="quick"), spec=PolicySpec(total_s=Seconds(3.5))
+    )
+    recorded.on("GET /api/v1/resources/Policy", {"items": [quick]})
+    file = tmp_path / "policy.yaml"
+    file.write_text(json.dumps({**POLICY, "spec": {"total_s": 300.0}}))
+    told = call("route", "simulate", "-f", str(file), "--json").json
+    assert told["now"]["went"] == {"far": 40}
+    assert told["then"]["went"] == {"near": 40}
+
+
 def test_too_few_records_are_nothing_to_go_by(call, recorded, tmp_path):
     recorded.on("GET /api/v1/requests", RequestRecords(records=()))
     file = tmp_path / "policy.yaml"
