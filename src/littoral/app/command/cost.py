@@ -27,6 +27,10 @@ from littoral.domain.platform import (
 from littoral.domain.units import Seconds, Tokens
 
 MILLION = 1e6
+MANY = 1e9
+"""No figure is as large."""
+MOST_SLOTS, MOST_MACHINES = 1000, 10_000
+"""What can be computed in a few seconds."""
 _Number = TypeVar("_Number", int, float)
 
 
@@ -65,6 +69,7 @@ def edge(  # noqa: PLR0913  each is one symbol of the function
         nodes: How many machines (N).
         reach: For --json only; nothing is asked.
     """
+    _not_negative(rtt_ms=rtt_ms, watts=watts, kwh=kwh, rate=rate)
     given = _calibration(prefill_ms, step_ms, pen=pen, slots=slots)
     price = NodePrice(active_w=watts, kwh=kwh)
     found = predict_edge(
@@ -75,7 +80,8 @@ def edge(  # noqa: PLR0913  each is one symbol of the function
         price=price,
     )
     mix = Mix(rate=rate, tokens_in=float(tokens_in), tokens_out=float(tokens_out))
-    every = [EdgeNode(calibration=given, price=price)] * _positive("nodes", nodes)
+    machines = _positive("nodes", nodes, most=MOST_MACHINES)
+    every = [EdgeNode(calibration=given, price=price)] * machines
     carried = size_edge(mix, every, _objective(total_s))
     _show(screen(as_json=reach.json), found, carried)
 
@@ -115,6 +121,7 @@ def cloud(  # noqa: PLR0913  each is one symbol of the function
         most: Replicas that can be had (M).
         reach: For --json only; nothing is asked.
     """
+    _not_negative(rtt_ms=rtt_ms, price_in=price_in, price_out=price_out, hour=hour, rate=rate)
     given = _calibration(prefill_ms, step_ms, pen=pen, slots=slots)
     rented = ReplicaPrice(hour=hour)
     by_token = TokenPrice(token_in=price_in / MILLION, token_out=price_out / MILLION)
@@ -126,24 +133,31 @@ def cloud(  # noqa: PLR0913  each is one symbol of the function
         price=by_token if price_in or price_out else rented,
     )
     mix = Mix(rate=rate, tokens_in=float(tokens_in), tokens_out=float(tokens_out))
-    pool = Pool(calibration=given, price=rented, most=_positive("most", most))
+    pool = Pool(calibration=given, price=rented, most=_positive("most", most, most=MOST_MACHINES))
     _show(screen(as_json=reach.json), found, size_cloud(mix, pool, _objective(total_s)))
 
 
 def _calibration(prefill_ms: float, step_ms: float, *, pen: float, slots: int) -> Calibration:
-    for name, value in (("prefill-ms", prefill_ms), ("step-ms", step_ms), ("slots", slots)):
-        _positive(name, value)
-    if pen < 0:
-        raise InvalidInput(f"--pen: {pen} is below 0")
+    _not_negative(pen=pen)
     return Calibration(
-        prefill_s=Seconds(prefill_ms / 1000), step_s=Seconds(step_ms / 1000), pen=pen, slots=slots
+        prefill_s=Seconds(_positive("prefill-ms", prefill_ms) / 1000),
+        step_s=Seconds(_positive("step-ms", step_ms) / 1000),
+        pen=pen,
+        slots=_positive("slots", slots, most=MOST_SLOTS),
     )
 
 
-def _positive(name: str, value: _Number) -> _Number:
-    if not 0 < value < 1e9:
-        raise InvalidInput(f"--{name}: {value} is not above 0 and below 1e9")
+def _positive(name: str, value: _Number, *, most: float = MANY) -> _Number:
+    if not 0 < value <= most:
+        raise InvalidInput(f"--{name}: {value} is not above 0 and at most {most:,.0f}")
     return value
+
+
+def _not_negative(**figures: float) -> None:
+    for name, value in figures.items():
+        if not 0 <= value <= MANY:
+            told = f"--{name.replace('_', '-')}: {value} is not within 0 to {MANY:,.0f}"
+            raise InvalidInput(told)
 
 
 def _task(tokens_in: int, tokens_out: int) -> Task:
