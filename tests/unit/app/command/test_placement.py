@@ -177,7 +177,30 @@ def test_the_four_functions_answer_on_figures_given(call):
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--slots", "0"), ("--pen", "-1"), ("--active", "4"), ("--nodes", "0")]
+    "wrong",
+    [
+        ("edge", "--slots", "0"),
+        ("edge", "--slots", "1001"),
+        ("edge", "--pen", "-1"),
+        ("edge", "--active", "4"),
+        ("edge", "--nodes", "0"),
+        ("edge", "--rate", "nan"),
+        ("edge", "--rtt-ms", "-1"),
+        ("edge", "--watts", "-1"),
+        ("edge", "--kwh", "inf"),
+        ("cloud", "--hour", "-3"),
+        ("cloud", "--price-out", "-1"),
+        ("cloud", "--most", "10001"),
+    ],
 )
 def test_figures_that_cannot_be_are_refused(call, wrong):
-    assert call("cost", "edge", *SIZES, *wrong).status == 2
+    where, name, _ = wrong
+    said = call("cost", where, *SIZES, *wrong[1:])
+    assert said.status == 2
+    assert f"{name}: " in said.err
+
+
+def test_a_platform_that_carries_nothing_has_no_factor(call):
+    said = call("cost", "edge", *SIZES, "--total-s", "0.001", "--rate", "1", "--json")
+    assert "Infinity" not in said.out
+    assert said.json["platform"]["factor"] is None
