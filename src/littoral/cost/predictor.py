@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from littoral.cost.length import Length, seen
 from littoral.cost.phase import (
+    CLIP,
     ENOUGH,
     TARGET,
     UNSEEN,
@@ -31,8 +32,9 @@ COLD_SPREAD: Final = math.log(3.0)
 """Until then p90 is three times p50."""
 WINDOW: Final = 50
 NARROWEST: Final = 0.02
+"""A p90 is always this much above its p50, log seconds."""
 WIDEST: Final = 3.0
-"""Log seconds: a bound twenty times the median says nothing more."""
+"""A p90 is never more above its p50: a bound twenty times the median says nothing more."""
 JUDGED: Final = 200
 """Outcomes before the skill against a plain percentile counts."""
 STRAINED: Final = 1.05
@@ -305,7 +307,7 @@ def _power(predictor: Predictor, error: float, strained: float) -> tuple[float, 
         return predictor.power, predictor.power_var
     strain = math.log(strained)
     gain = predictor.power_var * strain / (1.0 + predictor.power_var * strain * strain)
-    power = predictor.power + gain * max(-1.5, min(1.5, error))
+    power = predictor.power + gain * max(-CLIP, min(CLIP, error))
     variance = predictor.power_var * (1.0 - gain * strain)
     return max(0.0, min(3.0, power)), max(0.005, variance)
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from littoral.cost.predictor import unknown
+from littoral.cost.predictor import NARROWEST, WIDEST, unknown
 from littoral.domain.endpoint import Folded
 from littoral.domain.ids import EndpointId
 from littoral.domain.placement import Candidate, Decision, Prediction, Request, Why
@@ -15,10 +15,6 @@ NEAR: Final = 1.01
 """Costs within this factor of the cheapest count as equal: the faster candidate wins."""
 UNBOUNDED: Final = 1 << 62
 """Context of a candidate that does not say its own."""
-NARROWEST: Final = 0.02
-"""A p90 is always this much above its p50, log seconds."""
-WIDEST: Final = 3.0
-"""A p90 is never this much above its p50: a bound twenty times the median says nothing more."""
 FAR: Final = math.exp(WIDEST)
 """A deadline this many medians away is kept, whatever the width."""
 TENTH_Z: Final = 1.2815515655446004 / math.sqrt(2.0)
