@@ -73,6 +73,7 @@ def test_nothing_has_an_outlook_too():
 
 def test_regret_is_what_was_paid_beyond_the_cheapest_in_time():
     prices = {"near": Priced(price_in=0.5), "far": Priced(price_in=5.0)}
-    policy = Policy(name="p", spec=PolicySpec(total_s=Seconds(30.0), miss_cost=10.0))
-    found = outlook(list(moments(traffic(), prices, [policy]))[20:])
-    assert found.regret >= 0.0
+    policy = Policy(name="p", spec=PolicySpec(total_s=Seconds(5.0), miss_cost=10.0))
+    found = outlook(list(moments(traffic(600), prices, [policy]))[-50:])
+    assert (found.went, found.why) == ({"far": 50}, {"safest": 50})
+    assert found.regret == pytest.approx(100 * (5.0 - 0.5) / 1e6)
