@@ -30,11 +30,11 @@ import anyio  # noqa: E402  the folders above must be known first
 from drawing import draw  # noqa: E402  as above
 from playing import CUT_S, EDGE_SLOTS, POLICIES, STATIC, Play, Played  # noqa: E402  as above
 from real import Engine, Spinner, model_of, serving  # noqa: E402  as above
+from run import OUT, error, mean  # noqa: E402  as above
 from world import CLOUD_SLOTS, Known, World, calibrate, capacity  # noqa: E402  as above
 
 from littoral.cost.residual import Pair, score  # noqa: E402  as above
 
-OUT = ROOT / "bench" / "out" / "placement.json"
 SETTLING = 60
 """Predictions before the first that is scored: cold ones are not held to anything."""
 MOST_COST = 0.60
@@ -42,18 +42,6 @@ HEAVY = 0.9
 HEAVY_COST = 0.75
 LIVE_DEADLINES = {"chat": 3.0, "rag": 3.0, "sum": 3.5}
 """Deadlines as multiples of what the slower engine takes alone for a middling request."""
-
-
-def mean(values: list[float]) -> float:
-    """Of at least one."""
-    return sum(values) / len(values)
-
-
-def interval(values: list[float]) -> float:
-    """Standard error of the mean."""
-    middle = mean(values)
-    spread = sum((value - middle) ** 2 for value in values)
-    return (spread / max(1, len(values) - 1) / len(values)) ** 0.5
 
 
 def accuracy(pairs: list[Pair]) -> dict[str, float]:
@@ -98,7 +86,7 @@ def table_of(runs: dict[str, list[Played]]) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "slo_attainment": mean([run.attainment for run in each]),
-            "slo_attainment_se": interval([run.attainment for run in each]),
+            "slo_attainment_se": error([run.attainment for run in each]),
             "cost": mean([run.cost for run in each]),
             "cost_of_cloud_only": mean([run.cost for run in each]) / cloud,
             "failed": mean([run.failed for run in each]),
@@ -121,7 +109,7 @@ def verdict(runs: dict[str, list[Played]], table: dict[str, dict[str, Any]], loa
     met = mean(gain) >= 0.0 and share <= most
     print(
         f"  {'met' if met else 'MISSED'}: p90_bound - {best} {100 * mean(gain):+.1f} +- "
-        f"{100 * interval(gain):.1f} points, {share:.0%} of cloud-only (<= {most:.0%})",
+        f"{100 * error(gain):.1f} points, {share:.0%} of cloud-only (<= {most:.0%})",
         flush=True,
     )
     return met

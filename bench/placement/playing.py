@@ -15,7 +15,17 @@ from littoral.domain.endpoint import Folded
 from littoral.placement.decide import Row, Verdict, rank
 from littoral.placement.harm import Flight, slope
 from sim.choosing import CLOUD, EDGE, learned
-from sim.policies import Policy, View, mean_prediction, oracle, ours, p90_bound, threshold
+from sim.policies import (
+    Policy,
+    View,
+    cloud_only,
+    edge_only,
+    mean_prediction,
+    oracle,
+    ours,
+    p90_bound,
+    threshold,
+)
 from sim.stepper import Ask
 
 PRICE_IN, PRICE_OUT = 0.15, 0.60
@@ -67,16 +77,6 @@ class Turn:
 
 
 _turn = Turn()
-
-
-def edge_only(_view: View) -> str:
-    """Everything on the machine of our own."""
-    return "edge"
-
-
-def cloud_only(_view: View) -> str:
-    """Everything at the cloud, without a second try."""
-    return "cloud"
 
 
 def round_robin(view: View) -> str:

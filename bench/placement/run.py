@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Where requests go, policy by policy: deadlines kept, money, failures, right predictions.
 
-    make bench-placement                                 # 16 seeds, then live.py: an hour
+    make bench-placement                                 # 16 seeds, about eight minutes of a core
     .venv/bin/python bench/placement/run.py --seeds 4 --count 2000
 
 Simulated: an edge machine that runs in steps and slows down unseen, a cloud API behind a link that
