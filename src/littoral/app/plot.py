@@ -143,7 +143,7 @@ def _grid(across: _Axis, down: _Axis) -> list[str]:
 
 
 def _drawn(each: Series, colour: str, *, across: _Axis, down: _Axis) -> list[str]:
-    step = max(1, len(each.points) // MOST_POINTS)
+    step = max(1, math.ceil(len(each.points) / MOST_POINTS))
     places = [(across.at(a), down.at(b)) for a, b in each.points[::step]]
     if each.line:
         path = "L".join(f"{a:.1f} {b:.1f}" for a, b in places)
