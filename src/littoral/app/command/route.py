@@ -13,7 +13,7 @@ from littoral.app.command.screen import Screen, screen
 from littoral.app.command.site import admin
 from littoral.domain.errors import InvalidInput
 from littoral.domain.policy import Policy, PolicySpec
-from littoral.domain.usage import UsageRecord
+from littoral.domain.usage import CACHE, UsageRecord
 from littoral.placement.account import REFUSED, Outlook, outlook
 from littoral.placement.history import Moment, Option, moments
 
@@ -47,7 +47,9 @@ def explain(request: str, /, *, limit: int = 5000, reach: Reach = HERE) -> int:
     for each in told:
         _explain(shown, each)
     for record in found:
-        if record.status != "ok":
+        if record.endpoint == CACHE:
+            shown.line(f"{record.request} was answered from the cache: no place was chosen")
+        elif record.status != "ok":
             shown.line(f"attempt {record.attempt} at {record.endpoint} ended: {record.status}")
     return 0
 

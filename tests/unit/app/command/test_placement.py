@@ -9,6 +9,7 @@ from littoral.domain.ids import DeploymentName, EndpointId
 from littoral.domain.policy import PolicySpec
 from littoral.domain.resource import Metadata, Resource
 from littoral.domain.units import Micros, Seconds, Tokens
+from littoral.domain.usage import CACHE
 from littoral.domain.view import RequestRecords
 from littoral.testing.usage import usage_record
 
@@ -110,6 +111,12 @@ def test_a_failed_attempt_is_named(call, recorded):
     failed = usage_record(9, status="failed")
     recorded.on("GET /api/v1/requests/rq_9", RequestRecords(records=(failed,)))
     assert "attempt 0 at ep_1 ended: failed" in call("route", "explain", "rq_9").out
+
+
+def test_an_answer_of_the_cache_went_to_no_place(call, recorded):
+    cached = usage_record(9, endpoint=EndpointId(CACHE))
+    recorded.on("GET /api/v1/requests/rq_9", RequestRecords(records=(cached,)))
+    assert "answered from the cache" in call("route", "explain", "rq_9").out
 
 
 def test_a_policy_is_simulated_on_what_was_recorded(call, recorded, tmp_path):
