@@ -82,7 +82,7 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
         full |= 1 << at
 
 
-def expect(
+def expect(  # noqa: PLR0913  the request comes as scalars, as for ``choose``
     model: ModelRow,
     *,
     needs: int,
@@ -90,6 +90,7 @@ def expect(
     tokens_out: int,
     total_s: float,
     wanted: Wanted | None = None,
+    length: float = 0.0,
 ) -> Verdict | Refusal:
     """Say what a request would take if nobody else were there, or why it can go nowhere."""
     barred = 0
@@ -104,7 +105,7 @@ def expect(
         mask=needs,
         total_s=total_s,
         skip=0,
-        length=model.length_of(tokens_out),
+        length=length,
         barred=barred,
     )
     if verdict.position >= 0:

@@ -160,10 +160,6 @@ class ModelRow:
         row.expected_out, row.expected_length = self.expected_out, self.expected_length
         return row
 
-    def length_of(self, tokens_out: int) -> float:
-        """Log half-width of the output's length; a cap below what is usual leaves none."""
-        return self.expected_length if tokens_out == self.expected_out else 0.0
-
     def bar(self, wanted: Wanted) -> int:
         """Positions that a policy does not allow, as bits."""
         found = self.barred.get(wanted.name)

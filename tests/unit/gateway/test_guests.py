@@ -50,7 +50,7 @@ def test_a_guest_is_expected_to_answer_as_long_as_others_of_its_name(pair):
     pair.b.worker.source.take_folds((replace(unknown(EndpointId("e9")), out_p50=Tokens(900)),))
     pair.ask()
     (inner,) = pair.b.worker.inners
-    assert inner.exchange.tokens_out() == 900
+    assert inner.exchange.expected() == (900, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from littoral.domain.ids import DeploymentName, EndpointId, NodeId
 from littoral.domain.policy import Match, Policy, PolicySpec, Quality
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
+from littoral.gateway.choice import expect
+from littoral.placement.decide import Verdict
 
 
 def declare(rig, *policies: PolicySpec) -> None:
@@ -31,8 +33,8 @@ def declare(rig, *policies: PolicySpec) -> None:
     )
 
 
-def speed(rig, port: int, seconds: float) -> None:
-    """An endpoint takes so long for any request, with little doubt."""
+def speed(rig, port: int, seconds: float, step_s: float = 1e-9) -> None:
+    """An endpoint takes so long for any request, and for each token, with little doubt."""
     rig.worker.source.take_folds(
         [
             Folded(
@@ -40,7 +42,7 @@ def speed(rig, port: int, seconds: float) -> None:
                 version=1,
                 t0=Seconds(seconds),
                 t_in=Seconds(1e-9),
-                t_step=Seconds(1e-9),
+                t_step=Seconds(step_s),
                 t_crowd=Seconds(seconds / 128),
                 width=0.1,
                 state="ok",
@@ -149,3 +151,14 @@ def test_a_policys_deadline_is_not_put_off_by_a_try_that_failed(rig) -> None:
     engine.protocol.connection_lost(None)
     rig.loop.run()
     assert [each.port for each in rig.loop.dialled] == [1, 3]
+
+
+def test_doubt_about_the_length_counts_for_those_who_wait_as_well(two) -> None:
+    speed(two, 1, 0.1, step_s=0.03)
+    speed(two, 2, 0.1, step_s=0.01)
+    model = two.worker.source.tables.models["m"]
+    given = {"needs": 0, "tokens_in": 1, "tokens_out": 100, "total_s": 4.0}
+    sure, unsure = expect(model, **given), expect(model, **given, length=1.0)
+    assert isinstance(sure, Verdict)
+    assert isinstance(unsure, Verdict)
+    assert [model.places[each.position].endpoint.id for each in (sure, unsure)] == ["e1", "e2"]

@@ -102,10 +102,6 @@ class Placed(Charged):
         expected, width = usual or (model.expected_out, model.expected_length)
         return (expected, width) if cap is None or cap > expected else (cap, 0.0)
 
-    def tokens_out(self) -> int:
-        """Output to expect, tokens."""
-        return self.expected()[0]
-
     def note(self, p50: float, p90: float) -> None:
         """Let those who come later know by when this one is to end."""
         wanted = self.key.wanted(self.model.name)

@@ -84,11 +84,13 @@ class Waiting(Answer):
         refusal = self.over_limit(gates) if gates else None
         if refusal is not None:
             return refusal
+        tokens_out, length = self.expected()
         verdict = expect(
             model,
             needs=self.asked.needs,
             tokens_in=self.asked.longest or self._tokens_in,
-            tokens_out=self.tokens_out(),
+            tokens_out=tokens_out,
+            length=length,
             total_s=self.deadline - now,
             wanted=key.wanted(model.name) if key.policies else None,
         )
