@@ -211,7 +211,9 @@ class Quotas:
         self.table = table
         self.offline = False
 
-    def admit(self, gates: Sequence[Gate], wish: Use, slot: int) -> Charge | Refusal:
+    def admit(
+        self, gates: Sequence[Gate], wish: Use, slot: int, *, least: int | None = None
+    ) -> Charge | Refusal:
         """Charge a request to all its gates, or to none.
 
         ``seal`` must follow, once its slot of the flight table is written.
@@ -220,6 +222,7 @@ class Quotas:
             gates: Of its key, its project and its model.
             wish: The most that it may use.
             slot: Of the flight table, which it will be written into.
+            least: Money that it makes do with where a budget has no more, nano-units.
 
         Returns:
             What it holds until it is settled; or why it may not pass, then nothing is charged.
@@ -228,6 +231,9 @@ class Quotas:
         table.acquire()
         for gate in gates:
             refusal = gate.refusal(table, wish)
+            if refusal is not None and least is not None and refusal.code == BudgetExhausted.code:
+                wish = wish._replace(money=least)
+                refusal = gate.refusal(table, wish)
             if refusal is not None:
                 return self._refused(gate, wish, refusal)
         table.begin([gate.row for gate in gates], slot, opening=True)

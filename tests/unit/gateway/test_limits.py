@@ -133,6 +133,7 @@ def test_money_is_reserved_for_the_dearest_place_or_for_the_chosen_one_where_tha
     tight.endpoints(tight.endpoint(1), dear)
     _, transport, engine = tight.ask(tight.post(body))
     assert tight.quota.taken(0) == size * 1000 + 10 * 2000
+    assert tight.quota.words[tight.quota.at(0) + DENIED] == 0  # no share shall grow for it
     engine.protocol.data_received(kit.answer(b"{}", status="500 Oh"))
     tight.loop.run()
     assert code_of(transport) == "upstream"

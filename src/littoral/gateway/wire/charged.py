@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import cast
 
-from littoral.domain.errors import BudgetExhausted
 from littoral.domain.limits import nanos
 from littoral.domain.quota import Charge, Use
 from littoral.gateway.asked import Asked, cap_of
@@ -73,9 +72,7 @@ class Charged:
         most = money
         if money and len(self.model.places) > 1:
             most = max([self._most_at(place)[1] for place in self.model.places])
-        found = quotas.admit(gates, Use(tokens, most, at_us, now_ns), slot)
-        if most > money and isinstance(found, Refusal) and found.code == BudgetExhausted.code:
-            found = quotas.admit(gates, Use(tokens, money, at_us, now_ns), slot)
+        found = quotas.admit(gates, Use(tokens, most, at_us, now_ns), slot, least=money)
         if isinstance(found, Refusal):
             return found
         if found.rows:
