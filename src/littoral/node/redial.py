@@ -14,8 +14,6 @@ from littoral.domain.units import Seconds
 from littoral.node.backoff import delay
 from littoral.node.board import Board
 
-REFUSED: Final = "refused: "
-"""So begins what is told where control turned this node away by its certificate."""
 STEADY: Final = Seconds(60.0)
 """A session that lived so long begins the waits anew."""
 LOOK_EVERY: Final = Seconds(5.0)
@@ -89,9 +87,13 @@ def why(failure: BaseException | None) -> str:
         return "the session ended"
     if isinstance(first, TimeoutError):
         return "control does not answer"
-    told = first.message if isinstance(first, LittoralError) else str(first)
-    turned_away = isinstance(first, PipeClosed) and first.reason == "revoked"
-    return f"{REFUSED}{told}" if turned_away else told
+    return first.message if isinstance(first, LittoralError) else str(first)
+
+
+def code_of(failure: BaseException | None) -> str:
+    """The reason that the other end gave for the end of a session; empty where it gave none."""
+    found = () if failure is None else causes(failure)
+    return next((each.reason for each in found if isinstance(each, PipeClosed)), "")
 
 
 def is_shed(failure: BaseException | None) -> bool:

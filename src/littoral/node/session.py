@@ -14,6 +14,7 @@ from littoral.domain.blob import BlobOffer
 from littoral.domain.errors import LittoralError
 from littoral.domain.link import LIVELY, LinkFacts
 from littoral.domain.node import NodeStatus
+from littoral.domain.pipe import PipeClosed
 from littoral.domain.ports import (
     Chance,
     Channel,
@@ -47,6 +48,7 @@ from littoral.node.redial import (
     Pace,
     Redial,
     back_after,
+    code_of,
     is_shed,
     watch,
     why,
@@ -67,8 +69,8 @@ SETTLE = Seconds(0.2)
 class SessionParts:
     """What a session needs; ``hello`` is said with the present outbox and snapshot.
 
-    ``hear`` takes frames of upkeep, and says whether a frame is one; ``lost`` is told why there is
-    no session; ``told`` takes what control says of other nodes.
+    ``hear`` takes frames of upkeep, and says whether a frame is one; ``lost`` is told the
+    code of a session's end; ``told`` takes what control says of other nodes.
     """
 
     network: Network
@@ -134,8 +136,8 @@ class Uplink:
                     await self._session(channel)
             except* (ChannelClosed, LittoralError, TimeoutError) as group:
                 failure = group  # whatever it was, the next try starts from control's cursor
-            self._lost(reason := why(failure))
-            taken = "superseded" in reason  # by its twin: two that took turns would never stop
+            self._lost(why(failure), code := code_of(failure))
+            taken = code == "superseded"  # by its twin: two that took turns would never stop
             wait = self._redial.after(
                 0.0 if taken else parts.clock.now() - began,
                 shed=is_shed(failure),
@@ -167,7 +169,7 @@ class Uplink:
         told = "" if facts is None else facts.trouble or "control is silent"
         return False, self.trouble or told
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, reason: str, code: str) -> None:
         """Say once that control is gone, or anew where the reason is another one."""
         board, welcomed = self._parts.board, self.connected
         if welcomed:
@@ -179,7 +181,7 @@ class Uplink:
         elif reason != self.trouble:
             board.say("session", "session_failed", reason, level="warning")
         self.connected, self._channel, self.trouble = False, None, reason
-        self._parts.lost(reason, welcomed)
+        self._parts.lost(code, welcomed)
 
     async def send(self, frame: Frame) -> bool:
         """Send control a frame; False where there is no session."""
@@ -197,7 +199,8 @@ class Uplink:
         with anyio.fail_after(WELCOME_WITHIN):
             welcome = await channel.receive()
         if not isinstance(welcome, Welcome):
-            raise ChannelClosed(f"control said {welcome!r} instead of welcome")
+            code = welcome.code if isinstance(welcome, Goodbye) else "protocol"
+            raise PipeClosed(code, f"control said {welcome!r} instead of welcome")
         await self.flush.welcomed(welcome)
         self.connected, self.trouble = True, ""
         self._redial.spread_s, self._suspect_s = welcome.spread_s, welcome.suspect_s
@@ -243,7 +246,7 @@ class Uplink:
                 case Goodbye(code="drained" | "overloaded"):
                     raise Shed(f"control said goodbye: {frame.code}")
                 case Goodbye():
-                    raise ChannelClosed(f"control said goodbye: {frame.code}")
+                    raise PipeClosed(frame.code, f"control said goodbye: {frame.code}")
                 case _:
                     continue
 

@@ -14,7 +14,6 @@ from littoral.domain.units import Seconds
 from littoral.domain.upkeep import Do, Done, Issued
 from littoral.node.board import Board
 from littoral.node.errand import Errands
-from littoral.node.redial import REFUSED
 from littoral.node.renewal import Renewal
 from littoral.node.signal import Signal
 
@@ -65,23 +64,22 @@ class Upkeep:
             return True
         return False
 
-    def lost(self, reason: str, welcomed: bool) -> None:  # noqa: FBT001  it is called back
+    def lost(self, code: str, welcomed: bool) -> None:  # noqa: FBT001  it is called back
         """The session ended, or none began; it may be that this node is one no longer.
 
         Args:
-            reason: What was said.
+            code: The reason that control gave; empty where it gave none.
             welcomed: Whether control said it in a session that it had opened: then it is so.
                 Where it only refused one, the certificate may be to blame.
         """
         if self._renewal is None:
             return
-        revoked = "revoked" in reason
-        if revoked and welcomed:
-            self._renewal.ended()
-        elif revoked or reason.startswith(REFUSED):
-            self._renewal.doubted()
-        else:
+        if code != "revoked":
             self._renewal.failed()
+        elif welcomed:
+            self._renewal.ended()
+        else:
+            self._renewal.doubted()
 
     async def run(
         self, send: Callable[[Done], Awaitable[bool]], standing: Callable[[], tuple[bool, str]]

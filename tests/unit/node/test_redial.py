@@ -13,7 +13,7 @@ from littoral.domain.pipe import PipeClosed
 from littoral.domain.ports import ChannelClosed, Shed
 from littoral.domain.units import Seconds
 from littoral.node.board import Board
-from littoral.node.redial import FAR, NEAR, REFUSED, STEADY, Redial, is_shed, watch, why
+from littoral.node.redial import FAR, NEAR, STEADY, Redial, code_of, is_shed, watch, why
 from littoral.testing.chance import SeededChance
 from littoral.testing.channel import channel_pair
 from littoral.testing.loop import LoopClock, simulate
@@ -137,6 +137,8 @@ def test_on_one_host_there_is_nothing_to_watch():
     assert simulate(main) is False
 
 
-def test_who_is_turned_away_by_a_certificate_is_told_so_in_a_word():
-    assert why(PipeClosed("revoked", "its certificate is unknown")).startswith(REFUSED)
-    assert why(PipeClosed("lost", "the wire broke")) == "the wire broke"
+def test_the_code_of_an_end_is_what_control_gave_and_never_a_word_of_a_sentence():
+    failure = ExceptionGroup("g", [PipeClosed("superseded", "a newer session")])
+    assert code_of(failure) == "superseded"
+    assert code_of(PipeClosed("lost", "no room for 'revoked'")) == "lost"
+    assert code_of(ChannelClosed("it was revoked")) == code_of(None) == ""

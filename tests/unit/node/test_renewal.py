@@ -260,15 +260,15 @@ def test_a_node_that_is_told_so_in_its_open_session_asks_nobody():
 
 
 @pytest.mark.parametrize(
-    ("reason", "welcomed", "ends"),
+    ("code", "welcomed", "ends"),
     [("revoked", True, True), ("revoked", False, False), ("lost", True, False)],
 )
-def test_only_a_session_that_was_open_says_for_good_that_a_node_is_revoked(reason, welcomed, ends):
+def test_only_a_session_that_was_open_says_for_good_that_a_node_is_revoked(code, welcomed, ends):
     async def main():
         edge = Edge()
         board = Board(clock=edge.cloud.clock, sink=ListSink(), report=lambda _pids: None)
         upkeep = Upkeep(None, edge.renewal, board=board, disk=edge.disk, clock=edge.cloud.clock)
-        upkeep.lost(reason, welcomed)
+        upkeep.lost(code, welcomed)
         with anyio.move_on_after(1):
             await edge.renewal.run()
         assert (REVOKED in edge.disk.files) is ends
