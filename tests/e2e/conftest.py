@@ -264,3 +264,13 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
     finally:
         site.stop()
+
+
+@pytest.fixture
+def cloud(make_site: Callable[..., Site]) -> Site:
+    """One running site with doors for nodes."""
+    environ = {
+        "LITTORAL_NODES_LISTEN": f"127.0.0.1:{free_port()}",
+        "LITTORAL_SESSION_LISTEN": f"127.0.0.1:{free_port()}",
+    }
+    return make_site(environ=environ)

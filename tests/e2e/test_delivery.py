@@ -41,15 +41,6 @@ class Edge:
 
 
 @pytest.fixture
-def cloud(make_site) -> Site:
-    environ = {
-        "LITTORAL_NODES_LISTEN": f"127.0.0.1:{free_port()}",
-        "LITTORAL_SESSION_LISTEN": f"127.0.0.1:{free_port()}",
-    }
-    return make_site(environ=environ)
-
-
-@pytest.fixture
 def edge(cloud: Site, tmp_path: Path) -> Iterator[Edge]:
     machine = Edge(cloud, tmp_path / "edge")
     yield machine

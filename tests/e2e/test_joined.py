@@ -59,15 +59,6 @@ class Edge:
             return dict(reply.headers), json.load(reply)["choices"][0]["message"]["content"]
 
 
-@pytest.fixture
-def cloud(make_site) -> Site:
-    environ = {
-        "LITTORAL_NODES_LISTEN": f"127.0.0.1:{free_port()}",
-        "LITTORAL_SESSION_LISTEN": f"127.0.0.1:{free_port()}",
-    }
-    return make_site(environ=environ)
-
-
 def test_a_joined_machine_starts_again_and_serves_while_control_is_gone(cloud, tmp_path):
     assert cloud.request("POST", "/api/v1/apply", {"documents": [ECHO]})[0] == 200
     body = {"site": "default", "labels": {}, "tier": "edge", "minutes": 15}

@@ -26,15 +26,6 @@ EDGE_ONLY = {
 }
 
 
-@pytest.fixture
-def cloud(make_site) -> Site:
-    environ = {
-        "LITTORAL_NODES_LISTEN": f"127.0.0.1:{free_port()}",
-        "LITTORAL_SESSION_LISTEN": f"127.0.0.1:{free_port()}",
-    }
-    return make_site(environ=environ)
-
-
 def joined(cloud: Site, edge: Edge, **labels: str) -> Edge:
     body = {"site": "default", "labels": labels, "tier": "edge", "minutes": 15}
     _, invited = cloud.request("POST", "/api/v1/invitations", body)

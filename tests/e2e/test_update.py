@@ -76,15 +76,6 @@ class Edge:
             return ""
 
 
-@pytest.fixture
-def cloud(make_site) -> Site:
-    environ = {
-        "LITTORAL_NODES_LISTEN": f"127.0.0.1:{free_port()}",
-        "LITTORAL_SESSION_LISTEN": f"127.0.0.1:{free_port()}",
-    }
-    return make_site(environ=environ)
-
-
 def update(cloud: Site) -> dict:
     return cloud.request("GET", "/api/v1/updates")[1]["items"][0]
 
