@@ -187,6 +187,15 @@ class SharesMachine(RuleBasedStateMachine):
         for node in self.nodes.values():
             self.exchange(node)
 
+    @rule()
+    def settle(self):
+        """Everybody is there and says all that he has to say."""
+        for node in self.nodes.values():
+            if node.up is None:
+                self.connect(node)
+        for _ in range(6):
+            self.talk()
+
     @rule(name=nodes_drawn)
     def cut(self, name):
         node = self.nodes[name]

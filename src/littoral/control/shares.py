@@ -138,7 +138,8 @@ class ShareBook:
             return  # said before it took what it was sent last
         if before.sure and not _is_known(draw, before):
             self._doubt(name, node)
-        self._put(name, node, Holding(held=draw.held))
+        # What was given but has not left yet is not answered by this.
+        self._put(name, node, Holding(held=draw.held, sent=talk.due.get(name)))
         if draw.tight or draw.held != before.held or before.sent is not None:
             self._stale.add(name)
 

@@ -96,6 +96,15 @@ def test_an_answer_from_before_the_last_slice_settles_nothing(world):
     assert book.due(B) == ()
 
 
+def test_what_is_heard_before_a_slice_has_left_settles_nothing(world):
+    book = world.book()
+    begin(book, A)
+    book.heard(A, Drawn(number=0, draws={NAME: Draw(tight=True)}))
+    begin(book, B)
+    assert book.due(A) == (Shares(number=1, slices={NAME: WHOLE_SLICE}),)
+    assert book.due(B) == ()
+
+
 def test_a_node_that_names_nothing_holds_nothing(world):
     book = world.book()
     begin(book, A)
