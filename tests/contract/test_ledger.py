@@ -95,6 +95,13 @@ def test_a_damaged_row_moves_the_cursor_and_is_counted_and_a_hole_is_refused(led
     assert ledger.cursor(NODE, "ob").seq == 1
 
 
+def test_tags_come_back_and_are_summed_by(ledger: Ledger):
+    tagged = record(1, tag="batch")
+    ledger.apply(NODE, "ob", rows([tagged, record(2), record(3, tag="batch")]))
+    assert ledger.record("rq_1") == [tagged]
+    assert [(row.tag, row.requests) for row in ledger.sums(by=["tag"])] == [("", 1), ("batch", 2)]
+
+
 def test_no_rows_change_nothing(ledger: Ledger):
     assert ledger.apply(NODE, "ob", rows([])).mark == Mark()
 

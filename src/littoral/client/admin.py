@@ -27,6 +27,7 @@ from littoral.domain.view import (
     DeltaView,
     DeploymentView,
     Document,
+    KeyChange,
     KeyRequest,
     MintedKey,
     ModelView,
@@ -81,6 +82,10 @@ class Admin(Caller):
     def create_key(self, request: KeyRequest) -> MintedKey:
         """Mint a key; its text is in the answer, this once."""
         return self._post("/keys", request, MintedKey)
+
+    def tag_key(self, key: KeyId, tag: str) -> Key:
+        """Give a key another tag; an empty one takes it away."""
+        return self.call("PATCH", f"/keys/{_part(key)}", Key, body=KeyChange(tag=tag))
 
     def revoke_key(self, key: KeyId) -> Key:
         """Revoke a key."""

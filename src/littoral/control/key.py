@@ -6,7 +6,7 @@ from dataclasses import replace
 from littoral.control.bounds import check_limits
 from littoral.control.vault import Vault
 from littoral.domain.errors import Conflict, Denied, InvalidInput, Unauthenticated, UnknownName
-from littoral.domain.ids import ProjectId, checked_name
+from littoral.domain.ids import ProjectId, checked_name, checked_tag
 from littoral.domain.limits import NO_LIMITS, Limits
 from littoral.domain.ports import Clock, Entropy, State
 from littoral.domain.project import Key, KeyGrant, Principal
@@ -64,6 +64,7 @@ class Keys:
             created_us=now,
             expires_us=None if days is None else Micros(now + int(days * _DAY_US)),
             survives=request.survives,
+            tag=request.tag,
         )
         self._state.put_key(key, self._vault.seal(minted.digest, "key", key.id))
         return MintedKey(key=key, secret=minted.text)
@@ -84,16 +85,7 @@ class Keys:
             Denied: It may do more than its revoker.
             Conflict: It is the last one that may administer.
         """
-        for key in self.list():
-            if key.id == key_id:
-                break
-        else:
-            raise UnknownName(f"no key has the id {key_id!r}")
-        if by is not None and not role.subset(key.scopes, by.scopes):
-            raise Denied(
-                f"a key with the scopes {', '.join(by.scopes)} cannot revoke one with "
-                f"{', '.join(key.scopes)}"
-            )
+        key = self._reached(key_id, by, act="revoke")
         if key.revoked_us is not None:
             return key
         if by is not None and self._administers(key) and not self.administered(without=key_id):
@@ -104,6 +96,35 @@ class Keys:
         revoked = replace(key, revoked_us=self._clock.wall())
         self._state.put_key(revoked)
         return revoked
+
+    def tag(self, key_id: str, tag: str, *, by: Principal) -> Key:
+        """Say of what kind a key's requests are from now on.
+
+        Args:
+            key_id: Which.
+            tag: The label; empty takes it away.
+            by: Who asks.
+
+        Raises:
+            UnknownName: There is no such key.
+            Denied: It may do more than who asks.
+            InvalidInput: It cannot be a tag.
+        """
+        key = replace(self._reached(key_id, by, act="tag"), tag=checked_tag(tag, at="tag"))
+        self._state.put_key(key)
+        return key
+
+    def _reached(self, key_id: str, by: Principal | None, *, act: str) -> Key:
+        """The key of an id, where the one who asks may do all that it may."""
+        found = next((key for key in self.list() if key.id == key_id), None)
+        if found is None:
+            raise UnknownName(f"no key has the id {key_id!r}")
+        if by is not None and not role.subset(found.scopes, by.scopes):
+            raise Denied(
+                f"a key with the scopes {', '.join(by.scopes)} cannot {act} one with "
+                f"{', '.join(found.scopes)}"
+            )
+        return found
 
     def administered(self, *, without: str = "") -> bool:
         """Say whether a good key, other than ``without``, has the scope admin."""
@@ -165,6 +186,7 @@ class Keys:
             expires_us=key.expires_us,
             revoked=key.revoked_us is not None,
             survives=key.survives,
+            tag=key.tag,
         )
 
     def _check_reach(self, request: KeyRequest, by: Principal) -> None:
@@ -197,6 +219,7 @@ class Keys:
         if not request.models or not all(request.models):
             raise InvalidInput("models: name at least one, or '*' for all", param="models")
         check_limits(request.limits, at="limits")
+        checked_tag(request.tag, at="tag")
         days = request.expires_in_days
         if days is not None and not 0 < days <= MOST_DAYS:
             raise InvalidInput(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from littoral.control.bounds import refuse, within
+from littoral.domain.ids import checked_tag
 from littoral.domain.policy import AUTO, PolicySpec
 from littoral.domain.resource import Kind
 
@@ -30,10 +31,8 @@ def check_policy(spec: PolicySpec, known: Iterable[tuple[Kind, str]]) -> None:
         within("spec.miss_cost", spec.miss_cost, (0.0, MOST_MISS))
     if spec.miss_cost is not None and spec.total_s is None:
         raise refuse("spec.miss_cost", "there is nothing to miss: give total_s as well")
+    _check_match(spec)
     match = spec.match
-    for field, names in (("projects", match.projects), ("keys", match.keys)):
-        within(f"spec.match.{field}", len(names), (0, MOST_NAMES))
-    within("spec.match.models", len(match.models), (0, MOST_NAMES))
     there = frozenset(known)
     _named("spec.match.projects", match.projects, kind="Project", known=there)
     _named("spec.deployments", spec.deployments, kind="Deployment", known=there)
@@ -42,6 +41,23 @@ def check_policy(spec: PolicySpec, known: Iterable[tuple[Kind, str]]) -> None:
         within("spec.quality.max_loss", spec.quality.max_loss, (0.0, 1.0))
         for name, rating in spec.quality.ratings.items():
             within(f"spec.quality.ratings.{name}", rating, (0.0, 1.0))
+
+
+def _check_match(spec: PolicySpec) -> None:
+    match = spec.match
+    every = {
+        "projects": match.projects,
+        "keys": match.keys,
+        "models": match.models,
+        "tags": match.tags,
+    }
+    for field, names in every.items():
+        within(f"spec.match.{field}", len(names), (0, MOST_NAMES))
+    for tag in match.tags:
+        checked_tag(tag.removesuffix("*"), at="spec.match.tags")
+    checked_tag(spec.tag, at="spec.tag")
+    if spec.tag and match.tags:
+        raise refuse("spec.tag", "a policy that goes by tags gives none; match keys or models")
 
 
 def _named(

@@ -32,7 +32,7 @@ from littoral.trust.role import Action, authorize
 T = TypeVar("T")
 MOST_BODY_BYTES = 4 * 1024 * 1024
 BODY_WITHIN = Seconds(30.0)
-Method: TypeAlias = Literal["GET", "POST", "DELETE"]
+Method: TypeAlias = Literal["GET", "POST", "PATCH", "DELETE"]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 

@@ -31,6 +31,22 @@ class Length:
         return max(0.0, self.p90 - self.p50)
 
 
+def kind_of(*, tag: str, key: str, model: str) -> str:
+    """Return under what the lengths of a request's answers are learned.
+
+    Requests with a tag share what is known of it; those without one have only their key in common.
+    Both are of one model: others write longer or shorter.
+
+    Args:
+        tag: Of the request; empty where it has none.
+        key: The id of its key, which no tag can be mistaken for.
+        model: As clients call it.
+
+    Checked by: tests/unit/cost/test_length.py.
+    """
+    return f"#{tag}\n{model}" if tag else f"{key}\n{model}"
+
+
 def seen(length: Length, tokens: int, *, cap: int | None = None, cancelled: bool = False) -> Length:
     """Learn from one answer.
 

@@ -19,6 +19,7 @@ Digest = NewType("Digest", str)
 """``sha256:`` and 64 lower-case hexadecimal digits."""
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+TAG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -35,6 +36,22 @@ def checked_name(value: str, *, what: str) -> str:
     if NAME.fullmatch(value) is None:
         allowed = "1 to 63 of a-z 0-9 . _ -, beginning and ending with a letter or digit"
         raise InvalidInput(f"{value!r} cannot name a {what}: allowed are {allowed}")
+    return value
+
+
+def checked_tag(value: str, *, at: str) -> str:
+    """Return ``value`` if it may be a tag, or is empty, which is none.
+
+    Args:
+        value: The tag as given by a caller.
+        at: The field that holds it.
+
+    Raises:
+        InvalidInput: Not 1 to 32 of ``a-z 0-9 . _ -``, or not alphanumeric at both ends.
+    """
+    if value and TAG.fullmatch(value) is None:
+        allowed = "1 to 32 of a-z 0-9 . _ -, beginning and ending with a letter or digit"
+        raise InvalidInput(f"{at}: {value!r:.80} cannot be a tag: allowed are {allowed}", param=at)
     return value
 
 

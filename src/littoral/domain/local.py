@@ -59,8 +59,8 @@ class Fence:
 class Folds:
     """Node to gateway: learned coefficients, and how long answers are.
 
-    ``lengths`` has, by ``KEY`` and model joined by a newline, the median in tokens and the log
-    half-width from it to p90.
+    ``lengths`` has, by what ``cost.length.kind_of`` makes of tag, key and model, the median in
+    tokens and the log half-width from it to p90.
     """
 
     folds: tuple[Folded, ...]

@@ -15,11 +15,15 @@ AUTO: Final = "auto"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """Whose requests a policy is for; an empty list stands for all. Names may end in ``*``."""
+    """Whose requests a policy is for; an empty list stands for all. Names may end in ``*``.
+
+    ``tags`` are those of requests; one without a tag is in no list of them.
+    """
 
     projects: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 EVERYONE: Final = Match()
@@ -42,7 +46,9 @@ class PolicySpec:
     """What is wanted.
 
     Of several policies for one request the one holds that names its key, then that which names its
-    project, then its model, then the one whose name is first.
+    tag, then its project, then its model, then the one whose name is first. ``tag`` says of what
+    kind the requests that match are, where their key does not; it is given by the policy of those
+    that have one which would hold, and such a policy names no tags itself.
 
     ``total_s`` is the deadline that placement keeps, seconds from when the request leaves the line;
     no request is cut for it. ``miss_cost`` is what missing it costs: the choice weighs it against
@@ -53,6 +59,7 @@ class PolicySpec:
 
     title: str = ""
     match: Match = EVERYONE
+    tag: str = ""
     total_s: Seconds | None = None
     miss_cost: Worth | None = None
     residency: Residency = "any"

@@ -57,7 +57,8 @@ class ProjectSpec:
 class Key:
     """What control keeps of an API key: never its secret.
 
-    One that ``survives`` goes on calling engines of a node whose snapshot's life is over.
+    One that ``survives`` goes on calling engines of a node whose snapshot's life is over. ``tag``
+    says of what kind its requests are; empty: policies say it.
     """
 
     id: KeyId
@@ -70,6 +71,7 @@ class Key:
     expires_us: Micros | None = None
     revoked_us: Micros | None = None
     survives: bool = False
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,7 @@ class KeyGrant:
     expires_us: Micros | None = None
     revoked: bool = False
     survives: bool = False
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ class UsageRecord:
 
     ``estimated`` marks counts that come from relayed events, not from the engine's own usage.
     Times are microseconds; ``first_us`` and ``total_us`` count from ``at_us``. ``cost`` is in the
-    platform's currency.
+    platform's currency. ``tag`` is the label of its key or policy, empty where neither has one.
     """
 
     request: RequestId
@@ -40,6 +40,7 @@ class UsageRecord:
     predicted_us: int
     predicted_p90_us: int
     cost: float
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class UsageSum:
     model: str = ""
     day: str = ""
     node: str = ""
+    tag: str = ""
     requests: int = 0
     tokens_in: int = 0
     tokens_cached: int = 0

@@ -74,6 +74,14 @@ class KeyRequest:
     limits: Limits = NO_LIMITS
     expires_in_days: float | None = None
     survives: bool = False
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyChange:
+    """What is to be different about a key; an empty tag takes it away."""
+
+    tag: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
+from littoral.cost.length import kind_of
 from littoral.domain.guard import UNGUARDED
 from littoral.domain.policy import Policy
 from littoral.domain.project import KeyGrant
@@ -11,7 +13,19 @@ from littoral.gateway.guard import mask_of
 from littoral.gateway.quota import Gate
 from littoral.gateway.wanted import Wanted, wanted_of
 from littoral.placement.filters import residence_mask
-from littoral.placement.policy import Asker
+from littoral.placement.policy import Asker, tagged
+
+
+class Sort(NamedTuple):
+    """Of what kind a key's requests for one model are: their tag, and what follows from it.
+
+    ``names`` are project, key and tag as the flight table has them; ``length`` is under what the
+    lengths of their answers are learned.
+    """
+
+    tag: str
+    names: bytes
+    length: str
 
 
 class KeyRow:
@@ -31,11 +45,11 @@ class KeyRow:
         "level",
         "may_infer",
         "models",
-        "names",
         "policies",
         "prefixes",
         "redacts",
         "residence",
+        "sorts",
         "wants",
         "weight",
     )
@@ -51,9 +65,9 @@ class KeyRow:
         self.any_model = "*" in grant.models
         self.models = frozenset(grant.models)
         self.prefixes = tuple(name[:-1] for name in grant.models if name.endswith("*"))
-        self.names = f"\n{grant.project}\n{grant.id}".encode()
         self.policies: tuple[Policy, ...] = ()
         self.wants: dict[str, Wanted | None] = {}
+        self.sorts: dict[str, Sort] = {}
 
     def share(self, traffic: TrafficGrant) -> None:
         """Take the settings of the project."""
@@ -71,9 +85,22 @@ class KeyRow:
     def wanted(self, model: str) -> Wanted | None:
         """What a policy asks of the place of its requests for a model, if any does."""
         if model not in self.wants:
-            asker = Asker(self.grant.project, self.grant.id, model)
-            self.wants[model] = wanted_of(self.policies, asker)
+            self.wants[model] = wanted_of(self.policies, self._asker(model))
         return self.wants[model]
+
+    def sort(self, model: str) -> Sort:
+        """Of what kind its requests for a model are."""
+        found = self.sorts.get(model)
+        if found is None:
+            project, key, _, tag = tagged(self.policies, self._asker(model))
+            names = "".join(f"\n{each}" for each in (project, key, tag) if each).encode()
+            length = kind_of(tag=tag, key=key, model=model)
+            found = self.sorts[model] = Sort(tag, names, length)
+        return found
+
+    def _asker(self, model: str) -> Asker:
+        grant = self.grant
+        return Asker(grant.project, grant.id, model, grant.tag)
 
     def lapse(self) -> None:
         """End: control was away for too long."""

@@ -227,7 +227,7 @@ class Source:
         self._endpoints: Sequence[Endpoint] = ()
         self._folds: dict[EndpointId, Folded] = {}
         self.lengths: Mapping[str, tuple[int, float]] = {}
-        """By key and model, joined by a newline: the median of answers, tokens, and its width."""
+        """By kind of request: the median of answers, tokens, and its width."""
         self._places: dict[EndpointId, Place] = {}
         self.traffic: dict[str, Traffic] = {}
         self.tables = Tables()

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from littoral.domain.policy import Policy, PolicySpec
 from littoral.placement.filters import residence_mask
 from littoral.placement.harm import Flight, slope
-from littoral.placement.policy import Asker, holding
+from littoral.placement.policy import Asker, holding, tagged
 
 MOST_HELD: Final = 16
 """Requests under way at a place that are looked at to say what one more would do to them."""
@@ -42,7 +42,7 @@ class Under(NamedTuple):
 
 def wanted_of(policies: Sequence[Policy], asker: Asker) -> Wanted | None:
     """What holds for these requests, if anything does."""
-    found = holding(policies, asker)
+    found = holding(policies, tagged(policies, asker))
     if found is None:
         return None
     spec = found.spec

@@ -7,7 +7,7 @@ from typing import Final
 
 import anyio
 
-from littoral.cost.length import Length, seen
+from littoral.cost.length import Length, kind_of, seen
 from littoral.cost.predictor import (
     COLD_OUTCOMES,
     Outcome,
@@ -34,13 +34,13 @@ REMEMBERED = 256
 """Finished requests kept to know who was served beside whom."""
 MICRO = 1e-6
 TAGS: Final = 1024
-"""Pairs of key and model whose lengths of answers are kept; the one not asked longest goes."""
+"""Pairs of tag, or key, and model whose answers' lengths are kept; that not asked longest goes."""
 MOVED: Final = 0.1
 """Log strain by which the host must have changed before everything is folded anew."""
 
 
 class Learning:
-    """The predictors of this node's endpoints, and how long the answers of each key are.
+    """The predictors of this node's endpoints, and how long answers of each tag or key are.
 
     Args:
         board: Where folds go, and where an endpoint's slots are found.
@@ -108,7 +108,8 @@ class Learning:
             )
             known = self._predictors.get(record.endpoint) or self._begun(record.endpoint)
             self._predictors[record.endpoint] = observe(known, outcome)
-            self._hear(outcome, f"{record.key}\n{record.model}")
+            kind = kind_of(tag=record.tag, key=record.key, model=record.model)
+            self._hear(outcome, kind)
             touched[record.endpoint] = None
         return self._fold(list(touched))
 
@@ -134,10 +135,10 @@ class Learning:
             for each in endpoints
         ]
 
-    def _hear(self, outcome: Outcome, tag: str) -> None:
-        """Learn how long the answers of a key and a model are."""
-        known = self._lengths.pop(tag, None) or Length()
-        self._lengths[tag] = seen(
+    def _hear(self, outcome: Outcome, kind: str) -> None:
+        """Learn how long the answers of one kind of request are."""
+        known = self._lengths.pop(kind, None) or Length()
+        self._lengths[kind] = seen(
             known, outcome.tokens_out, cap=outcome.cap, cancelled=outcome.censored
         )
         if len(self._lengths) > TAGS:
@@ -146,8 +147,8 @@ class Learning:
     def _told(self) -> Mapping[str, tuple[int, float]]:
         """The lengths that are known well enough to be used."""
         return {
-            tag: (max(1, round(each.median)), each.width)
-            for tag, each in self._lengths.items()
+            kind: (max(1, round(each.median)), each.width)
+            for kind, each in self._lengths.items()
             if each.count >= COLD_OUTCOMES
         }
 

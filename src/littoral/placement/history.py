@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from math import inf
 from typing import Final, NamedTuple
 
-from littoral.cost.length import Length, seen
+from littoral.cost.length import Length, kind_of, seen
 from littoral.cost.predictor import Outcome, Predictor, fold, fresh, observe
 from littoral.domain.endpoint import Folded
 from littoral.domain.flight import cost_of
@@ -20,7 +20,7 @@ from littoral.domain.placement import Reason, Why
 from littoral.domain.policy import Policy, PolicySpec
 from littoral.domain.usage import CACHE, UsageRecord
 from littoral.placement.decide import UNBOUNDED, Row, Verdict, rank
-from littoral.placement.policy import Asker, barred, holding, price_of
+from littoral.placement.policy import Asker, barred, holding, price_of, tagged
 
 MICRO: Final = 1e-6
 
@@ -59,13 +59,17 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A request as it came: the places that were known to serve its model, and who would get it."""
+    """A request as it came: the places that were known to serve its model, and who would get it.
+
+    ``tag`` is what the policies make of it, which may be another one than was recorded.
+    """
 
     record: UsageRecord
     options: tuple[Option, ...]
     chosen: str | None
     why: Why
     policy: str | None
+    tag: str = ""
     total_s: float = inf
     counts: Mapping[Reason, int] = field(default_factory=dict[Reason, int])
 
@@ -86,7 +90,7 @@ class _Known:
     """What had been learned at some moment, and who was there."""
 
     predictors: dict[EndpointId, Predictor] = field(default_factory=dict[EndpointId, Predictor])
-    lengths: dict[tuple[str, str], Length] = field(default_factory=dict[tuple[str, str], Length])
+    lengths: dict[str, Length] = field(default_factory=dict[str, Length])
     serves: dict[str, dict[EndpointId, str]] = field(
         default_factory=dict[str, dict[EndpointId, str]]
     )
@@ -97,6 +101,8 @@ def moments(
     records: Iterable[UsageRecord],
     prices: Mapping[str, Priced],
     policies: Sequence[Policy] = (),
+    *,
+    tags: Mapping[str, str] | None = None,
 ) -> Iterator[Moment]:
     """Replay records, each as it came.
 
@@ -104,10 +110,11 @@ def moments(
         records: Of any models; those that ended otherwise than well are left out.
         prices: By deployment; one that is not there is free.
         policies: What holds for them.
+        tags: Of keys; a key that is not there has the tag of its record.
 
     Checked by: tests/unit/placement/test_history.py.
     """
-    known = _Known()
+    known, given = _Known(), tags or {}
     for name, priced in prices.items():
         if priced.serves:
             known.serves.setdefault(priced.serves, {})[EndpointId(name)] = name
@@ -116,11 +123,15 @@ def moments(
     for number, record in enumerate(sorted(good, key=lambda each: each.at_us)):
         while flying and flying[0][0] <= record.at_us:
             _, _, ended, active = heappop(flying)
+            kind = _kind(tagged(policies, _asker(ended, given)))
+            known.lengths[kind] = seen(known.lengths.get(kind) or Length(), ended.tokens_out)
             _learn(known, ended, active, slots=_priced(prices, ended.deployment).slots)
         served = known.serves.setdefault(record.model, {})
         served.pop(EndpointId(record.deployment), None)
         served[record.endpoint] = record.deployment
-        yield _moment(known, record, prices=prices, policies=policies)
+        asker = tagged(policies, _asker(record, given))
+        policy = holding(policies, asker)
+        yield _moment(known, record, asker, prices=prices, policy=policy)
         active = known.loads.get(record.endpoint, 0)
         known.loads[record.endpoint] = active + 1
         heappush(flying, (record.at_us + record.total_us, number, record, active))
@@ -130,10 +141,17 @@ def _priced(prices: Mapping[str, Priced], deployment: str) -> Priced:
     return prices.get(deployment) or Priced()
 
 
+def _asker(record: UsageRecord, tags: Mapping[str, str]) -> Asker:
+    tag = tags.get(record.key, record.tag)
+    return Asker(record.project, record.key, record.model, tag)
+
+
+def _kind(asker: Asker) -> str:
+    return kind_of(tag=asker.tag, key=asker.key, model=asker.model)
+
+
 def _learn(known: _Known, record: UsageRecord, active: int, *, slots: int) -> None:
     known.loads[record.endpoint] -= 1
-    tag = (record.key, record.model)
-    known.lengths[tag] = seen(known.lengths.get(tag) or Length(), record.tokens_out)
     outcome = Outcome(
         tokens_in=record.tokens_in,
         tokens_cached=record.tokens_cached,
@@ -151,14 +169,14 @@ def _learn(known: _Known, record: UsageRecord, active: int, *, slots: int) -> No
 def _moment(
     known: _Known,
     record: UsageRecord,
+    asker: Asker,
     *,
     prices: Mapping[str, Priced],
-    policies: Sequence[Policy],
+    policy: Policy | None,
 ) -> Moment:
     served = known.serves[record.model]
     places = sorted(served)
-    length = known.lengths.get((record.key, record.model)) or Length()
-    policy = holding(policies, Asker(record.project, record.key, record.model))
+    length = known.lengths.get(_kind(asker)) or Length()
     spec = PolicySpec() if policy is None else policy.spec
     dearest = _dearest(record, [_priced(prices, each) for each in served.values()], length)
     wish = _Wish(
@@ -189,6 +207,7 @@ def _moment(
         chosen=places[verdict.position] if verdict.position >= 0 else None,
         why=verdict.why,
         policy=None if policy is None else policy.name,
+        tag=asker.tag,
         total_s=wish.total_s,
         counts=_counts(options),
     )

@@ -12,11 +12,12 @@ FREE_MISS: Final = 1.0
 
 
 class Asker(NamedTuple):
-    """Whose request it is, and for which model."""
+    """Whose request it is, for which model, and of what kind: the key's tag, empty for none."""
 
     project: str
     key: str
     model: str
+    tag: str = ""
 
 
 def holding(policies: Iterable[Policy], asker: Asker) -> Policy | None:
@@ -28,9 +29,22 @@ def holding(policies: Iterable[Policy], asker: Asker) -> Policy | None:
     return min(found, key=_rank, default=None)
 
 
-def _rank(policy: Policy) -> tuple[bool, bool, bool, str]:
+def tagged(policies: Iterable[Policy], asker: Asker) -> Asker:
+    """Return who asks with the tag of the request: the key's, else what a policy says.
+
+    Of several policies that give a tag the one does that would hold.
+
+    Checked by: tests/unit/placement/test_policy.py.
+    """
+    if asker.tag:
+        return asker
+    found = holding((each for each in policies if each.spec.tag), asker)
+    return asker if found is None else asker._replace(tag=found.spec.tag)
+
+
+def _rank(policy: Policy) -> tuple[bool, bool, bool, bool, str]:
     match = policy.spec.match
-    return not match.keys, not match.projects, not match.models, policy.name
+    return not match.keys, not match.tags, not match.projects, not match.models, policy.name
 
 
 def covers(match: Match, asker: Asker) -> bool:
@@ -42,7 +56,12 @@ def covers(match: Match, asker: Asker) -> bool:
         _named(match.projects, asker.project)
         and _named(match.keys, asker.key)
         and _named(match.models, asker.model)
+        and _tagged(match.tags, asker.tag)
     )
+
+
+def _tagged(patterns: Sequence[str], tag: str) -> bool:
+    return not patterns or (bool(tag) and _named(patterns, tag))
 
 
 def _named(patterns: Sequence[str], name: str) -> bool:

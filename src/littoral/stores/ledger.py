@@ -24,7 +24,7 @@ from littoral.stores.sqlite import Row, Value, run
 
 DAY_US = 86_400_000_000
 EPOCH_DAY = date(1970, 1, 1).toordinal()
-GROUPS = ("project", "key", "model", "day", "node")
+GROUPS = ("project", "key", "model", "day", "node", "tag")
 SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "cost", "estimated")
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 

@@ -108,6 +108,7 @@ LINE = Table(
     Column("predicted_us", BIG, nullable=False),
     Column("predicted_p90_us", BIG, nullable=False),
     Column("cost", FLOAT, nullable=False),
+    Column("tag", Text, nullable=False),
     UniqueConstraint("request", "attempt"),
     Index("line_at", "at_us"),
     sqlite_strict=True,
@@ -162,4 +163,5 @@ create table line(
         "alter table cursor add column mac blob not null default x''",
         "alter table cursor add column safe integer not null default 0",
     ),
+    ("alter table line add column tag text not null default ''",),
 )

@@ -91,6 +91,7 @@ def _label(name: str, node: NodeId, record: UsageRecord) -> str:
         "model": record.model,
         "day": day.isoformat(),
         "node": node,
+        "tag": record.tag,
     }
     return values[name]
 
@@ -102,6 +103,7 @@ def _sum(label: dict[str, str], records: Sequence[UsageRecord]) -> UsageSum:
         model=label.get("model", ""),
         day=label.get("day", ""),
         node=label.get("node", ""),
+        tag=label.get("tag", ""),
         requests=len({record.request for record in records}),
         tokens_in=sum(record.tokens_in for record in records),
         tokens_cached=sum(record.tokens_cached for record in records),

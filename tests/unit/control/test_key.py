@@ -75,6 +75,7 @@ def test_a_secret_is_shown_once_and_is_not_in_the_state(site):
         ({"name": "k", "limits": {"concurrent": -1}}, "limits.concurrent"),
         ({"name": "k", "limits": {"tokens_per_minute": 0}}, "limits.tokens_per_minute"),
         ({"name": "k", "limits": {"budget": {"amount": 0}}}, "limits.budget.amount"),
+        ({"name": "k", "tag": "No Tag"}, "tag"),
         ({"name": "k", "expires_in_days": 0}, "expires_in_days"),
         ({"name": "k", "expires_in_days": 1e9}, "expires_in_days"),
         ({"name": "k", "colour": "red"}, "colour"),
@@ -133,6 +134,23 @@ def test_nobody_revokes_a_key_that_may_do_more_than_his_own(site):
     assert site.call("GET", "/status").status_code == 200
     answer = site.call("DELETE", f"/keys/{id_of(site.key('read'))}", key=revoker)
     assert answer.status_code == 200
+
+
+def test_a_key_is_given_another_tag_and_none_again(site):
+    secret = site.call("POST", "/keys", json={"name": "k", "tag": "batch"}).json()
+    path = f"/keys/{secret['key']['id']}"
+    assert secret["key"]["tag"] == "batch"
+    assert site.call("PATCH", path, json={"tag": "chat"}).json()["tag"] == "chat"
+    assert [key["tag"] for key in site.call("GET", "/keys").json()["items"]] == ["", "chat"]
+    assert site.call("PATCH", path, json={"tag": ""}).json()["tag"] == ""
+    assert site.call("PATCH", path, json={"tag": "No Tag"}).json()["error"]["param"] == "tag"
+    assert site.call("PATCH", "/keys/zzzz", json={"tag": "a"}).status_code == 404
+
+
+def test_nobody_tags_a_key_that_may_do_more_than_his_own(site):
+    tagger = site.key("keys")
+    answer = site.call("PATCH", f"/keys/{id_of(site.admin)}", key=tagger, json={"tag": "a"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "denied")
 
 
 def test_the_last_key_that_administers_cannot_be_revoked(site):

@@ -4,8 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from littoral.cost.length import Length, seen
+from littoral.cost.length import Length, kind_of, seen
 from littoral.testing.chance import SeededChance
+
+
+def test_requests_with_a_tag_have_it_in_common_others_their_key_and_both_their_model():
+    both = {kind_of(tag="batch", key=key, model="m") for key in "ab"}
+    assert len(both) == 1
+    assert len({kind_of(tag="", key=key, model="m") for key in "ab"} | both) == 3
+    assert len({kind_of(tag="batch", key="a", model=model) for model in "mn"}) == 2
+    assert kind_of(tag="a", key="b", model="m") != kind_of(tag="", key="a", model="m")
 
 
 def draw(chance):

@@ -55,11 +55,11 @@ def put(buffer: bytearray, index: int, state: int = SETTLED) -> None:
     write(buffer, index, state=state, header=HEADER, names=identity(NAMES))
 
 
-@given(st.integers(0, 2), st.booleans(), HEADERS, st.tuples(*[WORDS] * 6))
-def test_what_was_written_is_read_back(index, settled, header, names):
+@given(st.integers(0, 2), st.booleans(), HEADERS, st.tuples(*[WORDS] * 6), WORDS)
+def test_what_was_written_is_read_back(index, settled, header, names, tag):
     buffer = table()
     state = SETTLED if settled else OPEN
-    write(buffer, index, state=state, header=header, names=identity(names))
+    write(buffer, index, state=state, header=header, names=identity(names, tag=tag))
     flight = read(buffer, index)
     assert flight is not None
     flags, status, attempt, tokens_in, cached, tokens_out, at, *times, price_in, price_out = header
@@ -73,6 +73,7 @@ def test_what_was_written_is_read_back(index, settled, header, names):
         record.deployment,
         record.endpoint,
     ) == names
+    assert record.tag == tag
     assert record.status == (STATUSES[status] if settled else "interrupted")
     assert record.streamed == bool(flags & STREAMED)
     assert record.estimated == (bool(flags & ESTIMATED) or not settled)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from littoral.domain.errors import InvalidInput
-from littoral.domain.ids import DIGEST, checked_name, new_id
+from littoral.domain.ids import DIGEST, checked_name, checked_tag, new_id
 from littoral.domain.units import Micros
 
 
@@ -30,6 +30,18 @@ def test_a_name_that_passes_is_safe_in_a_path(name):
         return
     assert re.fullmatch(r"[a-z0-9._-]{1,63}", name)
     assert ".." not in {name, name[:2]}
+
+
+@pytest.mark.parametrize("tag", ["", "a", "batch", "chat.v2", "x" * 32])
+def test_a_tag_is_short_or_empty(tag):
+    assert checked_tag(tag, at="tag") == tag
+
+
+@pytest.mark.parametrize("tag", ["-a", "A", "a b", "x" * 33, "a\n", "#a"])
+def test_a_bad_tag_is_refused_with_its_field_and_what_is_allowed(tag):
+    with pytest.raises(InvalidInput, match=r"spec\.tag: .* allowed are 1 to 32 of a-z") as raised:
+        checked_tag(tag, at="spec.tag")
+    assert raised.value.param == "spec.tag"
 
 
 def test_ids_sort_by_time_and_carry_their_noise():

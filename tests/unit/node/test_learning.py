@@ -226,6 +226,23 @@ def test_the_lengths_of_a_keys_answers_are_told_once_they_are_known(around) -> N
     simulate(main)
 
 
+def test_the_lengths_of_answers_with_a_tag_are_those_of_all_its_keys(around) -> None:
+    serve(around)
+    learning = learns(around)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(learning.run)
+            for number in range(60):
+                record = replace(RECORD, key=KeyId(f"k{number}"), tag="batch")
+                learning.take(flights(record))
+                await anyio.sleep(0.3)
+            group.cancel_scope.cancel()
+        assert list(folds(around).lengths) == ["#batch\nm"]
+
+    simulate(main)
+
+
 def test_keys_that_nobody_uses_any_more_are_forgotten(around) -> None:
     serve(around)
     learning = learns(around)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from littoral.domain.ids import DeploymentName, EndpointId
-from littoral.domain.policy import Policy, PolicySpec
+from littoral.domain.policy import Match, Policy, PolicySpec
 from littoral.domain.units import Micros, Seconds, Tokens
 from littoral.domain.usage import CACHE
 from littoral.placement.history import Priced, moments
@@ -65,6 +65,27 @@ def test_a_deadline_sends_it_elsewhere_and_says_who_was_too_late():
     assert (last.chosen, last.policy, last.total_s) == ("far@1", "p", 3.5)
     assert last.counts == {"deadline": 1}
     assert [each.rejected for each in last.options] == [None, "deadline"]
+
+
+def test_the_tag_is_the_keys_else_a_policys_and_that_of_the_record_where_the_key_is_unknown():
+    told = [replace(each, tag="old") for each in traffic(2)]
+    giving = Policy(name="g", spec=PolicySpec(match=Match(projects=("default",)), tag="chat"))
+    by_tag = Policy(name="t", spec=PolicySpec(match=Match(tags=("chat",)), total_s=Seconds(9)))
+    both = [giving, by_tag]
+    last = list(moments(told, PRICES, both, tags={"k1": ""}))[-1]
+    assert (last.tag, last.policy) == ("chat", "t")
+    assert [each.tag for each in moments(told, PRICES, both, tags={"k1": "own"})] == ["own"] * 2
+    assert [each.tag for each in moments(told, PRICES, both)] == ["old"] * 2
+
+
+def test_the_length_of_answers_is_that_of_the_tag():
+    known = [
+        replace(each, tag="short" if n % 3 else "long", tokens_out=Tokens(10 if n % 3 else 400))
+        for n, each in enumerate(traffic(300))
+    ]
+    by_tag = {each.record.tag: each for each in moments(known, PRICES)}
+    far = [by_tag[tag].options[0].cost for tag in ("short", "long")]
+    assert far[1] > 3 * far[0]
 
 
 def test_what_a_policy_bars_is_rejected_for_that():

@@ -3,13 +3,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from littoral.domain.policy import Match, Policy, PolicySpec, Quality
-from littoral.placement.policy import Asker, barred, covers, good_enough, holding, price_of
+from littoral.placement.policy import (
+    Asker,
+    barred,
+    covers,
+    good_enough,
+    holding,
+    price_of,
+    tagged,
+)
 
 ASKER = Asker("web", "key-1", "chat-large")
+BATCH = ASKER._replace(tag="batch")
 
 
-def policy(name: str, **match: tuple[str, ...]) -> Policy:
-    return Policy(name=name, spec=PolicySpec(match=Match(**match)))
+def policy(name: str, tag: str = "", **match: tuple[str, ...]) -> Policy:
+    return Policy(name=name, spec=PolicySpec(match=Match(**match), tag=tag))
 
 
 def test_a_policy_for_nobody_in_particular_is_for_everybody():
@@ -30,6 +39,33 @@ def test_a_policy_for_nobody_in_particular_is_for_everybody():
 )
 def test_each_list_that_is_given_must_name_the_request(match, is_for):
     assert covers(Match(**match), ASKER) is is_for
+
+
+def test_a_list_of_tags_names_requests_with_one_of_them_only():
+    assert covers(Match(tags=("batch",)), BATCH)
+    assert covers(Match(tags=("*",)), BATCH)
+    assert not covers(Match(tags=("chat",)), BATCH)
+    assert not covers(Match(tags=("*",)), ASKER)
+
+
+def test_the_tag_of_a_key_comes_before_that_of_any_policy():
+    assert tagged([policy("a", "chat", keys=("key-1",))], BATCH) == BATCH
+
+
+def test_the_policy_that_gives_the_tag_is_the_most_particular_of_those_that_have_one():
+    model, project = policy("b", "slow", models=("chat-*",)), policy("c", "web", projects=("web",))
+    bare = policy("d", keys=("key-1",))
+    assert tagged([model, project, bare], ASKER).tag == "web"
+    assert tagged([model, bare], ASKER).tag == "slow"
+    assert tagged([bare, policy("e", "x", keys=("other",))], ASKER) == ASKER
+
+
+def test_a_policy_that_names_the_tag_holds_before_those_that_name_project_or_model():
+    model, project = policy("b", models=("chat-*",)), policy("c", projects=("web",))
+    tag, key = policy("d", tags=("batch",)), policy("e", keys=("key-1",))
+    assert holding([model, project, tag, key], BATCH) is key
+    assert holding([model, project, tag], BATCH) is tag
+    assert holding([model, project, tag], ASKER) is project
 
 
 def test_the_most_particular_policy_holds_then_the_first_by_name():

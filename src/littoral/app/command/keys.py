@@ -1,4 +1,4 @@
-"""``littoral keys``: make, list and revoke API keys."""
+"""``littoral keys``: make, list, tag and revoke API keys."""
 
 from dataclasses import dataclass
 from typing import Annotated, cast, get_args
@@ -30,11 +30,13 @@ class Rights:
         models: Names of models it may use, with commas; * is all.
         scope: What it may do, with commas: infer, read, write, keys, admin.
         survives: Goes on calling a node's own engines when control was away from it for too long.
+        tag: Of what kind its requests are: a short label that policies and predictions go by.
     """
 
     models: Annotated[str, Parameter(name="--models")] = "*"
     scope: Annotated[str, Parameter(name="--scope")] = "infer"
     survives: Annotated[bool, Parameter(name="--survives")] = False
+    tag: Annotated[str, Parameter(name="--tag")] = ""
 
 
 USUAL = Rights()
@@ -66,6 +68,7 @@ def create(
         limits=bounds.limits(),
         expires_in_days=None if expires is None else parsing.whole_days(expires, what="--expires"),
         survives=rights.survives,
+        tag=rights.tag,
     )
     with admin(reach) as control:
         minted = control.create_key(wanted)
@@ -104,13 +107,14 @@ def list_keys(*, reach: Reach = HERE) -> None:
             key.project,
             ",".join(key.scopes),
             ",".join(key.models),
+            key.tag or "-",
             shown_limits(key.limits),
             "-" if key.expires_us is None else moment(key.expires_us),
             state(key, now=now),
         )
         for key in keys
     ]
-    head = ("ID", "NAME", "PROJECT", "SCOPES", "MODELS", "LIMITS", "EXPIRES", "STATE")
+    head = ("ID", "NAME", "PROJECT", "SCOPES", "MODELS", "TAG", "LIMITS", "EXPIRES", "STATE")
     shown.rows(head, rows)
 
 
@@ -121,6 +125,22 @@ def state(key: Key, *, now: Micros) -> str:
     if key.expires_us is not None and key.expires_us <= now:
         return "expired"
     return "good"
+
+
+def tag(key: str, tag: str = "", /, *, reach: Reach = HERE) -> None:
+    """Say of what kind a key's requests are from now on: policies and predictions go by that.
+
+    Args:
+        key: Its id, or its name where only one good key has that name.
+        tag: A short label; none takes it away.
+        reach: Which instance.
+    """
+    shown = screen(as_json=reach.json)
+    with admin(reach) as control:
+        changed = control.tag_key(KeyId(_found(control.keys(), key).id), tag)
+    word = "keys.tagged" if tag else "keys.untagged"
+    shown.note(word, name=changed.name, id=changed.id, tag=changed.tag)
+    shown.json(plain(changed))
 
 
 def revoke(key: str, /, *, yes: bool = False, reach: Reach = HERE) -> int:
@@ -151,5 +171,5 @@ def _found(keys: list[Key], wanted: str) -> Key:
         return named[0]
     if named:
         ids = ", ".join(key.id for key in named)
-        raise InvalidInput(f"{len(named)} keys are named {wanted!r}; revoke by id: {ids}")
+        raise InvalidInput(f"{len(named)} keys are named {wanted!r}; name it by id: {ids}")
     raise UnknownName(f"no key {wanted!r}; see: littoral keys list")

@@ -36,8 +36,9 @@ def report(*, limit: int = 5000, html: Path | None = None, reach: Reach = HERE) 
     with admin(reach) as control:
         records = control.requests(recorded.bounded(limit))
         prices, policies = recorded.prices(control), recorded.policies(control)
+        tags = recorded.tags(control)
     rows, money_ = endpoints(records), saved(records, prices)
-    looked = outlook(list(moments(records, prices, policies)))
+    looked = outlook(list(moments(records, prices, policies, tags=tags)))
     shown.json(
         {
             "places": [_plain(each) for each in rows],

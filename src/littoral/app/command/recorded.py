@@ -1,10 +1,10 @@
-"""Recorded: the records of late and the deployments' prices, as placement's commands read them."""
+"""Recorded: the records of late, prices, policies and tags, as placement's commands read them."""
 
 from collections.abc import Mapping
 
 from littoral.client.admin import Admin
 from littoral.domain.deployment import DeploymentSpec
-from littoral.domain.errors import InvalidInput
+from littoral.domain.errors import Denied, InvalidInput
 from littoral.domain.policy import Policy, PolicySpec
 from littoral.placement.history import Priced
 
@@ -36,6 +36,14 @@ def prices(control: Admin) -> Mapping[str, Priced]:
         for each in control.resources("Deployment")
         if isinstance(spec := each.spec, DeploymentSpec)
     }
+
+
+def tags(control: Admin) -> Mapping[str, str]:
+    """The tag of each key; nothing where the caller may not see keys, as records have tags too."""
+    try:
+        return {each.id: each.tag for each in control.keys()}
+    except Denied:
+        return {}
 
 
 def policies(control: Admin) -> list[Policy]:

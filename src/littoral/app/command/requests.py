@@ -48,6 +48,7 @@ def facts(record: UsageRecord) -> list[tuple[str, str]]:
         ("model", record.model),
         ("ran at", f"{record.endpoint} of deployment {record.deployment}"),
         ("key", f"{record.key} of project {record.project}"),
+        ("tag", record.tag or "none"),
         ("predicted", f"{span(predicted)} (9 of 10 within {span(record.predicted_p90_us / 1e6)})"),
         ("measured", f"{span(measured)}{ratio}; first token after {span(record.first_us / 1e6)}"),
         ("tokens", tokens),

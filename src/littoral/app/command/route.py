@@ -39,10 +39,10 @@ def explain(request: str, /, *, limit: int = 5000, reach: Reach = HERE) -> int:
         last = max(each.at_us for each in found)
         before = control.requests(recorded.bounded(limit), until_us=last + 1)
         prices, policies = recorded.prices(control), recorded.policies(control)
+        tags = recorded.tags(control)
     known = {(each.request, each.attempt): each for each in [*before, *found]}
-    told = [
-        each for each in moments(known.values(), prices, policies) if each.record.request == request
-    ]
+    replayed = moments(known.values(), prices, policies, tags=tags)
+    told = [each for each in replayed if each.record.request == request]
     shown.json({"records": plain(found), "moments": [plain(each) for each in told]})
     for each in told:
         _explain(shown, each)
@@ -58,7 +58,8 @@ def _explain(shown: Screen, told: Moment) -> None:
     record = told.record
     shown.line(f"{record.request}, attempt {record.attempt}, {moment(record.at_us)}")
     policy = "no policy" if told.policy is None else f"policy {told.policy}"
-    shown.line(f"model {record.model}, {count(record.tokens_in)} tokens in; {policy}")
+    tag = f"tag {told.tag}" if told.tag else "no tag"
+    shown.line(f"model {record.model}, {count(record.tokens_in)} tokens in; {tag}; {policy}")
     shown.line()
     rows = [_option(each, record) for each in told.options]
     head = ("PLACE", "DEPLOYMENT", "BESIDE", "LEARNED", "P50", "P90", "COST", "NOT BECAUSE OF", "")
@@ -101,9 +102,11 @@ def simulate(*, file: File, limit: int = 5000, reach: Reach = HERE) -> None:
         control.apply(found, dry_run=True)
         records = control.requests(recorded.bounded(limit))
         prices, now = recorded.prices(control), recorded.policies(control)
+        tags = recorded.tags(control)
     then = {each.name: each for each in [*now, *wanted]}
     before, after = (
-        outlook(list(moments(records, prices, each))[WARM:]) for each in (now, [*then.values()])
+        outlook(list(moments(records, prices, each, tags=tags))[WARM:])
+        for each in (now, [*then.values()])
     )
     shown.json({"now": plain(before), "then": plain(after)})
     if not before.requests:

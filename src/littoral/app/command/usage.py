@@ -12,7 +12,7 @@ from littoral.app.system import SystemClock
 from littoral.domain.errors import InvalidInput
 from littoral.domain.usage import UsageSum
 
-GROUPS = ("project", "key", "model", "day", "node")
+GROUPS = ("project", "key", "model", "day", "node", "tag")
 
 
 def usage(
@@ -25,7 +25,7 @@ def usage(
     """Sum up usage records.
 
     Args:
-        by: What to group by, with commas: project, key, model, day, node.
+        by: What to group by, with commas: project, key, model, day, node, tag.
         since: From when: 7d (that long ago), a date, or a time.
         until: Until when, likewise.
         reach: Which instance.

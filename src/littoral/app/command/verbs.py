@@ -164,6 +164,12 @@ VERBS: tuple[Verb, ...] = (
         ),
     ),
     Verb("keys list", "keys:list_keys", "use", ("littoral keys list",)),
+    Verb(
+        "keys tag",
+        "keys:tag",
+        "use",
+        ("littoral keys tag nightly batch", "littoral keys tag ABCDEFGHIJ"),
+    ),
     Verb("keys revoke", "keys:revoke", "use", ("littoral keys revoke ABCDEFGHIJ --yes",)),
     Verb(
         "bench run",

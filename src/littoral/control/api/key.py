@@ -1,4 +1,4 @@
-"""Keys: list, mint, revoke."""
+"""Keys: list, mint, tag, revoke."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -7,7 +7,7 @@ from littoral.control.desk import Desk
 from littoral.control.route import Call, Needs, Route
 from littoral.domain.project import Key
 from littoral.domain.upkeep import Revoke
-from littoral.domain.view import KeyRequest, MintedKey
+from littoral.domain.view import KeyChange, KeyRequest, MintedKey
 
 
 class KeyApi:
@@ -38,6 +38,15 @@ class KeyApi:
                 status=201,
             ),
             Route(
+                method="PATCH",
+                path="/api/v1/keys/{id}",
+                handler=self.change,
+                policy=Needs("key.write"),
+                summary="Give a key another tag.",
+                takes=KeyChange,
+                gives=Key,
+            ),
+            Route(
                 method="DELETE",
                 path="/api/v1/keys/{id}",
                 handler=self.revoke,
@@ -59,6 +68,15 @@ class KeyApi:
         minted = await desk.workers.state(partial(desk.keys.mint, request, by=call.principal))
         await desk.delivery.everywhere()
         return minted
+
+    async def change(self, call: Call) -> Key:
+        """Change a key within the caller's own scopes; the nodes know it when the answer comes."""
+        desk = self._desk
+        tag = call.read(KeyChange).tag
+        change = partial(desk.keys.tag, call.path["id"], tag, by=call.principal)
+        key = await desk.workers.state(change)
+        await desk.delivery.everywhere()
+        return key
 
     async def revoke(self, call: Call) -> Key:
         """Revoke a key within the caller's own scopes; the nodes then refuse it."""

@@ -12,7 +12,7 @@ from littoral.domain.units import Micros
 from littoral.domain.view import RequestRecords, UsageRows
 from littoral.trust.role import allows
 
-GROUPS = ("project", "key", "model", "day", "node")
+GROUPS = ("project", "key", "model", "day", "node", "tag")
 USUAL, MOST = 1000, 20_000
 """Records of one answer, where nothing is asked for, and where all that may be is."""
 _OWN = Narrowed("a key without the scope read sees its own project only")

@@ -94,7 +94,8 @@ class Account(Placed):
             place.price_in,
             place.price_out,
         )
-        self._worker.flights.open(self.slot, header, self.rid + self.key.names + place.names)
+        names = self.key.sort(self.model.name).names
+        self._worker.flights.open(self.slot, header, self.rid + names + place.names)
 
     def settle(self, status: int, usage: Usage | None, counted: int) -> float:
         """Write the final counts and give back the place; the second call does nothing.

@@ -94,11 +94,11 @@ class Placed(Charged):
     def expected(self) -> tuple[int, float]:
         """Output to expect, tokens, and its log half-width; a cap below what is usual leaves none.
 
-        What this key's answers by this model are long, else those of the model.
+        What answers to its tag, or else its key, by this model are long, else all of the model.
         """
         cap, model = self.asked.cap, self.model
         found = self._worker.source.lengths
-        usual = found.get(f"{self.key.grant.id}\n{model.name}") if found else None
+        usual = found.get(self.key.sort(model.name).length) if found else None
         expected, width = usual or (model.expected_out, model.expected_length)
         return (expected, width) if cap is None or cap > expected else (cap, 0.0)
 

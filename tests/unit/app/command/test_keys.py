@@ -35,6 +35,8 @@ def test_the_new_key_stands_alone_on_standard_output(call, stand_in):
             "--scope",
             "read,infer",
             "--survives",
+            "--tag",
+            "batch",
         ]
     )
     assert said.out == f"{TEXT}\n"
@@ -53,6 +55,7 @@ def test_the_new_key_stands_alone_on_standard_output(call, stand_in):
             },
             "expires_in_days": 30,
             "survives": True,
+            "tag": "batch",
         }
     ]
 
@@ -76,7 +79,7 @@ def test_wrong_options_are_refused_before_anything_is_sent(call, stand_in, words
 
 def test_the_list_shows_limits_and_state(call, stand_in):
     keys = [
-        key("a", limits={"requests_per_minute": 60, "budget": {"amount": 2.5}}),
+        key("a", limits={"requests_per_minute": 60, "budget": {"amount": 2.5}}, tag="chat"),
         key("b", revoked_us=5, models=("m",)),
     ]
     stand_in.on("GET /api/v1/keys", {"items": keys})
@@ -87,6 +90,7 @@ def test_the_list_shows_limits_and_state(call, stand_in):
         "default",
         "infer",
         "*",
+        "chat",
         "rpm=60,budget=2.5/month",
         "-",
         "good",
@@ -106,9 +110,17 @@ def test_a_key_may_be_revoked_by_name(call, stand_in):
     assert call("keys", "revoke", "a", "--yes").err == "Revoked a (NEW).\n"
 
 
+def test_a_key_is_tagged_by_name_and_its_tag_taken_away(call, stand_in):
+    stand_in.on("GET /api/v1/keys", {"items": [key("a", id_="K1")]})
+    stand_in.on("PATCH /api/v1/keys/K1", key("a", id_="K1", tag="batch"))
+    assert "a (K1) have the tag batch" in call("keys", "tag", "a", "batch").err
+    assert "no tag of its own" in call("keys", "tag", "a").err
+    assert stand_in.bodies("PATCH /api/v1/keys/K1") == [{"tag": "batch"}, {"tag": ""}]
+
+
 def test_a_name_that_two_keys_have_is_not_enough(call, stand_in):
     keys = [key("a", id_="K1"), key("a", id_="K2")]
     stand_in.on("GET /api/v1/keys", {"items": keys})
-    assert "revoke by id: K1, K2" in call("keys", "revoke", "a", "--yes").err
+    assert "name it by id: K1, K2" in call("keys", "revoke", "a", "--yes").err
     assert "no key 'z'" in call("keys", "revoke", "z", "--yes").err
     assert "--yes" in call("keys", "revoke", "K1").err

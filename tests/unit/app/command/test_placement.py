@@ -50,6 +50,7 @@ def recorded(stand_in):
     stand_in.on("GET /api/v1/requests/rq_59", RequestRecords(records=(records[59],)))
     stand_in.on("GET /api/v1/resources/Deployment", {"items": deployments})
     stand_in.on("GET /api/v1/resources/Policy", {"items": []})
+    stand_in.on("GET /api/v1/keys", {"items": []})
     stand_in.on("POST /api/v1/apply", {"changes": []})
     return stand_in
 
@@ -105,6 +106,18 @@ def test_a_policys_reasons_are_in_the_explanation(call, recorded):
     said = call("route", "explain", "rq_59").out
     assert "rejected    deadline " in said
     assert "; policy quick" in said
+
+
+def test_an_explanation_names_the_tag(call, recorded):
+    assert "; no tag; " in call("route", "explain", "rq_59").out
+    tagged = usage_record(59, tag="batch", tokens_in=Tokens(100), total_us=1)
+    recorded.on("GET /api/v1/requests/rq_59", RequestRecords(records=(tagged,)))
+    assert "; tag batch; " in call("route", "explain", "rq_59").out
+
+
+def test_whoever_may_not_see_keys_goes_by_the_tags_of_records(call, recorded):
+    recorded.refuse("GET /api/v1/keys", 403, "denied", "not yours")
+    assert "; no tag; " in call("route", "explain", "rq_59").out
 
 
 def test_a_failed_attempt_is_named(call, recorded):
