@@ -195,7 +195,7 @@ class Admin(Caller):
         until_us: Micros | None = None,
         project: str | None = None,
     ) -> list[UsageSum]:
-        """Sums of usage, grouped by any of project, key, model, day, node."""
+        """Sums of usage, grouped by any of project, key, model, day, node, tag."""
         query = {
             "by": ",".join(by) or None,
             "since": since_us,

@@ -91,7 +91,7 @@ class Ledger(Protocol):
         project: ProjectId | None = None,
         key: KeyId | None = None,
     ) -> Sequence[UsageSum]:
-        """Sums grouped by any of project, key, model, day, node, ordered by these."""
+        """Sums grouped by any of project, key, model, day, node, tag, ordered by these."""
         ...
 
     def record(self, request: str) -> Sequence[UsageRecord]:

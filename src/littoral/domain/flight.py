@@ -5,7 +5,7 @@ then *settled* until its record is synced, then free again. When the gateway die
 node finds what every request had used; nothing is lost and no sync stands on the request's path.
 
 A slot is 512 bytes, little-endian: the header below, then the identity, six names joined by
-newlines or seven where the request has a tag, then what it holds of limits. The state byte is written last on the way in, so a
+newlines, then what the request holds of limits. The state byte is written last on the way in, so a
 slot that is not free is whole.
 """
 
@@ -32,8 +32,8 @@ HEADER = struct.Struct("<BBBBIIIQIIIIddH")
 predicted_p90_us, price_in, price_out (per million tokens), identity bytes."""
 _TOKENS_OUT = struct.Struct("<I")
 _TOKENS_OUT_AT = 12
-_TAG = 3
-"""Where a tag stands among the names."""
+TAGGED = "\x1f"
+"""Between a key and its request's tag, where there is one."""
 CHARGE = struct.Struct("<QqB6H")
 """What an open request holds of limits, at the end of its slot: tokens, nano-units, how many rows
 of the quota table, and which. It counts where ``CHARGED`` is set."""
@@ -86,13 +86,15 @@ def capped(cap: int | None) -> int:
     return power << _CAP_SHIFT if power <= _CAP_MOST else 0
 
 
-def identity(names: tuple[str, str, str, str, str, str], *, tag: str = "") -> bytes:
-    """Join request, project, key, tag, model, deployment and endpoint; cut to fit a slot.
+def tagged(key: str, tag: str) -> str:
+    """Write a key and the tag of its request as one name."""
+    return f"{key}{TAGGED}{tag}" if tag else key
 
-    An empty tag leaves no trace: so it was before there were tags.
-    """
-    told = (*names[:3], *([tag] if tag else []), *names[3:])
-    return "\n".join(told).encode()[:IDENTITY_BYTES]
+
+def identity(names: tuple[str, str, str, str, str, str], *, tag: str = "") -> bytes:
+    """Join request, project, key and tag, model, deployment and endpoint; cut to fit a slot."""
+    request, project, key, *rest = names
+    return "\n".join((request, project, tagged(key, tag), *rest)).encode()[:IDENTITY_BYTES]
 
 
 def write(
@@ -163,19 +165,18 @@ def read(buffer: Buffer, index: int) -> Flight | None:
         "utf-8", "replace"
     )
     parts = names.split("\n")
-    if len(parts) == 6:
-        parts.insert(_TAG, "")
-    if head.state not in {OPEN, SETTLED} or len(parts) != 7:
+    if head.state not in {OPEN, SETTLED} or len(parts) != 6:
         return None
     settled = head.state == SETTLED
+    key, _, tag = parts[2].partition(TAGGED)
     record = UsageRecord(
         request=RequestId(parts[0]),
         attempt=head.attempt,
         project=ProjectId(parts[1]),
-        key=KeyId(parts[2]),
-        model=parts[4],
-        deployment=DeploymentName(parts[5]),
-        endpoint=EndpointId(parts[6]),
+        key=KeyId(key),
+        model=parts[3],
+        deployment=DeploymentName(parts[4]),
+        endpoint=EndpointId(parts[5]),
         status=STATUSES[head.status] if settled and head.status < len(STATUSES) else "interrupted",
         streamed=bool(head.flags & STREAMED),
         estimated=bool(head.flags & ESTIMATED) or not settled,
@@ -190,7 +191,7 @@ def read(buffer: Buffer, index: int) -> Flight | None:
         cost=cost_of(
             head.tokens_in, head.tokens_out, price_in=head.price_in, price_out=head.price_out
         ),
-        tag=parts[_TAG],
+        tag=tag,
     )
     held = _charge(buffer, index) if head.flags & CHARGED else None
     guest = bool(head.flags & GUEST)

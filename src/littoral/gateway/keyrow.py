@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from littoral.cost.length import kind_of
+from littoral.domain import flight
 from littoral.domain.guard import UNGUARDED
 from littoral.domain.policy import Policy
 from littoral.domain.project import KeyGrant
@@ -19,8 +20,8 @@ from littoral.placement.policy import Asker, tagged
 class Sort(NamedTuple):
     """Of what kind a key's requests for one model are: their tag, and what follows from it.
 
-    ``names`` are project, key and tag as the flight table has them; ``length`` is under what the
-    lengths of their answers are learned.
+    ``names`` are project and key with the tag as the flight table has them; ``length`` is under
+    what the lengths of their answers are learned.
     """
 
     tag: str
@@ -93,7 +94,7 @@ class KeyRow:
         found = self.sorts.get(model)
         if found is None:
             project, key, _, tag = tagged(self.policies, self._asker(model))
-            names = "".join(f"\n{each}" for each in (project, key, tag) if each).encode()
+            names = f"\n{project}\n{flight.tagged(key, tag)}".encode()
             length = kind_of(tag=tag, key=key, model=model)
             found = self.sorts[model] = Sort(tag, names, length)
         return found

@@ -10,7 +10,7 @@ from littoral.domain.outbox import Batch, Mark, Receipt, judge, receipt
 from littoral.domain.units import Micros
 from littoral.domain.usage import UsageRecord, UsageSum
 
-GROUPS = ("project", "key", "model", "day", "node")
+GROUPS = ("project", "key", "model", "day", "node", "tag")
 DAY_US = 86_400_000_000
 
 

@@ -1,4 +1,4 @@
-"""What kind a request is: bound to its key or a policy, in its record, and what it is measured by."""
+"""What kind a request is: said by its key or a policy, in its record, and predictions go by it."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_the_record_has_the_tag_of_a_policy_where_the_key_has_none(rig, kit):
     assert recorded(rig, kit).tag == ""
 
 
-def test_no_caller_writes_a_tag(rig, kit):
+def test_no_caller_writes_a_tag(rig):
     body = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"tag":"chat"}'
     _, transport, _ = rig.ask(rig.post(body, extra="x-littoral-tag: chat\r\n"))
     (record,) = rig.records()

@@ -71,7 +71,7 @@ def handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_DELETE = serve  # noqa: N815  names of the standard library
+        do_GET = do_POST = do_PATCH = do_DELETE = serve  # noqa: N815  names of the standard library
 
     return Handler
 
