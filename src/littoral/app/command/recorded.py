@@ -41,9 +41,10 @@ def prices(control: Admin) -> Mapping[str, Priced]:
 def tags(control: Admin) -> Mapping[str, str]:
     """The tag of each key; nothing where the caller may not see keys, as records have tags too."""
     try:
-        return {each.id: each.tag for each in control.keys()}
+        known = control.keys()
     except Denied:
         return {}
+    return {each.id: each.tag for each in known}
 
 
 def policies(control: Admin) -> list[Policy]:
