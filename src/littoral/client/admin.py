@@ -7,6 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from littoral.client.caller import Caller
+from littoral.domain.chunk import ChunkPage
 from littoral.domain.enrolment import Invitation, Invited, RootView, Rotation
 from littoral.domain.errors import ControlUnreachable
 from littoral.domain.ids import KeyId, NodeId
@@ -208,6 +209,10 @@ class Admin(Caller):
         """At most so many records of requests, the latest first."""
         query = {"limit": limit, "until": until_us}
         return list(self._get("/requests", RequestRecords, query=query).records)
+
+    def chunks(self, query: Mapping[str, str | int | None]) -> ChunkPage:
+        """A page of records in columns, bounded by since, until, node and model."""
+        return self._get("/records/chunks", ChunkPage, query=query)
 
     def request(self, request: str) -> list[UsageRecord]:
         """Every attempt of one request."""

@@ -7,22 +7,8 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from littoral.control.api.authority import AuthorityApi
-from littoral.control.api.delta import DeltaApi
-from littoral.control.api.deployment import DeploymentApi
-from littoral.control.api.fleet import FleetApi
-from littoral.control.api.key import KeyApi
-from littoral.control.api.meta import MetaApi
-from littoral.control.api.metric import MetricApi
-from littoral.control.api.model import ModelApi
-from littoral.control.api.node import NodeApi
-from littoral.control.api.resource import ResourceApi
-from littoral.control.api.rollout import RolloutApi
-from littoral.control.api.share import ShareApi
-from littoral.control.api.snapshot import SnapshotApi
-from littoral.control.api.update import UpdateApi
-from littoral.control.api.usage import UsageApi
 from littoral.control.apply import Resources
+from littoral.control.archive import Archive, ArchiveParts
 from littoral.control.authority import Authority
 from littoral.control.blob_route import BlobApi
 from littoral.control.blobs import BlobParts, NodeBlobs
@@ -37,7 +23,7 @@ from littoral.control.event import Events
 from littoral.control.fleet import DISCONNECTED_S, Fleet, agreed
 from littoral.control.key import Keys
 from littoral.control.link import Links
-from littoral.control.openapi import document
+from littoral.control.operations import routes
 from littoral.control.place import Places
 from littoral.control.public import PublicApi
 from littoral.control.publish import Publisher
@@ -46,7 +32,7 @@ from littoral.control.releases import Releases
 from littoral.control.remote import LOOK_S, Neighbours
 from littoral.control.rollouts import EntropyChance, RolloutParts, Rollouts
 from littoral.control.roster import Roster
-from littoral.control.route import Gate, Route, build_app
+from littoral.control.route import Gate, build_app
 from littoral.control.session import COALESCE_S, SessionParts, Sessions
 from littoral.control.shares import ShareBook
 from littoral.control.sharing import Sharing
@@ -54,7 +40,9 @@ from littoral.control.signer import Signer
 from littoral.control.site import Site, load_site
 from littoral.control.updates import Updates
 from littoral.control.vault import Vault
+from littoral.control.watching import prices_of
 from littoral.control.worker import Bell, Workers
+from littoral.domain.chunk import ChunkStore
 from littoral.domain.enrolment import CLOSED, Doors
 from littoral.domain.ids import Digest, NodeId
 from littoral.domain.model import ModelSpec
@@ -75,6 +63,7 @@ from littoral.domain.ports import (
 )
 from littoral.domain.session import Frame
 from littoral.domain.units import Seconds
+from littoral.placement.history import Priced
 from littoral.trust.envelope import KEY_BYTES, derive
 from littoral.trust.ticket import PURPOSE
 
@@ -93,6 +82,7 @@ class ControlParts:
     state: State
     ledger: Ledger
     inbox: Inbox
+    chunks: ChunkStore
     blobs: Blobs
     obtainer: Obtainer
     registry: Registry
@@ -206,31 +196,6 @@ def public_door(desk: Desk) -> PublicApi:
     )
 
 
-def routes(desk: Desk) -> tuple[Route, ...]:
-    """Every operation of the admin API."""
-    found: list[Route] = []
-    meta = MetaApi(lambda: document(found, build=desk.build))
-    apis = (
-        meta,
-        ResourceApi(desk),
-        KeyApi(desk),
-        ModelApi(desk),
-        DeltaApi(desk),
-        RolloutApi(desk),
-        UpdateApi(desk),
-        DeploymentApi(desk),
-        FleetApi(desk),
-        MetricApi(desk),
-        SnapshotApi(desk),
-        UsageApi(desk),
-        ShareApi(desk),
-        NodeApi(desk),
-        AuthorityApi(desk),
-    )
-    found.extend(route for api in apis for route in api.routes())
-    return tuple(found)
-
-
 def _node_blobs(
     parts: ControlParts,
     fleet: Fleet,
@@ -320,9 +285,8 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         clock=parts.clock,
         neighbours=fleet.spots,
     )
-    releases = Releases(parts.state, parts.blobs, workers=workers, bell=bell)
     node_blobs = _node_blobs(parts, fleet, signer, resources=resources, workers=workers, bell=bell)
-    node_blobs.wheels = releases.wheels
+    releases = _releases(parts, node_blobs, bell)
     return Desk(
         state=parts.state,
         ledger=parts.ledger,
@@ -338,6 +302,7 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         neighbours=Neighbours(fleet, look_s=parts.look_s),
         node_blobs=node_blobs,
         rollouts=_rollouts(parts, fleet, resources, workers=workers, bell=bell),
+        archive=_archive(parts, resources),
         releases=releases,
         updates=Updates(releases, fleet, signer=signer, clock=parts.clock, sink=parts.events),
         deltas=_deltas(parts, node_blobs, resources, workers=workers, bell=bell),
@@ -353,6 +318,29 @@ def _desk(parts: ControlParts, vault: Vault) -> Desk:
         catalogue=parts.catalogue,
         build=parts.build,
         started_us=parts.clock.wall(),
+    )
+
+
+def _releases(parts: ControlParts, node_blobs: NodeBlobs, bell: Bell) -> Releases:
+    releases = Releases(parts.state, parts.blobs, workers=parts.workers, bell=bell)
+    node_blobs.wheels = releases.wheels
+    return releases
+
+
+def _archive(parts: ControlParts, resources: Resources) -> Archive:
+    async def prices() -> Mapping[str, Priced]:
+        return prices_of(await parts.workers.state(resources.specs))
+
+    return Archive(
+        ArchiveParts(
+            ledger=parts.ledger,
+            chunks=parts.chunks,
+            clock=parts.clock,
+            sink=parts.events,
+            workers=parts.workers,
+            prices=prices,
+            report=parts.report,
+        )
     )
 
 
