@@ -4,9 +4,11 @@
 The first part lets 1 GiB come over a line of 256 kbit/s that is cut twenty times, on virtual time,
 by the product's own fetch. The second one (Linux and root) runs the product's session and its HTTPS
 download between two network namespaces at 256 kbit/s and 300 ms, and measures how long control's
-beats wait. Writes ``bench/out/delivery.json``.
+beats wait. The third one lets a blob of 1.5 MiB come over that line with 10 % of the packets lost,
+while the connection of its download is destroyed twenty times. Writes ``bench/out/delivery.json``;
+about eight minutes.
 
-    sudo .venv/bin/python bench/delivery/run.py --seconds 60 --losses 0,5,10
+    sudo .venv/bin/python bench/delivery/run.py --seconds 25 --losses 0,5,10
 """
 
 import argparse
@@ -28,7 +30,7 @@ sys.path.insert(0, str(HERE.parent / "session"))
 from ends import measured, waits  # noqa: E402  its folder is known only from here on
 
 from lab.tun import Weather, missing  # noqa: E402  as above
-from littoral.domain.blob import CHUNK, BlobManifest, BlobSource  # noqa: E402  as above
+from littoral.domain.blob import CHUNK, CHUNK_LEAST, BlobManifest, BlobSource  # noqa: E402  as above
 from littoral.domain.delivery import Answered, Cut  # noqa: E402  as above
 from littoral.domain.pace import ALWAYS  # noqa: E402  as above
 from littoral.domain.units import Bytes  # noqa: E402  as above
@@ -44,7 +46,10 @@ CUTS = 20
 PIECE = 16 << 10
 BLOB = 8 << 20
 ZEROS = bytes(CHUNK)
-LOADS = {"idle": -1, "download, cap 192 kbit/s": 24_000, "download, no cap": 0}
+CAPPED = "download, cap 192 kbit/s"
+LOADS = {"idle": -1, CAPPED: 24_000, "download, no cap": 0}
+SMALL = 3 << 19
+LONGEST_S = 400.0
 
 
 class Forgetful:
@@ -162,27 +167,52 @@ def virtual() -> dict[str, object]:
     }
 
 
-def once(weather: Weather, cap: int, *, seconds: float, seed: int) -> dict[str, object]:
+def once(
+    weather: Weather, *more: str, seconds: float, seed: int, size: int = BLOB
+) -> dict[str, object]:
     """One load on one line."""
     with tempfile.TemporaryDirectory() as folder:
         blob = Path(folder, "blob")
-        blob.write_bytes(os.urandom(BLOB))
-        words = [str(blob), str(Path(folder, "got")), f"--cap={cap}"]
+        blob.write_bytes(os.urandom(size))
+        words = [str(blob), str(Path(folder, "got")), *more]
         return measured(HERE / "end.py", words, weather=weather, seconds=seconds, seed=seed)
 
 
-def row(loss: float, load: str, found: dict[str, object], *, seconds: float) -> dict[str, object]:
+def row(loss: float, load: str, found: dict[str, object]) -> dict[str, object]:
     """One line of the table."""
-    down = round(found["sent_down"] / (seconds + 8) / 1000, 1)
+    down = round(found["down"] / 1000, 1)
     return {"loss": loss, "load": load, **waits(found), "down_kB_s": down}
+
+
+def cut(weather: Weather, *, seed: int) -> dict[str, object]:
+    """A whole blob over a line whose download is cut again and again.
+
+    ``came_again`` are bytes that the near end took more than once; ``line_extra`` those that
+    crossed the line beyond the blob: what was under way at each cut, and all headers, handshakes,
+    beats and repetitions of lost packets.
+    """
+    words = [f"--cap={LOADS[CAPPED]}", f"--cuts={CUTS}", f"--chunk={CHUNK_LEAST}"]
+    found = once(weather, *words, seconds=LONGEST_S, seed=seed, size=SMALL)
+    return {
+        "loss": 100 * weather.loss,
+        "bytes": SMALL,
+        "cuts": found["cuts"],
+        "took_s": round(found["took_s"], 1),
+        "came_again": found["came"] - SMALL,
+        "line_extra": found["sent_down"] - SMALL,
+        "line_extra_a_cut": round((found["sent_down"] - SMALL) / CUTS),
+        "chunk": CHUNK_LEAST,
+        **waits(found),
+    }
 
 
 def main() -> int:
     """Run both parts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=25.0)
     parser.add_argument("--losses", default="0,5,10", help="percent of packets, comma-separated")
     parser.add_argument("--loads", default="0,1", help="0 idle, 1 with a cap, 2 without")
+    parser.add_argument("--cut-loss", type=float, default=10.0, help="-1: without that part")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     found: dict[str, object] = {"virtual": virtual(), "line": []}
@@ -191,12 +221,16 @@ def main() -> int:
         print(f"the second part is skipped: {why}")
     else:
         base = Weather(delay_s=0.15, rate=RATE, queue_s=0.5)
-        for loss in map(float, given.losses.split(",")):
+        for loss in map(float, filter(None, given.losses.split(","))):
             for load in (list(LOADS)[int(at)] for at in given.loads.split(",")):
                 weather = replace(base, loss=loss / 100)
-                seen = once(weather, LOADS[load], seconds=given.seconds, seed=given.seed)
-                found["line"].append(row(loss, load, seen, seconds=given.seconds))
+                cap = f"--cap={LOADS[load]}"
+                seen = once(weather, cap, seconds=given.seconds, seed=given.seed)
+                found["line"].append(row(loss, load, seen))
                 print(json.dumps(found["line"][-1]), flush=True)
+        if given.cut_loss >= 0:
+            found["cut"] = cut(replace(base, loss=given.cut_loss / 100), seed=given.seed)
+            print(json.dumps(found["cut"]), flush=True)
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(found, indent=2), "utf-8")
     return 0
