@@ -223,7 +223,7 @@ class DeadlinePassed(LittoralError):
 
 
 class StorageFull(LittoralError):
-    """The disk is too full to accept durable work."""
+    """The disk is too full, or read-only, to accept durable work."""
 
     code = "storage_full"
     status = 507

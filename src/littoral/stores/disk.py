@@ -42,7 +42,7 @@ class LocalDisk:
     def remove(self, path: str) -> None:
         """Remove the file if it exists."""
         target = self._inside(path)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), room_for(repr(path)):
             target.unlink()
             sync_folder(str(target.parent))
 

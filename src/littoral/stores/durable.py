@@ -21,10 +21,12 @@ def sync_folder(folder: str) -> None:
 
 @contextmanager
 def room_for(what: str) -> Generator[None]:
-    """Turn "no space" from the system into ``StorageFull`` that names ``what``."""
+    """Turn "no space" and "read-only" from the system into ``StorageFull`` that names ``what``."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
             raise StorageFull(f"no room on the disk to write {what}") from error
+        if error.errno == errno.EROFS:
+            raise StorageFull(f"the disk is read-only: {what} cannot be written") from error
         raise

@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias, cast
 import apsw
 
 from littoral.domain.errors import Busy, Conflict, Damaged, NewerData, StorageFull, Unavailable
-from littoral.stores.durable import sync_folder
+from littoral.stores.durable import room_for, sync_folder
 
 Value: TypeAlias = int | float | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]
@@ -97,8 +97,10 @@ def hold(path: str) -> int:
 
     Raises:
         Busy: Another process holds it.
+        StorageFull: The disk is full or read-only.
     """
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with room_for(repr(path)):
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -117,7 +119,7 @@ def connect(path: str, pragmas: Mapping[str, int | str] = PRAGMAS) -> apsw.Conne
     folder = str(Path(path).parent)
     refuse_remote(folder, Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
     # Only where there is none yet: closing a descriptor of an open database drops SQLite's locks.
-    with contextlib.suppress(FileExistsError):
+    with contextlib.suppress(FileExistsError), room_for(repr(path)):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         sync_folder(folder)
     connection = apsw.Connection(path)
@@ -184,18 +186,16 @@ def check(connection: apsw.Connection) -> None:
         raise apsw.CorruptError(f"quick_check found {found!r}")
 
 
-def migrate(
-    connection: apsw.Connection, steps: Sequence[Step], *, least: int | None = None
-) -> None:
+def migrate(connection: apsw.Connection, steps: Sequence[Step]) -> None:
     """Bring the schema to the last of ``steps``, in one transaction.
 
-    A newer version may have been here and left again. Its schema is used as it is where it said,
-    as ``least``, that so few steps are enough to know: those behind only added what others ignore.
+    A newer version may have been here and left again. Its schema is used as it is where its file
+    says, as ``least``, that so few steps are enough to know: those behind only added what others
+    ignore.
 
     Args:
         connection: To the file.
         steps: All that this version knows.
-        least: How many of them a version must know to use the file; by default all.
 
     Raises:
         NewerData: The file needs more steps than this version knows.
@@ -220,8 +220,7 @@ def migrate(
             for statement in step:
                 run(connection, statement)
         run(connection, "insert or replace into meta values('schema', ?)", (len(steps),))
-        known = len(steps) if least is None else least
-        run(connection, "insert or replace into meta values('least', ?)", (known,))
+        run(connection, "insert or replace into meta values('least', ?)", (len(steps),))
 
     transact(connection, apply)
 
