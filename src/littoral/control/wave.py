@@ -7,12 +7,13 @@ from typing import Final
 
 from littoral.domain.ids import NodeId
 from littoral.domain.node import GONE, Node
-from littoral.domain.release import ENDED, FAILED, Update, UpdateReport
+from littoral.domain.release import ENDED, FAILED, Update, UpdatePhase, UpdateReport
 from littoral.domain.units import Micros
 from littoral.placement.canary import is_chosen
 
 AT_ONCE: Final = 0.25
 """The share of a site's nodes that may be under way at a time, but always one."""
+SWITCHING: Final[frozenset[UpdatePhase]] = frozenset({"switching", "trial"})
 MINUTE_US: Final = 60_000_000
 
 
@@ -85,7 +86,7 @@ def _ordered(
     before = dict(update.before)
     there = Counter(each.site for each in concerned)
     under_way = Counter(
-        each.site for each in concerned if each.id in before and not _has_ended(update, each, fleet)
+        each.site for each in concerned if each.id in before and _holds(update, each, fleet)
     )
     for node in concerned:
         if node.id in before or not (update.everyone or node.id in canaries):
@@ -117,8 +118,15 @@ def _has(update: Update, node: NodeId, fleet: Fleeted, *, phases: frozenset[str]
     return report is not None and report.phase in phases
 
 
-def _has_ended(update: Update, node: Node, fleet: Fleeted) -> bool:
-    return _has(update, node.id, fleet, phases=ENDED)
+def _holds(update: Update, node: Node, fleet: Fleeted) -> bool:
+    """Whether an ordered node keeps others of its site waiting.
+
+    One that is away and had not begun to switch does not: it may be away for ever. One that went
+    away while it switched does, for it may be the new version that keeps it away.
+    """
+    if _has(update, node.id, fleet, phases=ENDED):
+        return False
+    return node.id in fleet.connected or _has(update, node.id, fleet, phases=SWITCHING)
 
 
 def _is_healthy(update: Update, node: NodeId, fleet: Fleeted) -> bool:
