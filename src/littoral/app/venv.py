@@ -22,7 +22,15 @@ from anyio import to_thread
 from littoral.app.child import PASSED
 from littoral.app.system import environment
 from littoral.app.version import VERSION
-from littoral.app.versions import CURRENT, FOLDER, named_by, point, prepare, python_of_host
+from littoral.app.versions import (
+    CURRENT,
+    FOLDER,
+    PREVIOUS,
+    named_by,
+    point,
+    prepare,
+    python_of_host,
+)
 from littoral.domain.errors import Damaged, InvalidInput, UnknownName
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ports import Failpoints
@@ -101,7 +109,8 @@ class VenvInstaller:
         trial = {"version": version, "previous": previous, "within_s": within_s, "starts": 0}
         self._disk.remove(FAILED)
         self._disk.write(TRIAL, json.dumps(trial).encode())
-        point(self._folder / CURRENT, version)
+        with room_for("the name of the current version"):
+            point(self._folder / CURRENT, version)
         self._failpoints.hit(SWITCHED)
 
     def trial(self) -> Trial | None:
@@ -113,8 +122,16 @@ class VenvInstaller:
         return Trial(version=VERSION, previous=str(told.get("previous", "")), within_s=within_s)
 
     def confirm(self) -> None:
-        """The running version has proved itself."""
+        """The running version has proved itself: what ran before can be gone back to."""
+        trial = self.trial()
+        if trial is not None and trial.previous not in {"", VERSION}:
+            with room_for("the name of the version before"):
+                point(self._folder / PREVIOUS, checked_version(trial.previous))
         self._disk.remove(TRIAL)
+
+    def previous(self) -> str:
+        """The version that ran before the running one proved itself."""
+        return named_by(self._folder / PREVIOUS)
 
     def failure(self) -> Failure | None:
         """The last version that was left again."""
@@ -136,7 +153,7 @@ class VenvInstaller:
         return await to_thread.run_sync(self._prune, keep)
 
     def _prune(self, keep: Iterable[str]) -> Sequence[str]:
-        names = {*keep, VERSION, named_by(self._folder / CURRENT)}
+        names = {*keep, VERSION, *map(named_by, (self._folder / CURRENT, self._folder / PREVIOUS))}
         gone: list[str] = []
         for place in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
             if place.name not in names and place.is_dir() and not place.is_symlink():

@@ -16,6 +16,8 @@ from littoral.domain.errors import InvalidInput
 
 FOLDER: Final = "versions"
 CURRENT: Final = "current"
+PREVIOUS: Final = "previous"
+"""Names the version that ran before the current one proved itself."""
 LAUNCHER: Final = "launcher.py"
 
 

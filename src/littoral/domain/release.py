@@ -157,6 +157,10 @@ class Installer(Protocol):
         """The running version has proved itself."""
         ...
 
+    def previous(self) -> str:
+        """The version that ran before the running one proved itself; empty where none did."""
+        ...
+
     def failure(self) -> Failure | None:
         """The last version that was left again; None where none was."""
         ...

@@ -8,7 +8,14 @@ from littoral.domain.ids import KeyId
 from littoral.domain.units import Micros
 
 Verb: TypeAlias = Literal[
-    "drain", "cordon", "restart_engine", "probe", "log_tail", "verify_artefacts", "rollback"
+    "drain",
+    "cordon",
+    "restart_engine",
+    "probe",
+    "log_tail",
+    "verify_artefacts",
+    "rollback",
+    "undo_update",
 ]
 
 

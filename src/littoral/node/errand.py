@@ -1,7 +1,7 @@
 """Errands: the closed list of things that control may have a node do. No shell, no path, no URL."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from anyio import to_thread
@@ -23,6 +23,7 @@ ARGS: Mapping[Verb, frozenset[str]] = {
     "log_tail": frozenset({"role", "lines"}),
     "verify_artefacts": frozenset(),
     "rollback": frozenset({"deployment"}),
+    "undo_update": frozenset(),
 }
 """What each verb takes."""
 
@@ -32,7 +33,8 @@ class ErrandParts:
     """What errands need.
 
     ``under_way`` counts requests under way here; ``tail`` gives the last lines of a process's log;
-    ``probe`` measures every engine that is ready now and says how many that were.
+    ``probe`` measures every engine that is ready now and says how many that were; ``undo_update``
+    goes back to the version of Littoral before this one, and says which.
     """
 
     converger: Converger
@@ -40,6 +42,7 @@ class ErrandParts:
     under_way: Callable[[], int]
     tail: Callable[[str, int], str]
     probe: Callable[[], int]
+    undo_update: Callable[[], Awaitable[str]]
 
 
 class Errands:
@@ -80,8 +83,13 @@ class Errands:
                 return self._tail(frame.args)
             case "rollback":
                 return self._undone(frame.args.get("deployment", ""))
-            case "verify_artefacts":
-                return await to_thread.run_sync(self._verified)
+            case _:
+                return await self._slowly(frame.verb)
+
+    async def _slowly(self, verb: Verb) -> str:
+        if verb == "undo_update":
+            return f"goes back to {await self._parts.undo_update()}, on trial"
+        return await to_thread.run_sync(self._verified)
 
     def _restarted(self, name: str) -> str:
         if not self._parts.converger.restart(DeploymentName(name)):

@@ -7,6 +7,7 @@ from typing import Protocol
 import anyio
 
 from littoral.domain.enrolment import Inventory
+from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import Digest, NodeId
 from littoral.domain.link import LinkFacts
 from littoral.domain.node import Level, Link, Reading
@@ -228,7 +229,16 @@ class Tending:
             under_way=parts.under_way,
             tail=parts.tools.tail,
             probe=self._probing.again,
+            undo_update=self._undo_update,
         )
+
+    async def _undo_update(self) -> str:
+        """Go back to the version of Littoral before this one. Raises ``InvalidInput``."""
+        if self.updates is None:
+            raise InvalidInput(
+                "Littoral here goes with its control plane, and is updated by hand with it"
+            )
+        return await self.updates.back()
 
     def _renewal(self, joined: Joined) -> Renewal:
         parts = self._parts

@@ -11,12 +11,14 @@ from typing import Final
 import anyio
 import msgspec
 
-from littoral.domain.errors import LittoralError, StorageFull, UpstreamFailed
+from littoral.domain.errors import InvalidInput, LittoralError, StorageFull, UpstreamFailed
 from littoral.domain.ids import Digest, NodeId
 from littoral.domain.node import Level
 from littoral.domain.ports import Clock, Disk
 from littoral.domain.release import (
     ENDED,
+    FAILED,
+    WITHIN_S,
     Failure,
     Order,
     Release,
@@ -40,6 +42,7 @@ AGAIN: Final = Seconds(30.0)
 """When what could not be fetched is tried again."""
 ALONE_SHARE: Final = 0.4
 """Of the time that a new version has: for so long it must have tried to reach control."""
+ASKED: Final = "someone at this machine asked for it"
 REFUSED: Final = "control said"
 """How the reason begins where control answered, and turned us away."""
 Locate = Callable[[Digest, Callable[[str], None]], Awaitable[str | None]]
@@ -76,6 +79,7 @@ class Updates:
         self._order: Order | None = None
         self._came = Signal()
         self._proved = anyio.Event()
+        self._leaving = anyio.Event()
         self._report = self._kept()
         self._told: UpdateReport | None = None
 
@@ -106,6 +110,33 @@ class Updates:
             self._order = order
         return True
 
+    async def back(self) -> str:
+        """Leave the running version for the one before it, with control or without.
+
+        Nothing is fetched. Going back twice is going forward again.
+
+        Returns:
+            The version that takes over in a moment, on trial like any other.
+
+        Raises:
+            InvalidInput: There is no other version here.
+            LittoralError: It cannot read what this node keeps; the message is its own.
+        """
+        installer, report = self._installer, self._report
+        trial = installer.trial()
+        version = installer.previous() if trial is None else trial.previous
+        if version in {"", installer.running} or not installer.has(version):
+            raise InvalidInput(f"no version of Littoral is here beside {installer.running}")
+        await installer.check(version)
+        self._order = None  # what is being followed is not switched to any more
+        if report is not None and report.version == installer.running:
+            self._put(replace(report, phase="rolled_back", why=ASKED))
+        installer.switch(version, within_s=WITHIN_S)
+        text = f"{installer.running} is left for {version}: {ASKED}"
+        self._say("update_undone", text, level="warning")
+        self._leaving.set()
+        return version
+
     async def run(
         self,
         send: Callable[[Frame], Awaitable[bool]],
@@ -123,6 +154,7 @@ class Updates:
         async with anyio.create_task_group() as group:
             group.start_soon(self._obey)
             group.start_soon(self._tell, send)
+            group.start_soon(self._leave)
             trial = self._installer.trial()
             if trial is not None:
                 await self._prove(trial, standing)
@@ -137,13 +169,17 @@ class Updates:
             if report is not None and report.phase not in ENDED:
                 self._put(replace(report, phase="rolled_back", why=failure.why))
             self._installer.forget()
-        elif report is not None and report.phase == "switching":
-            if self._installer.running != report.version:
+        report = self._report
+        is_here = report is not None and report.version == self._installer.running
+        if report is not None and (
+            report.phase == "switching" or (report.phase in FAILED and is_here)
+        ):
+            if not is_here:
                 self._put(replace(report, phase="refused", why="it was not switched to"))
             elif self._installer.trial() is not None:
-                self._put(replace(report, phase="trial"))
+                self._put(replace(report, phase="trial", why=""))
             else:
-                self._put(replace(report, phase="healthy"))
+                self._put(replace(report, phase="healthy", why=""))
         return failure
 
     async def _prove(self, trial: Trial, standing: Callable[[], tuple[bool, str]]) -> None:
@@ -181,7 +217,6 @@ class Updates:
                     self._tell_of(order, "refused", error.message)
                     text = f"{order.release.version} is not taken: {error.message}"
                     self._say("update_refused", text, level="error")
-                    await self._installer.remove(order.release.version)
             if self._order == order:  # else another one came meanwhile
                 await self._came.wait()
 
@@ -198,17 +233,42 @@ class Updates:
         if not may_follow(installer.running, release):
             self._tell_of(order, "refused", f"it requires {release.requires} or later to run here")
             return
-        if not installer.has(version):
-            self._tell_of(order, "fetching")
+        missing = await self._missing(version)
+        if missing is not None:
+            self._tell_of(order, "fetching", missing)
             wheels = await self._fetched(release)
             self._tell_of(order, "installing")
-            await installer.install(version, wheels)
-        await installer.check(version)
+            await self._install(version, wheels)
         if self._order != order:
             return  # a newer one came meanwhile
         self._tell_of(order, "switching")
         installer.switch(version, within_s=order.within_s)
         self._say("update_switched", f"{installer.running} hands over to {version}")
+        self._parts.versions.leave()
+
+    async def _missing(self, version: str) -> str | None:
+        """Why a version is to be made, None where it is here; it stays until it is made anew."""
+        if not self._installer.has(version):
+            return ""
+        try:
+            await self._installer.check(version)
+        except LittoralError as error:
+            return f"it is here, and to be made anew: {error.message}"
+        return None
+
+    async def _install(self, version: str, wheels: Mapping[str, str]) -> None:
+        """Make a version; one that fails its check does not stay."""
+        await self._installer.install(version, wheels)
+        try:
+            await self._installer.check(version)
+        except LittoralError:
+            await self._installer.remove(version)
+            raise
+
+    async def _leave(self) -> None:
+        """End this process for the version before it, once whoever asked had the answer."""
+        await self._leaving.wait()
+        await anyio.sleep(LOOK)
         self._parts.versions.leave()
 
     async def _fetched(self, release: Release) -> Mapping[str, str]:

@@ -22,6 +22,7 @@ class MemoryInstaller:
         self.pruned: list[str] = []
         self.dependencies: dict[str, str] = {}
         self._trial: Trial | None = None
+        self._previous = ""
         self._failure: Failure | None = None
 
     def host(self) -> Host:
@@ -70,7 +71,14 @@ class MemoryInstaller:
 
     def confirm(self) -> None:
         """The running version has proved itself."""
+        trial = self.trial()
+        if trial is not None:
+            self._previous = trial.previous
         self._trial = None
+
+    def previous(self) -> str:
+        """The version that ran before."""
+        return self._previous
 
     def failure(self) -> Failure | None:
         """The last version that was left again."""

@@ -2,6 +2,7 @@
 
 import errno
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
@@ -87,6 +88,22 @@ def test_a_trial_of_the_running_version_is_confirmed_once(tmp_path, installer):
     assert (trial.previous, trial.within_s) == (VERSION, 60.0)
     installer.confirm()
     assert installer.trial() is None
+
+
+@pytest.mark.anyio
+async def test_what_ran_before_is_known_once_a_version_has_proved_itself(tmp_path, installer):
+    assert installer.previous() == ""
+    other(tmp_path)
+    other(tmp_path, "9.9.8")
+    versions.prepare(str(tmp_path))
+    trial = {"version": VERSION, "previous": "9.9.9", "within_s": 60.0, "starts": 1}
+    (tmp_path / "versions/trial.json").write_text(json.dumps(trial))
+    assert installer.previous() == ""
+    installer.confirm()
+    assert installer.previous() == "9.9.9"
+    installer.confirm()
+    assert await installer.prune(()) == ["9.9.8"]
+    assert installer.has("9.9.9")
 
 
 def test_a_failure_is_told_until_it_is_forgotten(tmp_path, installer):

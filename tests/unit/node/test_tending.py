@@ -50,6 +50,11 @@ def engines():
     return Engines()
 
 
+async def back() -> str:
+    await anyio.lowlevel.checkpoint()
+    return "0.1.0"
+
+
 @pytest.fixture
 def errands(engines):
     return Errands(
@@ -59,6 +64,7 @@ def errands(engines):
             under_way=lambda: 3,
             tail=tail,
             probe=lambda: 2,
+            undo_update=back,
         )
     )
 
@@ -100,6 +106,14 @@ async def test_nothing_but_a_log_of_ours_is_read(errands, args):
 async def test_artefacts_are_read_and_compared(errands):
     done = await errands.do(Do(number=1, verb="verify_artefacts"))
     assert done.result == "0 artefacts, 0 damaged"
+
+
+async def test_the_version_that_is_gone_back_to_is_told(errands):
+    assert (await errands.do(Do(number=1, verb="undo_update"))).result == (
+        "goes back to 0.1.0, on trial"
+    )
+    done = await errands.do(Do(number=2, verb="undo_update", args={"to": "0.0.1"}))
+    assert "takes no 'to'" in done.result
 
 
 async def test_a_probe_is_begun(errands):

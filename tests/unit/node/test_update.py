@@ -199,6 +199,34 @@ def test_a_version_that_fails_its_check_is_refused(machine):
     assert machine.codes.count("update_refused") == 1
 
 
+def test_a_version_that_is_here_and_fails_its_check_is_made_anew_and_stays_until_then(machine):
+    machine.installer.versions["0.2.0"] = {"old": "build"}
+    machine.installer.broken["0.2.0"] = Damaged("it did not answer in time")
+    machine.failing = [UpstreamFailed("control has gone")]
+    machine.live(3, order())
+    assert machine.installer.versions["0.2.0"] == {"old": "build"}
+    assert machine.phases == ["fetching"]
+    del machine.installer.broken["0.2.0"]
+    machine.live(3, order())
+    assert (machine.left, machine.installer.versions["0.2.0"]) == (1, {"old": "build"})
+
+
+def test_a_switch_that_failed_when_it_was_done_already_is_told_by_the_new_version(machine):
+    switch = machine.installer.switch
+
+    def fails(version: str, *, within_s: float) -> None:
+        switch(version, within_s=within_s)
+        raise Damaged("it was hit behind the switch")
+
+    machine.installer.switch = fails  # type: ignore[method-assign]
+    machine.live(3, order())
+    assert (machine.phases[-1], machine.left) == ("refused", 0)
+    assert machine.installer.has("0.2.0")
+    machine.installer.start()
+    machine.live(3)
+    assert machine.phases[-1] == "healthy"
+
+
 def test_what_cannot_be_fetched_now_is_tried_again(machine):
     machine.failing = [UpstreamFailed("control has gone"), StorageFull("no room")]
     machine.live(20, order())

@@ -9,27 +9,33 @@ from littoral.app.role.node import COUNTER
 from littoral.app.settings import Settings
 from littoral.domain.errors import InvalidInput, Unavailable
 from littoral.domain.ports import ChannelClosed
+from littoral.domain.units import Seconds
 from littoral.domain.upkeep import Do, Done
 
-WITHIN_S = 20.0
+WITHIN_S = Seconds(20.0)
 
 
-def ask_here(settings: Settings, errand: Do) -> Done:
+def ask_here(settings: Settings, errand: Do, *, within_s: Seconds = WITHIN_S) -> Done:
     """Have the node in this data folder do something.
+
+    Args:
+        settings: Whose data folder.
+        errand: What.
+        within_s: How long it may take.
 
     Raises:
         InvalidInput: It would not; the message is its own.
         Unavailable: No node runs here.
     """
-    done = anyio.run(partial(_asked, str(settings.path(COUNTER)), errand))
+    done = anyio.run(partial(_asked, str(settings.path(COUNTER)), errand, within_s=within_s))
     if not done.ok:
         raise InvalidInput(done.result)
     return done
 
 
-async def _asked(address: str, errand: Do) -> Done:
+async def _asked(address: str, errand: Do, *, within_s: Seconds) -> Done:
     try:
-        with anyio.fail_after(WITHIN_S):
+        with anyio.fail_after(within_s):
             async with UnixNetwork().dial(address) as channel:
                 await channel.send(errand)
                 answer = await channel.receive()

@@ -109,7 +109,8 @@ def do(name: str, verb: Verb, /, *args: str, reach: Reach = HERE) -> int:
 
     Args:
         name: Its name or id.
-        verb: probe, log_tail, verify_artefacts, restart_engine, rollback, drain, cordon.
+        verb: probe, log_tail, verify_artefacts, restart_engine, rollback, undo_update,
+            drain, cordon.
         args: What it needs, such as role=gateway lines=50, or deployment=small.
         reach: Which instance.
     """

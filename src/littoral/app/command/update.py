@@ -7,15 +7,19 @@ from cyclopts import Parameter
 
 from littoral.app.command.encoding import plain
 from littoral.app.command.figures import moment
-from littoral.app.command.reach import HERE, Reach
+from littoral.app.command.here import ask_here
+from littoral.app.command.reach import HERE, Reach, settings_of
 from littoral.app.command.screen import Screen, screen
 from littoral.app.command.site import admin
 from littoral.client.updates import Updates
 from littoral.domain.errors import InvalidInput
 from littoral.domain.release import UpdateAct
 from littoral.domain.units import Seconds
+from littoral.domain.upkeep import Do
 from littoral.domain.view import UpdateView, UpdateWish
 
+LOCAL_S = Seconds(150.0)
+"""How long the version before may take to read what the node keeps."""
 _SHARE = re.compile(r"(?P<number>[0-9]{1,3}(?:\.[0-9]+)?)%?")
 
 
@@ -95,13 +99,20 @@ def resume(*, reach: Reach = HERE) -> None:
     _act("resume", reach)
 
 
-def undo(*, reach: Reach = HERE) -> None:
+def undo(*, local: bool = False, reach: Reach = HERE) -> None:
     """Take every node back to what it ran before; nothing has to be fetched for it.
 
     Args:
+        local: Only the node of this machine, with control or without.
         reach: Which instance.
     """
-    _act("undo", reach)
+    if not local:
+        _act("undo", reach)
+        return
+    shown = screen(as_json=reach.json)
+    done = ask_here(settings_of(reach), Do(number=1, verb="undo_update"), within_s=LOCAL_S)
+    shown.note("update.local", result=done.result)
+    shown.json(plain(done))
 
 
 def _act(act: UpdateAct, reach: Reach) -> None:

@@ -109,3 +109,9 @@ def test_each_act_is_sent(call, stand_in, act):
     stand_in.on("POST /api/v1/updates/act", VIEW)
     assert call("update", act).status == 0
     assert stand_in.bodies("POST /api/v1/updates/act") == [{"act": act}]
+
+
+def test_at_a_machine_without_a_node_nothing_goes_back(run, tmp_path):
+    said = run("update", "undo", "--local", "--data-dir", str(tmp_path))
+    assert said.status
+    assert "no node answers" in said.err
