@@ -18,6 +18,7 @@ from littoral.domain.limits import HOUR_US, Budget, Limits, period_of
 from littoral.domain.share import NOTHING, WHOLE, Draw, Drawn, Shares, Slice, share_name, taken_up
 from littoral.domain.units import Micros
 from littoral.testing.clock import SettableClock
+from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.state import MemoryState
 
 NODES = tuple(NodeId(f"n{number}") for number in range(3))
@@ -95,7 +96,13 @@ class SharesMachine(RuleBasedStateMachine):
         for node in self.nodes.values():
             node.up = None
             node.down.clear()
-        book = ShareBook(self.state, self.clock, fleet=Known(), publisher=Known(self.epoch))
+        book = ShareBook(
+            self.state,
+            self.clock,
+            fleet=Known(),
+            publisher=Known(self.epoch),
+            failpoints=ArmedFailpoints(),
+        )
         book.limited({LIMIT: limits(self.cap)})
         return book
 

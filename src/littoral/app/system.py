@@ -85,15 +85,22 @@ class SystemFailpoints:
         if name not in self._armed:
             return
         action, number = self._armed[name]
+        self._hits[name] = self._hits.get(name, 0) + 1
         if action == "delay":
+            _say(f"{name}={action}")
             time.sleep(number / 1000)
             return
-        self._hits[name] = self._hits.get(name, 0) + 1
         if self._hits[name] != number:
             return
+        _say(f"{name}={action}")
         if action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         raise FailpointError(f"failpoint {name} hit {number} times")
+
+
+def _say(acted: str) -> None:
+    """Tell what is done, on the way that needs no buffer: the process may end at once."""
+    os.write(2, f"failpoint {acted}\n".encode())
 
 
 def _armed(part: str) -> tuple[str, tuple[str, int]]:

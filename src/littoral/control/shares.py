@@ -13,7 +13,7 @@ import msgspec
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
 from littoral.domain.limits import NANO, Limits, period_named, period_of
-from littoral.domain.ports import Clock, State
+from littoral.domain.ports import Clock, Failpoints, State
 from littoral.domain.reach import Spot
 from littoral.domain.share import (
     NOTHING,
@@ -80,13 +80,23 @@ class ShareBook:
             once their last snapshot has ended.
         publisher: Where the epoch of the state is another one than the records', the state was
             restored, and they are in doubt.
+        failpoints: ``shares.given`` stands behind what is written down of a division.
     """
 
-    def __init__(self, state: State, clock: Clock, *, fleet: Roll, publisher: Issuing) -> None:
+    def __init__(
+        self,
+        state: State,
+        clock: Clock,
+        *,
+        fleet: Roll,
+        publisher: Issuing,
+        failpoints: Failpoints,
+    ) -> None:
         self._state = state
         self._clock = clock
         self._fleet = fleet
         self._publisher = publisher
+        self._failpoints = failpoints
         self._limits: Mapping[str, Limits] = {}
         self._talks: dict[NodeId, _Talk] = {}
         self._stale: set[str] = set()
@@ -233,6 +243,8 @@ class ShareBook:
                 ready.append((name, node, given))
         try:
             self._write(stale)
+            if ready:
+                self._failpoints.hit("shares.given")
         except LittoralError:
             for name, node, _ in ready:
                 self._records[name][node] = replace(self._records[name][node], sent=None)

@@ -33,6 +33,10 @@ FailpointName: TypeAlias = Literal[
     "deferred.settled",
     "deferred.booked",
     "slot.switched",
+    "shares.given",
+    "shares.written",
+    "peers.written",
+    "piece.read",
 ]
 
 NAMES: tuple[str, ...] = get_args(FailpointName)

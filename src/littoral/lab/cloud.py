@@ -10,12 +10,13 @@ from anyio import lowlevel
 
 from littoral.control.desk import Desk
 from littoral.control.event import Events
-from littoral.control.parts import ControlParts, backstage, public_door
+from littoral.control.parts import backstage, public_door
 from littoral.control.public import PublicApi
 from littoral.control.session import Sessions
 from littoral.control.site import first_start
 from littoral.control.vault import Vault
 from littoral.control.worker import Workers
+from littoral.control.world import ControlParts
 from littoral.domain.enrolment import Invitation
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
@@ -33,7 +34,6 @@ from littoral.lab.trace import Trace
 from littoral.lab.wan import Wan
 from littoral.lab.wire import CloudCarrier, Ground, Wire
 from littoral.testing.blobs import MemoryBlobs
-from littoral.testing.chunks import MemoryChunks
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.entropy import SeededEntropy
 from littoral.testing.inbox import MemoryInbox
@@ -280,7 +280,6 @@ class Cloud:
             failpoints=self.life,
             events=Events(self.inbox),
             inbox=self.inbox,
-            chunks=MemoryChunks(),
             report=self._report,
             catalogue={},
             master_key=MASTER_KEY,

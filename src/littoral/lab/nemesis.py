@@ -45,6 +45,7 @@ CLOUD_PLACES: Sequence[FailpointName] = (
     "renew.issued",
     "session.hello",
     "session.resumed",
+    "shares.given",
     "state.committed",
     "stored.sent",
 )
@@ -59,6 +60,8 @@ EDGE_PLACES: Sequence[FailpointName] = (
     "snapshot.renamed",
     "snapshot.swapped",
     "engine.spawned",
+    "shares.written",
+    "slot.switched",
     "slots.freed",
 )
 """Failpoints that a simulated process passes: control's, and a node's."""

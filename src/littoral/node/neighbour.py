@@ -6,7 +6,7 @@ an answer, three of them in a row, end its use, and so does a lost connection at
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import anyio
@@ -14,11 +14,11 @@ from anyio import lowlevel
 from anyio.abc import ObjectReceiveStream, TaskGroup
 
 from littoral.domain.endpoint import Endpoint
-from littoral.domain.errors import TooLarge
+from littoral.domain.errors import LittoralError, TooLarge
 from littoral.domain.ids import Digest, NodeId
 from littoral.domain.link import LIVELY
 from littoral.domain.neighbour import Greeting, PieceAnswer, PieceAsk, steady
-from littoral.domain.ports import Chance, Channel, ChannelClosed
+from littoral.domain.ports import Chance, Channel, ChannelClosed, Failpoints
 from littoral.domain.session import Goodbye
 from littoral.domain.units import Seconds
 from littoral.node.board import Board
@@ -29,7 +29,7 @@ GREET_S: Final = Seconds(4.0)
 LOOK_S: Final = Seconds(1.0)
 ANSWERS: Final = 16
 """Asks of one neighbour that may wait here."""
-TOO_MUCH: Final = 503
+NOT_NOW: Final = 503
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ class NeighbourParts:
     relay: Relay
     board: Board
     chance: Chance
+    failpoints: Failpoints
     read: Callable[[], Read]
     changed: Callable[["Neighbour"], None]
 
@@ -108,7 +109,7 @@ class Neighbour:
                         try:
                             send.send_nowait(frame)
                         except anyio.WouldBlock:
-                            refusal = PieceAnswer(number=frame.number, status=TOO_MUCH)
+                            refusal = PieceAnswer(number=frame.number, status=NOT_NOW)
                             await self.channel.send(refusal)
                     case PieceAnswer():
                         self.asking.heard(frame)
@@ -122,22 +123,41 @@ class Neighbour:
         with suppress(ChannelClosed):
             async with asks:
                 async for ask in asks:
-                    await self.channel.send(await answer(ask, self._parts.read()))
+                    await self.channel.send(await self._piece(ask))
+
+    async def _piece(self, ask: PieceAsk) -> PieceAnswer:
+        """Read a piece; a disk that fails is this node's trouble, and no reason to part."""
+        try:
+            found = await answer(ask, self._parts.read())
+            self._parts.failpoints.hit("piece.read")
+        except (LittoralError, OSError):
+            return PieceAnswer(number=ask.number, status=NOT_NOW)
+        return found
 
     async def _greet(self) -> None:
         """Say that this node lives, and what it runs, at once and when that changes."""
         board, number = self._parts.board, 0
         told: tuple[Endpoint, ...] | None = None
-        with suppress(ChannelClosed, TooLarge):
+        with suppress(ChannelClosed):
             while True:
                 own, number = board.shown, number + 1
                 changed = own if own != told else None
-                await self.channel.send(Greeting(number=number, endpoints=changed))
+                await self._say(Greeting(number=number, endpoints=changed))
                 told = own
                 wait = GREET_S * (0.9 + 0.2 * self._parts.chance.random())
                 end = anyio.current_time() + wait
                 while board.shown == told and (left := end - anyio.current_time()) > 0:
                     await board.changed.wait(at_most_s=left)
+
+    async def _say(self, greeting: Greeting) -> None:
+        """Send a greeting; what runs here and is too much for one frame is not offered."""
+        try:
+            await self.channel.send(greeting)
+        except TooLarge:
+            count = len(greeting.endpoints or ())
+            text = f"{count} engines are too many to tell {self.node} of: it uses none of them"
+            self._parts.board.say("peers", "peer_told_nothing", text, level="error")
+            await self.channel.send(replace(greeting, endpoints=()))
 
     def _greeted(self, endpoints: tuple[Endpoint, ...] | None) -> None:
         if endpoints is not None and endpoints != self.endpoints:

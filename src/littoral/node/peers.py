@@ -22,7 +22,14 @@ from littoral.domain.neighbour import (
     may_meet,
     ways_to,
 )
-from littoral.domain.ports import Chance, Channel, ChannelClosed, Disk, Network
+from littoral.domain.ports import (
+    Chance,
+    Channel,
+    ChannelClosed,
+    Disk,
+    Failpoints,
+    Network,
+)
 from littoral.domain.reach import Spot, within
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Seconds
@@ -62,7 +69,11 @@ class Peering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerParts:
-    """What peers need of the world; without ``peering`` there are none."""
+    """What peers need of the world; without ``peering`` there are none.
+
+    ``peers.written`` stands behind the list of where others listen, ``piece.read`` behind a piece
+    of a blob that a neighbour asked for.
+    """
 
     me: NodeId
     peering: Peering | None
@@ -70,6 +81,7 @@ class PeerParts:
     board: Board
     disk: Disk
     chance: Chance
+    failpoints: Failpoints
 
 
 class Peers:
@@ -109,6 +121,7 @@ class Peers:
             self._hints = known
             with suppress(StorageFull):  # they are in memory, and written with the next change
                 self._parts.disk.write(FILE, json.dumps(known, sort_keys=True).encode())
+                self._parts.failpoints.hit("peers.written")
         self._told = True
         self._changed.notify()
 
@@ -244,6 +257,7 @@ class Peers:
             relay=parts.relay,
             board=parts.board,
             chance=parts.chance,
+            failpoints=parts.failpoints,
             read=lambda: self.read if self._is_near(node) else nothing,
             changed=self._has_changed,
         )

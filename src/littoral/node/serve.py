@@ -26,12 +26,11 @@ from littoral.node.previous import Previous
 from littoral.node.relay import Relay
 from littoral.node.reports import ReportParts, Reports
 from littoral.node.session import SessionParts, Uplink
-from littoral.node.sharing import Sharing
 from littoral.node.shelf import Shelf
 from littoral.node.standing import Standing
 from littoral.node.strain import Strains
 from littoral.node.tending import Tending, TendingParts
-from littoral.node.wiring import artefacts_of, peers_of, snapshot_of
+from littoral.node.wiring import artefacts_of, peers_of, sharing_of, snapshot_of
 
 FLUSH = Seconds(2.0)
 """How long a stop waits for control to store the last records; they are safe either way."""
@@ -53,7 +52,7 @@ class _Wired:
             strains=Strains(self.clock, parts.strain),
         )
         self.limits = LimitRows(parts.quota, self.clock)
-        self.sharing = Sharing(parts.identity.node, self.limits, disk=parts.disk, board=self.board)
+        self.sharing = sharing_of(parts, self.limits, self.board)
         self._wanted: Snapshot | None = None
         self.relay = Relay(parts.identity.node)
         self.peers = peers_of(parts, self.relay, self.board)

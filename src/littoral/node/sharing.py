@@ -15,7 +15,7 @@ import msgspec
 from littoral.domain.errors import StorageFull
 from littoral.domain.ids import NodeId
 from littoral.domain.limits import Limits, limit_ids
-from littoral.domain.ports import Channel, Disk
+from littoral.domain.ports import Channel, Disk, Failpoints
 from littoral.domain.quota import ROWS
 from littoral.domain.session import Frame
 from littoral.domain.share import (
@@ -56,6 +56,7 @@ class Sharing:
         rows: Where limits are counted.
         disk: Where slices are kept.
         board: Knows when gateways see what is new.
+        failpoints: ``shares.written`` stands behind the file of slices.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class Sharing:
         *,
         disk: Disk,
         board: Board,
+        failpoints: Failpoints,
     ) -> None:
         self._node = node
         self._rows = rows
         self._disk = disk
         self._board = board
+        self._failpoints = failpoints
         self._clock = rows.clock
         self._pace = 1.0
         self._slices: dict[str, Slice] = {}
@@ -180,6 +183,7 @@ class Sharing:
         except StorageFull as error:
             self._board.say_error("limits", error)
             return False
+        self._failpoints.hit("shares.written")
         self._slices = kept
         return True
 

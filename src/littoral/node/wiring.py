@@ -8,10 +8,12 @@ from littoral.domain.snapshot import Snapshot
 from littoral.node.artefact import ArtefactParts, Artefacts
 from littoral.node.board import Board
 from littoral.node.clock import FloorClock
+from littoral.node.limits import LimitRows
 from littoral.node.parts import NodeParts
 from littoral.node.peers import PeerParts, Peers
 from littoral.node.pieces import NearDownloads
 from littoral.node.relay import Relay
+from littoral.node.sharing import Sharing
 from littoral.node.slot import Slots
 from littoral.node.snapshot import HeldSnapshot, SnapshotParts
 
@@ -26,7 +28,15 @@ def peers_of(parts: NodeParts, relay: Relay, board: Board) -> Peers:
             board=board,
             disk=parts.disk,
             chance=parts.chance,
+            failpoints=parts.failpoints,
         )
+    )
+
+
+def sharing_of(parts: NodeParts, rows: LimitRows, board: Board) -> Sharing:
+    """This node's slices of limits."""
+    return Sharing(
+        parts.identity.node, rows, disk=parts.disk, board=board, failpoints=parts.failpoints
     )
 
 

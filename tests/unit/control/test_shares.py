@@ -11,6 +11,7 @@ from littoral.domain.limits import Budget, Limits
 from littoral.domain.share import WHOLE, Draw, Drawn, Shares, Slice
 from littoral.domain.units import Micros
 from littoral.testing.clock import SettableClock
+from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.state import MemoryState
 
 A, B = NodeId("a"), NodeId("b")
@@ -26,6 +27,7 @@ class World:
     state: MemoryState = field(default_factory=MemoryState)
     clock: SettableClock = field(default_factory=SettableClock)
     nodes: tuple[NodeId, ...] = (A, B)
+    failpoints: ArmedFailpoints = field(default_factory=ArmedFailpoints)
     end: Micros = Micros(0)
     epoch: int = 1
 
@@ -37,7 +39,9 @@ class World:
         return self.end
 
     def book(self, limits=LIMITS) -> ShareBook:
-        book = ShareBook(self.state, self.clock, fleet=self, publisher=self)
+        book = ShareBook(
+            self.state, self.clock, fleet=self, publisher=self, failpoints=self.failpoints
+        )
         book.limited(limits)
         return book
 

@@ -161,7 +161,9 @@ class Surroundings:
 
     def sharing(self, clock: Any) -> Sharing:
         rows = LimitRows(quota_table(mine=0), clock)
-        return Sharing(NodeId("nd_me"), rows, disk=MemoryDisk(), board=self.board)
+        return Sharing(
+            NodeId("nd_me"), rows, disk=MemoryDisk(), board=self.board, failpoints=self.failpoints
+        )
 
     def parts(self) -> EngineParts:
         return EngineParts(

@@ -195,11 +195,13 @@ def test_a_node_that_is_hit_at_a_failpoint_loses_and_doubles_nothing(house, name
     error = {"kill": Crash(name), "error": Unavailable(name), "delay": None}[act]
     if error is not None:
         house.around.failpoints.arm(name, error)
+    else:
+        house.around.failpoints.delay(name, 2.0)
     if act == "kill" or (act == "error" and name != "deferred.accepted"):
         house.dying_life(live, type(error))
     else:
         house.life(live)
-    assert house.around.failpoints.passes[name] > 0
+    assert house.around.failpoints.acted[name] == 1
     house.life(live)
     house.life(live)
     assert simulate(house.booked) == ["req_1"]

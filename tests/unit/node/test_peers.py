@@ -12,6 +12,7 @@ from littoral.domain.delivery import Cut
 from littoral.domain.endpoint import Endpoint
 from littoral.domain.ids import DeploymentName, Digest, EndpointId, NodeId
 from littoral.domain.neighbour import SCHEME
+from littoral.domain.ports import Failpoints
 from littoral.domain.reach import HOME, Spot
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros
@@ -23,6 +24,7 @@ from littoral.testing.carrier import MemoryCarrier
 from littoral.testing.chance import SeededChance
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.downloads import MemoryDownloads
+from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.loop import LoopClock, simulate
 from littoral.testing.sink import ListSink
 
@@ -54,6 +56,7 @@ class Node:
     listens: bool
     disk: MemoryDisk = field(default_factory=MemoryDisk)
     sink: ListSink = field(default_factory=ListSink)
+    failpoints: Failpoints = field(default_factory=ArmedFailpoints)
 
     def __post_init__(self) -> None:
         self.carrier = MemoryCarrier(peer=peer(self.id), beside=self.land.town)
@@ -79,6 +82,7 @@ class Node:
                 board=self.board,
                 disk=self.disk,
                 chance=SeededChance(3),
+                failpoints=self.failpoints,
             )
         )
         self.downloads = NearDownloads(self.peers.ask, self.beyond)
@@ -352,3 +356,21 @@ def test_a_cloud_node_is_no_place_for_what_must_stay_on_the_site():
         assert seen.via.within == ("any", "site")
 
     run(script, listening=A, nd_a=replace(HOME, site="quay"), nd_b=QUAY)
+
+
+def test_more_engines_than_a_greeting_carries_are_told_of_as_none_and_people_hear_of_it():
+    async def script(land: Land) -> None:
+        a, b = land.nodes[A], land.nodes[B]
+        await anyio.sleep(10)
+        assert b.near
+        huge = replace(engine(A), id=EndpointId("e" * 2_000_000))
+        a.board.put_endpoint(huge)
+        await anyio.sleep(10)
+        assert not b.near
+        assert a.near
+        assert "peer_told_nothing" in [event.code for event in a.sink.events]
+        a.board.drop_endpoint(huge.id)
+        await anyio.sleep(10)
+        assert b.near
+
+    run(script, listening=A)

@@ -15,6 +15,7 @@ from littoral.node.limits import LimitRows
 from littoral.node.sharing import FILE, LOOK, TELL, Sharing
 from littoral.testing.channel import channel_pair
 from littoral.testing.disk import MemoryDisk
+from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.loop import LoopClock, simulate
 from littoral.testing.quota import quota_table
 from littoral.testing.sink import ListSink
@@ -45,7 +46,10 @@ class Host:
         self.board = Board(clock=HostClock(), sink=self.sink, report=lambda _: None)
         self.table = quota_table(mine=0)
         self.rows = LimitRows(self.table, HostClock())
-        self.sharing = Sharing(ME, self.rows, disk=self.disk, board=self.board)
+        self.failpoints = ArmedFailpoints()
+        self.sharing = Sharing(
+            ME, self.rows, disk=self.disk, board=self.board, failpoints=self.failpoints
+        )
         self.sharing.load()
 
     @property
