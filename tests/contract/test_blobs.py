@@ -73,6 +73,14 @@ def test_a_blob_is_named_by_its_content(blobs: Blobs):
     assert blobs.verify(digest)
 
 
+def test_the_directory_shows_sizes_and_when_each_was_written(blobs: Blobs):
+    assert blobs.stored() == []
+    digest = store(blobs, b"hello")
+    (shown,) = blobs.stored()
+    assert (shown.digest, shown.size) == (digest, 5)
+    assert shown.written_us >= 0
+
+
 def test_an_empty_blob_is_a_blob(blobs: Blobs):
     assert store(blobs) == digest_of(b"")
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from littoral.client.caller import Caller
-from littoral.domain.chunk import ChunkPage
+from littoral.domain.blob import StoreView
 from littoral.domain.enrolment import Invitation, Invited, RootView, Rotation
 from littoral.domain.errors import ControlUnreachable
 from littoral.domain.ids import KeyId, NodeId
@@ -116,6 +116,14 @@ class Admin(Caller):
         """The delta between two versions, ``model@version``, made where it is not there."""
         return self._post("/deltas", DeltaRequest(parent=parent, child=child), DeltaView)
 
+    def store(self) -> StoreView:
+        """What control's store of blobs holds, and what of it nothing refers to."""
+        return self._get("/blobs", StoreView)
+
+    def prune_store(self) -> StoreView:
+        """Remove what nothing has referred to for a day."""
+        return self._post("/blobs/prune", None, StoreView)
+
     def catalogue(self) -> list[CatalogueEntry]:
         """The models that can be pulled by name alone."""
         return self._items("/catalogue", CatalogueEntry)
@@ -209,10 +217,6 @@ class Admin(Caller):
         """At most so many records of requests, the latest first."""
         query = {"limit": limit, "until": until_us}
         return list(self._get("/requests", RequestRecords, query=query).records)
-
-    def chunks(self, query: Mapping[str, str | int | None]) -> ChunkPage:
-        """A page of records in columns, bounded by since, until, node and model."""
-        return self._get("/records/chunks", ChunkPage, query=query)
 
     def request(self, request: str) -> list[UsageRecord]:
         """Every attempt of one request."""

@@ -109,6 +109,12 @@ class NodeBlobs:
         await parts.workers.state(partial(parts.state.put_value, name, value))
         self._known[manifest.digest] = manifest
 
+    async def forget(self, digest: Digest) -> None:
+        """Know a blob no longer: it is about to be removed."""
+        name = PREFIX + digest.removeprefix("sha256:")
+        await self._parts.workers.state(partial(self._parts.state.put_value, name, None))
+        self._known.pop(digest, None)
+
     async def answer(self, node: NodeId, ask: BlobAsk) -> BlobOffer:
         """Say what a blob is and who has it, for a node that asks."""
         parts, digest = self._parts, ask.digest

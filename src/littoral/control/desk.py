@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from littoral.control.apply import Resources
-from littoral.control.archive import Archive
 from littoral.control.authority import Authority
 from littoral.control.blobs import NodeBlobs
 from littoral.control.delivery import Delivery
@@ -22,6 +21,7 @@ from littoral.control.roster import Roster
 from littoral.control.shares import ShareBook
 from littoral.control.signer import Signer
 from littoral.control.site import Site
+from littoral.control.sweep import StoreSweep
 from littoral.control.updates import Updates
 from littoral.control.worker import Bell, Workers
 from littoral.domain.model import ModelSpec
@@ -35,7 +35,6 @@ class Desk:
 
     state: State
     ledger: Ledger
-    archive: Archive
     blobs: Blobs
     obtainer: Obtainer
     clock: Clock
@@ -53,6 +52,7 @@ class Desk:
     delivery: Delivery
     node_blobs: NodeBlobs
     deltas: Deltas
+    sweep: StoreSweep
     rollouts: Rollouts
     releases: Releases
     updates: Updates

@@ -91,6 +91,11 @@ class Pulls:
         """Take what a node has for its peers, and where they ask."""
         self._held[node] = (address, frozenset(digests))
 
+    def under_way(self, now: Seconds) -> frozenset[Digest]:
+        """Blobs that some node pulls, by what it said within the lease."""
+        live = (place for place, pull in self._pulls.items() if now - pull.moved <= LEASE_S)
+        return frozenset(digest for _, digest in live)
+
     def left(self, node: NodeId) -> None:
         """A node is gone: nobody asks it, and it pulls nothing."""
         self._held.pop(node, None)

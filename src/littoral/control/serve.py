@@ -9,7 +9,8 @@ from anyio.abc import SocketAttribute
 from littoral.control.absence import Absences
 from littoral.control.desk import Desk
 from littoral.control.listener import Server, config, listen, until_cancelled
-from littoral.control.parts import Control, ControlParts, assemble
+from littoral.control.parts import Control, assemble
+from littoral.control.world import ControlParts
 from littoral.domain.enrolment import Place
 from littoral.domain.errors import LittoralError
 from littoral.domain.link import Peer, Shown
@@ -46,7 +47,7 @@ async def serve(parts: ControlParts, *, api_socket: str, session_address: str) -
                 group.start_soon(listen, control.public, place, _certificate(parts, control.desk))
             group.start_soon(control.desk.node_blobs.run)
             group.start_soon(control.desk.deltas.run)
-            group.start_soon(control.desk.archive.run)
+            group.start_soon(control.desk.sweep.run)
             group.start_soon(control.desk.rollouts.run)
             group.start_soon(_absences(control.desk).run)
             group.start_soon(control.desk.updates.run)

@@ -49,7 +49,7 @@ async def _follow_model(desk: Desk, name: str, spec: Spec | None) -> None:
 
 
 async def _drop(desk: Desk, status: VersionStatus) -> None:
-    """Forget a version, and remove its weights unless another version has the same."""
+    """Forget a version, and remove its weights unless another version or a node here needs them."""
     desk.obtainer.forget(status.model, status.version)
     if status.artefact is None:
         return
@@ -59,6 +59,7 @@ async def _drop(desk: Desk, status: VersionStatus) -> None:
         if item.artefact
         for digest in item.artefact.digests
     }
+    kept |= await desk.workers.files(desk.sweep.beside)
     for digest in status.artefact.digests:
         if digest not in kept:
             await desk.workers.files(partial(desk.blobs.remove, digest))

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from littoral.domain.ids import Digest, NodeId
 from littoral.domain.pace import ALWAYS, PacePolicy
-from littoral.domain.units import Bytes, Seconds
+from littoral.domain.units import Bytes, Micros, Seconds
 
 CHUNK: Final = Bytes(4 << 20)
 """Bytes of each chunk but the last."""
@@ -115,3 +115,38 @@ class BlobsHeld:
 def chunks_of(size: int, chunk: int) -> int:
     """How many chunks a blob has; an empty blob has none."""
     return -(-size // chunk)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBlob:
+    """A file of a store, as its directory shows it: its bytes were not read."""
+
+    digest: Digest
+    size: Bytes
+    written_us: Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusedBlob:
+    """A blob that nothing refers to, since when, and until when it stays all the same."""
+
+    digest: Digest
+    size: Bytes
+    since_us: Micros
+    until_us: Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreView:
+    """What control's store of blobs holds.
+
+    ``fetching`` is whether a version is being fetched: nothing is removed meanwhile. ``removed``
+    went just now, and ``freed`` are its bytes.
+    """
+
+    blobs: int
+    size: Bytes
+    fetching: bool
+    unused: tuple[UnusedBlob, ...] = ()
+    removed: tuple[Digest, ...] = ()
+    freed: Bytes = Bytes(0)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
+from littoral.domain.blob import StoredBlob
 from littoral.domain.books import Inbox as Inbox  # noqa: PLC0414  every port is known from here
 from littoral.domain.books import Ledger as Ledger  # noqa: PLC0414  every port is known from here
 from littoral.domain.books import Outbox as Outbox  # noqa: PLC0414  likewise
@@ -208,6 +209,10 @@ class Blobs(Protocol):
 
     def list(self) -> Sequence[Digest]:
         """All blobs present."""
+        ...
+
+    def stored(self) -> Sequence[StoredBlob]:
+        """All blobs present, in order; none of them is read."""
         ...
 
     def remove(self, digest: Digest) -> bool:

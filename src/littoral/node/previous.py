@@ -3,7 +3,7 @@
 It is on disk, so it survives restarts, and needs neither control nor a download.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from littoral.domain.deployment import Assignment
-from littoral.domain.errors import InvalidInput, StorageFull
+from littoral.domain.errors import Damaged, InvalidInput, StorageFull
 from littoral.domain.ids import DeploymentName, Digest
 from littoral.domain.node import Level
 from littoral.domain.ports import Clock, Disk, Failpoints
@@ -54,8 +54,7 @@ class Previous:
         self._failpoints = failpoints
         self._pairs: dict[DeploymentName, Pair] = {}
         with suppress(msgspec.DecodeError):
-            kept = disk.read(KEPT) or b"{}"
-            self._pairs = msgspec.json.decode(kept, type=dict[DeploymentName, Pair])
+            self._pairs = _kept(disk)
 
     def chosen(self, desired: Sequence[Assignment]) -> tuple[Assignment, ...]:
         """What to run, given what control wants: what was left here is not run again."""
@@ -121,14 +120,7 @@ class Previous:
 
     def digests(self) -> frozenset[Digest]:
         """Blobs of what serves, and of what served before until a day ago."""
-        return frozenset(self._digests())
-
-    def _digests(self) -> Iterator[Digest]:
-        now = self._clock.wall()
-        for pair in self._pairs.values():
-            yield from blobs_of(pair.current)
-            if pair.previous is not None and now - pair.since_us < KEEP_US:
-                yield from blobs_of(pair.previous)
+        return frozenset(_digests(self._pairs.values(), self._clock.wall()))
 
     def _before(self, pair: Pair, running: Assignment) -> Assignment | None:
         """What to go back to from what runs: what served last, where that is another."""
@@ -147,6 +139,29 @@ class Previous:
 
     def _say(self, name: DeploymentName, code: str, text: str, *, level: Level) -> None:
         self._board.say(f"deployment/{name}", code, text, level=level)
+
+
+def kept_beside(disk: Disk, now: Micros) -> frozenset[Digest]:
+    """Blobs of the slots of a node that keeps its files here, for whoever shares its blobs.
+
+    Raises:
+        Damaged: The file cannot be read, so that nobody knows.
+    """
+    try:
+        return frozenset(_digests(_kept(disk).values(), now))
+    except msgspec.DecodeError as error:
+        raise Damaged(f"{KEPT} cannot be read: {error}") from error
+
+
+def _kept(disk: Disk) -> dict[DeploymentName, Pair]:
+    return msgspec.json.decode(disk.read(KEPT) or b"{}", type=dict[DeploymentName, Pair])
+
+
+def _digests(pairs: Iterable[Pair], now: Micros) -> Iterator[Digest]:
+    for pair in pairs:
+        yield from blobs_of(pair.current)
+        if pair.previous is not None and now - pair.since_us < KEEP_US:
+            yield from blobs_of(pair.previous)
 
 
 def same(one: Assignment, other: Assignment) -> bool:

@@ -10,10 +10,11 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from littoral.domain.blob import StoredBlob
 from littoral.domain.errors import Damaged, InvalidInput, StorageFull
 from littoral.domain.ids import DIGEST, Digest
 from littoral.domain.ports import BlobWriter, Clock, Failpoints
-from littoral.domain.units import Bytes
+from littoral.domain.units import Bytes, Micros
 from littoral.stores.durable import room_for, sync_folder
 
 STALE_US = 24 * 3600 * 1_000_000
@@ -85,14 +86,26 @@ class DiskBlobs:
         digests = [Digest(f"sha256:{name}") for name in names]
         return [digest for digest in digests if DIGEST.fullmatch(digest)]
 
+    def stored(self) -> Sequence[StoredBlob]:
+        """All blobs present, in order; none of them is read."""
+        found: list[StoredBlob] = []
+        for digest in self.list():
+            with contextlib.suppress(FileNotFoundError):
+                status = self.place(digest).stat()
+                written_us = Micros(status.st_mtime_ns // 1000)
+                size = Bytes(status.st_size)
+                found.append(StoredBlob(digest=digest, size=size, written_us=written_us))
+        return found
+
     def remove(self, digest: Digest) -> bool:
         """Remove a blob; False where there was none."""
         target = self.place(digest)
-        try:
-            target.unlink()
-        except FileNotFoundError:
-            return False
-        sync_folder(str(target.parent))
+        with room_for("the names of blobs"):
+            try:
+                target.unlink()
+            except FileNotFoundError:
+                return False
+            sync_folder(str(target.parent))
         return True
 
     def free(self) -> Bytes:

@@ -4,21 +4,24 @@ import hashlib
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
+from littoral.domain.blob import StoredBlob
 from littoral.domain.errors import Damaged, InvalidInput, StorageFull
 from littoral.domain.ids import DIGEST, Digest
 from littoral.domain.ports import BlobWriter
-from littoral.domain.units import Bytes
+from littoral.domain.units import Bytes, Micros
 
 
 class MemoryBlobs:
     """Twin of ``Blobs``: ``files`` by digest, ``room`` bytes in all.
 
-    A path is ``memory:`` and the digest: it names the blob, but nothing can open it.
+    A path is ``memory:`` and the digest: it names the blob, but nothing can open it. ``written`` is
+    when some were, for a test to say.
     """
 
     def __init__(self, room: Bytes = Bytes(1 << 40)) -> None:
         self.room = room
         self.files: dict[Digest, bytes] = {}
+        self.written: dict[Digest, Micros] = {}
 
     def path(self, digest: Digest) -> str | None:
         """A name for a blob that is present and whole, else None; a damaged one is dropped."""
@@ -39,6 +42,17 @@ class MemoryBlobs:
     def list(self) -> Sequence[Digest]:
         """All blobs present, in order."""
         return sorted(self.files)
+
+    def stored(self) -> Sequence[StoredBlob]:
+        """All blobs present, in order."""
+        return [
+            StoredBlob(
+                digest=digest,
+                size=Bytes(len(self.files[digest])),
+                written_us=self.written.get(digest, Micros(0)),
+            )
+            for digest in self.list()
+        ]
 
     def remove(self, digest: Digest) -> bool:
         """Remove a blob; False where there was none."""

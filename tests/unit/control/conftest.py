@@ -9,9 +9,10 @@ import pytest
 
 from littoral.app.codec import pack
 from littoral.control.event import Events
-from littoral.control.parts import Control, ControlParts, assemble
+from littoral.control.parts import Control, assemble
 from littoral.control.site import first_start
 from littoral.control.vault import Vault
+from littoral.control.world import ControlParts
 from littoral.domain.endpoint import Endpoint, EngineSpec, Machine
 from littoral.domain.errors import InvalidInput, UnknownName
 from littoral.domain.ids import DeploymentName, Digest, EndpointId, NodeId
@@ -21,7 +22,6 @@ from littoral.domain.ports import Engine, Source
 from littoral.domain.session import Hello
 from littoral.domain.units import Bytes, Seconds
 from littoral.testing.blobs import MemoryBlobs
-from littoral.testing.chunks import MemoryChunks
 from littoral.testing.clock import SettableClock
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.entropy import SeededEntropy
@@ -78,7 +78,6 @@ class Site:
     state: MemoryState = field(default_factory=MemoryState)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     inbox: MemoryInbox = field(default_factory=MemoryInbox)
-    chunks: MemoryChunks = field(default_factory=MemoryChunks)
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     obtainer: MemoryObtainer = field(default_factory=MemoryObtainer)
     clock: SettableClock = field(default_factory=SettableClock)
@@ -114,7 +113,6 @@ class Site:
             entropy=self.entropy,
             failpoints=self.failpoints,
             inbox=self.inbox,
-            chunks=self.chunks,
             events=Events(self.inbox),
             report=lambda what, error: self.reports.append((what, error)),
             catalogue=CATALOGUE,

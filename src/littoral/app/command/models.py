@@ -2,7 +2,7 @@
 
 from littoral.app.command.confirm import confirm
 from littoral.app.command.encoding import plain
-from littoral.app.command.figures import size
+from littoral.app.command.figures import moment, size
 from littoral.app.command.reach import HERE, Reach
 from littoral.app.command.screen import screen
 from littoral.app.command.site import admin
@@ -199,3 +199,27 @@ def _use(way: str, view: DeltaView) -> str:
     if way == "adapter":
         return "where the parent is"
     return "otherwise"
+
+
+def prune(*, dry_run: bool = False, reach: Reach = HERE) -> None:
+    """Remove from control's store what nothing has referred to for a day; it is done by itself too.
+
+    Args:
+        dry_run: Remove nothing, only show what is unused.
+        reach: Which instance.
+    """
+    shown = screen(as_json=reach.json)
+    with admin(reach) as control:
+        view = control.store() if dry_run else control.prune_store()
+    shown.json(plain(view))
+    rows = [
+        (each.digest[:19], size(each.size), moment(each.since_us), moment(each.until_us))
+        for each in view.unused
+    ]
+    if rows:
+        shown.rows(("BLOB", "SIZE", "UNUSED SINCE", "STAYS UNTIL"), rows, right=(1,))
+    shown.note("models.store", count=view.blobs, size=size(view.size), unused=len(view.unused))
+    if view.removed:
+        shown.note("models.pruned", count=len(view.removed), size=size(view.freed))
+    if view.fetching:
+        shown.note("models.prune_waits")

@@ -89,7 +89,18 @@ VERBS: tuple[Verb, ...] = (
     Verb("update status", "update:status", "serve", ("littoral update status",)),
     Verb("update pause", "update:pause", "serve", ("littoral update pause",)),
     Verb("update resume", "update:resume", "serve", ("littoral update resume",)),
-    Verb("update undo", "update:undo", "serve", ("littoral update undo",)),
+    Verb(
+        "update undo",
+        "update:undo",
+        "serve",
+        ("littoral update undo", "littoral update undo --local"),
+    ),
+    Verb(
+        "models prune",
+        "models:prune",
+        "serve",
+        ("littoral models prune --dry-run", "littoral models prune"),
+    ),
     Verb("models delta", "models:delta", "serve", ("littoral models delta smol@1 smol@2",)),
     Verb("models catalogue", "models:catalogue", "serve", ("littoral models catalogue",)),
     Verb(
@@ -225,19 +236,7 @@ VERBS: tuple[Verb, ...] = (
         "placement report",
         "placement:report",
         "watch",
-        (
-            "littoral placement report",
-            "littoral placement report --since 30d --html placement.html",
-        ),
-    ),
-    Verb(
-        "placement records",
-        "placement:records",
-        "watch",
-        (
-            "littoral placement records --since 1h",
-            "littoral placement records --since 2026-11-01 --model tiny --csv > records.csv",
-        ),
+        ("littoral placement report", "littoral placement report --html placement.html"),
     ),
     Verb("requests show", "requests:show", "watch", ("littoral requests show <x-request-id>",)),
     Verb(

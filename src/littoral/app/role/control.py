@@ -19,17 +19,17 @@ from littoral.app.system import SystemClock, SystemEntropy, SystemFailpoints
 from littoral.app.tube import Hatch
 from littoral.app.version import VERSION
 from littoral.control.event import Events
-from littoral.control.parts import ControlParts
 from littoral.control.serve import serve
 from littoral.control.signer import Signer
 from littoral.control.site import first_start, load_site
 from littoral.control.vault import Vault
+from littoral.control.world import ControlParts
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ports import Disk, Entropy, Failpoints
 from littoral.jobs.catalogue import CATALOGUE
 from littoral.jobs.obtain import Obtaining, World
+from littoral.node.previous import kept_beside
 from littoral.stores.blobs import DiskBlobs
-from littoral.stores.chunks import SqliteChunks
 from littoral.stores.disk import LocalDisk
 from littoral.stores.inbox import SqliteInbox
 from littoral.stores.ledger import SqliteLedger
@@ -37,7 +37,6 @@ from littoral.stores.state import SqliteState
 from littoral.telemetry.log import Log
 
 STATE_FILE, LEDGER_FILE, NEWS_FILE = "control.db", "ledger.db", "telemetry.db"
-RECORDS_FILE = "records.db"
 KEY_FILE = "master.key"
 KEY_BYTES = 32
 ADMIN_FILE = "admin.key"
@@ -81,8 +80,6 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
         signer = Signer(state, vault, clock=clock, entropy=entropy)
         write_anchors(disk, signers=signer.keys.publics, cluster=load_site(state, vault).cluster)
         events = Events(inbox)
-        at = str(settings.path(RECORDS_FILE))
-        chunks = stack.enter_context(SqliteChunks.open(at, clock=clock, sink=events))
         blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
         registry = drivers(settings, entropy)
         obtaining = Obtaining(
@@ -99,7 +96,6 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
             state=state,
             ledger=ledger,
             inbox=inbox,
-            chunks=chunks,
             blobs=blobs,
             obtainer=obtaining,
             registry=registry,
@@ -114,6 +110,7 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
             pack=pack,
             build=VERSION,
             remote=remote(clock=clock, entropy=entropy, failpoints=failpoints),
+            beside=lambda: kept_beside(disk, clock.wall()),
             tunnel=Hatch(str(settings.path("run/control.sock"))),
             doors=doors_of(settings.nodes_listen, settings.nodes_url, settings.session_listen),
         )

@@ -1,7 +1,9 @@
+import json
 from dataclasses import replace
 
 import pytest
 
+from littoral.domain.blob import StoreView, UnusedBlob
 from littoral.domain.endpoint import Fit
 from littoral.domain.model import Artefact, Facts, ModelSpec, VersionSpec, VersionStatus
 from littoral.domain.resource import Change
@@ -216,3 +218,20 @@ def test_an_adapter_is_shown_beside_the_whole(call, stand_in):
     worthless = DeltaView(parent="small@1", child="small@2", whole=1000, delta=990)
     stand_in.on("POST /api/v1/deltas", worthless)
     assert "never" in call("models", "delta", "small@1", "small@2").out
+
+
+def test_what_nothing_refers_to_is_shown_and_removed(call, stand_in):
+    unused = UnusedBlob(
+        digest="sha256:" + "a" * 64, size=5_000_000, since_us=0, until_us=86_400_000_000
+    )
+    seen = StoreView(blobs=3, size=9_000_000, fetching=True, unused=(unused,))
+    stand_in.on("GET /api/v1/blobs", seen)
+    shown = call("models", "prune", "--dry-run")
+    assert "sha256:aaaaaaaaaaaa  5.0 MB" in shown.out
+    assert "1970-01-02" in shown.out
+    assert "3 blobs, 9.0 MB; 1 of them unused" in shown.err
+    assert "nothing is removed" in shown.err
+    left = StoreView(blobs=2, size=1, fetching=False, removed=(unused.digest,), freed=5_000_000)
+    stand_in.on("POST /api/v1/blobs/prune", left)
+    assert "Removed 1 unused blobs, 5.0 MB." in call("models", "prune").err
+    assert json.loads(call("models", "prune", "--json").out)["freed"] == 5_000_000
