@@ -13,6 +13,7 @@ from littoral.domain.enrolment import Doors, Invitation, Place
 from littoral.domain.errors import UnknownName
 from littoral.domain.units import Seconds
 from littoral.testing.blobs import MemoryBlobs
+from littoral.testing.chunks import MemoryChunks
 from littoral.testing.clock import SettableClock
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.entropy import SeededEntropy
@@ -47,6 +48,7 @@ class Cloud:
     failpoints: ArmedFailpoints = field(default_factory=ArmedFailpoints)
     blobs: Any = field(default_factory=MemoryBlobs)
     inbox: MemoryInbox = field(default_factory=MemoryInbox)
+    chunks: MemoryChunks = field(default_factory=MemoryChunks)
     reports: list[tuple[str, BaseException]] = field(default_factory=list)
     control: Control = None  # type: ignore[assignment]
     parts: ControlParts = None  # type: ignore[assignment]
@@ -73,6 +75,7 @@ class Cloud:
             entropy=entropy,
             failpoints=self.failpoints,
             inbox=self.inbox,
+            chunks=self.chunks,
             events=Events(self.inbox),
             report=lambda what, error: self.reports.append((what, error)),
             catalogue={},

@@ -48,6 +48,22 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
+def test_lines_are_read_in_the_order_in_which_they_were_applied(ledger: Ledger):
+    late, early = record(1), record(2, at_us=Micros(NOON - 5))
+    ledger.apply(NODE, "ob", rows([late]))
+    ledger.apply(OTHER, "ob", rows([early]))
+    ledger.apply(NODE, "ob", rows([late], first=2, disk=""))
+    ledger.apply(NODE, "ob", rows([record(3, decided=5)], first=3))
+    found = ledger.since(0, 10)
+    assert [(each.number, each.node, each.usage) for each in found] == [
+        (1, NODE, late),
+        (2, OTHER, early),
+        (3, NODE, record(3, decided=5)),
+    ]
+    assert [each.number for each in ledger.since(1, 1)] == [2]
+    assert list(ledger.since(3, 10)) == []
+
+
 def test_applied_rows_move_the_cursor_and_come_back_whole(ledger: Ledger):
     first, retry = record(1, status="failed", streamed=False), record(1, attempt=1, estimated=True)
     assert ledger.cursor(NODE, "ob") == Mark()

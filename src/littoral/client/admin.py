@@ -8,6 +8,7 @@ import msgspec
 
 from littoral.client.caller import Caller
 from littoral.domain.blob import StoreView
+from littoral.domain.chunk import ChunkPage
 from littoral.domain.enrolment import Invitation, Invited, RootView, Rotation
 from littoral.domain.errors import ControlUnreachable
 from littoral.domain.ids import KeyId, NodeId
@@ -217,6 +218,10 @@ class Admin(Caller):
         """At most so many records of requests, the latest first."""
         query = {"limit": limit, "until": until_us}
         return list(self._get("/requests", RequestRecords, query=query).records)
+
+    def chunks(self, query: Mapping[str, str | int | None]) -> ChunkPage:
+        """A page of records in columns, bounded by since, until, node and model."""
+        return self._get("/records/chunks", ChunkPage, query=query)
 
     def request(self, request: str) -> list[UsageRecord]:
         """Every attempt of one request."""

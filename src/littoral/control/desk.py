@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from littoral.control.apply import Resources
+from littoral.control.archive import Archive
 from littoral.control.authority import Authority
 from littoral.control.blobs import NodeBlobs
 from littoral.control.delivery import Delivery
@@ -35,6 +36,7 @@ class Desk:
 
     state: State
     ledger: Ledger
+    archive: Archive
     blobs: Blobs
     obtainer: Obtainer
     clock: Clock

@@ -4,28 +4,12 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from littoral.control.api.authority import AuthorityApi
-from littoral.control.api.delta import DeltaApi
-from littoral.control.api.deployment import DeploymentApi
-from littoral.control.api.fleet import FleetApi
-from littoral.control.api.key import KeyApi
-from littoral.control.api.meta import MetaApi
-from littoral.control.api.metric import MetricApi
-from littoral.control.api.model import ModelApi
-from littoral.control.api.node import NodeApi
-from littoral.control.api.resource import ResourceApi
-from littoral.control.api.rollout import RolloutApi
-from littoral.control.api.share import ShareApi
-from littoral.control.api.snapshot import SnapshotApi
-from littoral.control.api.store import StoreApi
-from littoral.control.api.update import UpdateApi
-from littoral.control.api.usage import UsageApi
 from littoral.control.blob_route import BlobApi
 from littoral.control.desk import Desk
-from littoral.control.openapi import document
+from littoral.control.operations import routes
 from littoral.control.public import PublicApi
 from littoral.control.relay import Relay
-from littoral.control.route import Gate, Route, build_app
+from littoral.control.route import Gate, build_app
 from littoral.control.services import URL_KEY, desk_of
 from littoral.control.session import SessionParts, Sessions
 from littoral.control.sharing import Sharing
@@ -123,29 +107,3 @@ def public_door(desk: Desk) -> PublicApi:
         workers=desk.workers,
         bell=desk.bell,
     )
-
-
-def routes(desk: Desk) -> tuple[Route, ...]:
-    """Every operation of the admin API."""
-    found: list[Route] = []
-    meta = MetaApi(lambda: document(found, build=desk.build))
-    apis = (
-        meta,
-        ResourceApi(desk),
-        KeyApi(desk),
-        ModelApi(desk),
-        DeltaApi(desk),
-        StoreApi(desk),
-        RolloutApi(desk),
-        UpdateApi(desk),
-        DeploymentApi(desk),
-        FleetApi(desk),
-        MetricApi(desk),
-        SnapshotApi(desk),
-        UsageApi(desk),
-        ShareApi(desk),
-        NodeApi(desk),
-        AuthorityApi(desk),
-    )
-    found.extend(route for api in apis for route in api.routes())
-    return tuple(found)

@@ -48,6 +48,7 @@ async def serve(parts: ControlParts, *, api_socket: str, session_address: str) -
             group.start_soon(control.desk.node_blobs.run)
             group.start_soon(control.desk.deltas.run)
             group.start_soon(control.desk.sweep.run)
+            group.start_soon(control.desk.archive.run)
             group.start_soon(control.desk.rollouts.run)
             group.start_soon(_absences(control.desk).run)
             group.start_soon(control.desk.updates.run)

@@ -1,10 +1,11 @@
 """Services: what control does, each part made and told of the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
 from littoral.control.apply import Resources
+from littoral.control.archive import Archive, ArchiveParts
 from littoral.control.authority import Authority
 from littoral.control.blobs import BlobParts, NodeBlobs
 from littoral.control.check import Statuses, statuses_by_version
@@ -29,10 +30,12 @@ from littoral.control.site import Site, load_site
 from littoral.control.sweep import StoreSweep, SweepParts
 from littoral.control.updates import Updates
 from littoral.control.vault import Vault
+from littoral.control.watching import prices_of
 from littoral.control.worker import Bell, Workers
 from littoral.control.world import ControlParts
 from littoral.domain.ids import Digest, NodeId
 from littoral.domain.pace import PacePolicy, pace_of
+from littoral.placement.history import Priced
 from littoral.trust.envelope import KEY_BYTES, derive
 from littoral.trust.ticket import PURPOSE
 
@@ -56,8 +59,7 @@ def desk_of(parts: ControlParts, vault: Vault) -> Desk:
         clock=parts.clock,
         neighbours=fleet.spots,
     )
-    releases = Releases(parts.state, parts.blobs, workers=workers, bell=bell)
-    blobs = _node_blobs(parts, fleet, signer, resources=resources, releases=releases, bell=bell)
+    blobs = _node_blobs(parts, fleet, signer, resources=resources, bell=bell)
     return Desk(
         state=parts.state,
         ledger=parts.ledger,
@@ -73,7 +75,8 @@ def desk_of(parts: ControlParts, vault: Vault) -> Desk:
         neighbours=Neighbours(fleet, look_s=parts.look_s),
         node_blobs=blobs,
         rollouts=_rollouts(parts, fleet, resources, workers=workers, bell=bell),
-        releases=releases,
+        archive=_archive(parts, resources),
+        releases=(releases := _releases(parts, blobs, bell)),
         updates=Updates(releases, fleet, signer=signer, clock=parts.clock, sink=parts.events),
         deltas=_deltas(parts, blobs, resources, workers=workers, bell=bell),
         sweep=_sweep(parts, blobs),
@@ -98,7 +101,6 @@ def _node_blobs(
     signer: Signer,
     *,
     resources: Resources,
-    releases: Releases,
     bell: Bell,
 ) -> NodeBlobs:
     def sites() -> dict[NodeId, str]:
@@ -110,7 +112,7 @@ def _node_blobs(
     def waits(digest: Digest) -> bool:
         return awaits(parts.state, digest, resources.specs(), statuses=_statuses(parts))
 
-    made = NodeBlobs(
+    return NodeBlobs(
         BlobParts(
             state=parts.state,
             blobs=parts.blobs,
@@ -127,8 +129,12 @@ def _node_blobs(
             awaits=waits,
         )
     )
-    made.wheels = releases.wheels
-    return made
+
+
+def _releases(parts: ControlParts, node_blobs: NodeBlobs, bell: Bell) -> Releases:
+    releases = Releases(parts.state, parts.blobs, workers=parts.workers, bell=bell)
+    node_blobs.wheels = releases.wheels
+    return releases
 
 
 def _deltas(
@@ -163,6 +169,23 @@ def _rollouts(
             failpoints=parts.failpoints,
             specs=resources.specs,
             endpoints=fleet.endpoints,
+        )
+    )
+
+
+def _archive(parts: ControlParts, resources: Resources) -> Archive:
+    async def prices() -> Mapping[str, Priced]:
+        return prices_of(await parts.workers.state(resources.specs))
+
+    return Archive(
+        ArchiveParts(
+            ledger=parts.ledger,
+            chunks=parts.chunks,
+            clock=parts.clock,
+            sink=parts.events,
+            workers=parts.workers,
+            prices=prices,
+            report=parts.report,
         )
     )
 

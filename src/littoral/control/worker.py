@@ -16,6 +16,7 @@ class Workers:
         self._state = anyio.CapacityLimiter(1)
         self._ledger = anyio.CapacityLimiter(2)
         self._files = anyio.CapacityLimiter(1)
+        self._records = anyio.CapacityLimiter(1)
 
     async def state(self, call: Callable[[], T]) -> T:
         """Run a call that touches the state store; no two of these overlap."""
@@ -28,6 +29,10 @@ class Workers:
     async def files(self, call: Callable[[], T]) -> T:
         """Run a call that touches large files."""
         return await to_thread.run_sync(call, limiter=self._files)
+
+    async def records(self, call: Callable[[], T]) -> T:
+        """Run a call that touches the archive; no two of these overlap."""
+        return await to_thread.run_sync(call, limiter=self._records)
 
 
 class Bell:

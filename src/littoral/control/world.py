@@ -8,6 +8,7 @@ from littoral.control.fleet import DISCONNECTED_S
 from littoral.control.remote import LOOK_S
 from littoral.control.session import COALESCE_S
 from littoral.control.worker import Workers
+from littoral.domain.chunk import ChunkStore
 from littoral.domain.enrolment import CLOSED, Doors
 from littoral.domain.ids import Digest
 from littoral.domain.model import ModelSpec
@@ -42,6 +43,7 @@ class ControlParts:
     state: State
     ledger: Ledger
     inbox: Inbox
+    chunks: ChunkStore
     blobs: Blobs
     obtainer: Obtainer
     registry: Registry

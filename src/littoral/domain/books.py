@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from littoral.domain.chunk import Line
 from littoral.domain.ids import KeyId, NodeId, ProjectId
 from littoral.domain.limits import Spent
 from littoral.domain.node import Event
@@ -102,6 +103,10 @@ class Ledger(Protocol):
         self, *, limit: int, until_us: Micros | None = None, project: ProjectId | None = None
     ) -> Sequence[UsageRecord]:
         """At most ``limit`` records that began before ``until_us``, the latest first."""
+        ...
+
+    def since(self, number: int, limit: int) -> Sequence[Line]:
+        """At most ``limit`` lines behind a number, in the order in which they were applied."""
         ...
 
 

@@ -5,7 +5,8 @@ then *settled* until its record is synced, then free again. When the gateway die
 node finds what every request had used; nothing is lost and no sync stands on the request's path.
 
 A slot is 512 bytes, little-endian: the header below, then the identity, six names joined by
-newlines, then what the request holds of limits. The state byte is written last on the way in, so a
+newlines, then why it was placed there (``domain.decided``), then what the request holds of limits.
+The state byte is written last on the way in, so a
 slot that is not free is whole.
 """
 
@@ -38,9 +39,11 @@ CHARGE = struct.Struct("<QqB6H")
 """What an open request holds of limits, at the end of its slot: tokens, nano-units, how many rows
 of the quota table, and which. It counts where ``CHARGED`` is set."""
 _CHARGE_AT = SLOT_BYTES - CHARGE.size
-IDENTITY_BYTES = _CHARGE_AT - HEADER.size
-_WHOLE = struct.Struct(f"{HEADER.format}{IDENTITY_BYTES}s")
-"""A slot but its charge in one write: the header, then the names."""
+_DECIDED = struct.Struct("<I")
+_DECIDED_AT = _CHARGE_AT - _DECIDED.size
+IDENTITY_BYTES = _DECIDED_AT - HEADER.size
+_WHOLE = struct.Struct(f"{HEADER.format}{IDENTITY_BYTES}sI")
+"""A slot but its charge in one write: the header, the names, and why it was placed there."""
 _COUNTS = struct.Struct(f"<{HEADER.format[2:11]}")
 """The header up to ``total_us``, without its state."""
 _COUNTS_END = 1 + _COUNTS.size
@@ -98,7 +101,13 @@ def identity(names: tuple[str, str, str, str, str, str], *, tag: str = "") -> by
 
 
 def write(
-    buffer: Buffer, index: int, *, state: int, header: tuple[float, ...], names: bytes
+    buffer: Buffer,
+    index: int,
+    *,
+    state: int,
+    header: tuple[float, ...],
+    names: bytes,
+    decided: int = 0,
 ) -> None:
     """Write a whole slot, its state byte last.
 
@@ -108,9 +117,10 @@ def write(
         state: ``OPEN`` or ``SETTLED``.
         header: The header's fields from ``flags`` to ``price_out``, in its order.
         names: From ``identity``.
+        decided: Why it was placed there, from ``domain.decided``.
     """
     at = index * SLOT_BYTES
-    _write(buffer, at, FREE, *header, min(len(names), IDENTITY_BYTES), names)
+    _write(buffer, at, FREE, *header, min(len(names), IDENTITY_BYTES), names, decided)
     buffer[at] = state
 
 
@@ -192,6 +202,7 @@ def read(buffer: Buffer, index: int) -> Flight | None:
             head.tokens_in, head.tokens_out, price_in=head.price_in, price_out=head.price_out
         ),
         tag=tag,
+        decided=cast("tuple[int]", _DECIDED.unpack_from(buffer, at + _DECIDED_AT))[0],
     )
     held = _charge(buffer, index) if head.flags & CHARGED else None
     guest = bool(head.flags & GUEST)

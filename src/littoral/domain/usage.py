@@ -41,6 +41,8 @@ class UsageRecord:
     predicted_p90_us: int
     cost: float
     tag: str = ""
+    decided: int = 0
+    """Why this place, and how many others were rejected for what: see ``domain.decided``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,15 +42,16 @@ class Flights:
         """Write what a request holds of limits, before its slot is opened with ``CHARGED``."""
         flight.charge(self._buffer, slot, held)
 
-    def open(self, slot: int, header: tuple[float, ...], names: bytes) -> None:
+    def open(self, slot: int, header: tuple[float, ...], names: bytes, *, decided: int = 0) -> None:
         """Write an admitted request; from here on its record survives this process.
 
         Args:
             slot: From ``take``, or one that is open and moves to another place.
             header: The flight's fields from ``flags`` to ``price_out``.
             names: Its identity, as ``flight.identity`` joins it.
+            decided: Why it was placed there, from ``domain.decided``.
         """
-        flight.write(self._buffer, slot, state=OPEN, header=header, names=names)
+        flight.write(self._buffer, slot, state=OPEN, header=header, names=names, decided=decided)
 
     def count(self, slot: int, tokens_out: int) -> None:
         """Write how many tokens the client is about to have received."""

@@ -34,6 +34,7 @@ from littoral.lab.trace import Trace
 from littoral.lab.wan import Wan
 from littoral.lab.wire import CloudCarrier, Ground, Wire
 from littoral.testing.blobs import MemoryBlobs
+from littoral.testing.chunks import MemoryChunks
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.entropy import SeededEntropy
 from littoral.testing.inbox import MemoryInbox
@@ -280,6 +281,7 @@ class Cloud:
             failpoints=self.life,
             events=Events(self.inbox),
             inbox=self.inbox,
+            chunks=MemoryChunks(),
             report=self._report,
             catalogue={},
             master_key=MASTER_KEY,

@@ -1,11 +1,12 @@
 """Account: predictions against what came, where requests went, and what that saved."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from littoral.cost.residual import Accuracy, Pair, score
+from littoral.domain.decided import rejected_of, why_of
 from littoral.domain.flight import cost_of
 from littoral.domain.usage import CACHE, UsageRecord
 from littoral.placement.history import Moment, Priced
@@ -13,6 +14,8 @@ from littoral.placement.history import Moment, Priced
 MICRO: Final = 1e-6
 REFUSED: Final = "(refused)"
 """Stands among deployments for what none of them would get."""
+DRAWN: Final = 2000
+"""Moments, about, at which coverage is looked at where there are more outcomes."""
 WINDOW: Final = 50
 """Outcomes over which coverage is followed."""
 
@@ -21,7 +24,9 @@ WINDOW: Final = 50
 class Ledgered:
     """One endpoint's row: how many requests, how right the predictions, the money.
 
-    ``cover`` has, over time, (microseconds, share of the last fifty bounds that held).
+    ``cover`` has, over time, (microseconds, share of the last fifty bounds that held). ``why``
+    counts why it was chosen, ``rejected`` what others were rejected for meanwhile; what was not
+    noted is in neither.
     """
 
     endpoint: str
@@ -32,6 +37,19 @@ class Ledgered:
     cost: float
     pairs: tuple[Pair, ...]
     cover: tuple[tuple[int, float], ...]
+    why: Mapping[str, int] = field(default_factory=dict[str, int])
+    rejected: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one pass over the records leaves of a place."""
+
+    requests: int = 0
+    cost: float = 0.0
+    timed: list[tuple[int, Pair]] = field(default_factory=list[tuple[int, Pair]])
+    why: Counter[str] = field(default_factory=Counter[str])
+    rejected: Counter[str] = field(default_factory=Counter[str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,39 +79,57 @@ def pair_of(record: UsageRecord) -> Pair | None:
     )
 
 
-def endpoints(records: Sequence[UsageRecord]) -> list[Ledgered]:
-    """Return a row an endpoint, the busiest first.
+def endpoints(records: Iterable[UsageRecord]) -> list[Ledgered]:
+    """Return a row an endpoint, the busiest first; goes over the records once.
 
     Checked by: tests/unit/placement/test_account.py.
     """
-    groups: dict[tuple[str, str, str], list[UsageRecord]] = {}
-    for each in sorted(records, key=lambda record: record.at_us):
+    groups: dict[tuple[str, str, str], _Found] = {}
+    for each in records:
         if each.endpoint != CACHE:
-            groups.setdefault((each.endpoint, each.deployment, each.model), []).append(each)
+            names = (each.endpoint, each.deployment, each.model)
+            _note(groups.setdefault(names, _Found()), each)
     rows = [_row(*names, found=found) for names, found in groups.items()]
     return sorted(rows, key=lambda row: (-row.requests, row.endpoint))
 
 
-def _row(endpoint: str, deployment: str, model: str, *, found: Sequence[UsageRecord]) -> Ledgered:
-    timed = [(each.at_us, pair) for each in found if (pair := pair_of(each)) is not None]
+def _note(found: _Found, record: UsageRecord) -> None:
+    found.requests += 1
+    found.cost += record.cost
+    why = why_of(record.decided)
+    if why is not None:
+        found.why[why] += 1
+        found.rejected.update(rejected_of(record.decided))
+    pair = pair_of(record)
+    if pair is not None:
+        found.timed.append((record.at_us, pair))
+
+
+def _row(endpoint: str, deployment: str, model: str, *, found: _Found) -> Ledgered:
+    timed = sorted(found.timed)
     held = [pair.actual <= pair.p90 for _, pair in timed]
+    stride = 1 + len(held) // DRAWN
     return Ledgered(
         endpoint=endpoint,
         deployment=deployment,
         model=model,
-        requests=len(found),
+        requests=found.requests,
         accuracy=score([pair for _, pair in timed]),
-        cost=sum(each.cost for each in found),
+        cost=found.cost,
         pairs=tuple(pair for _, pair in timed),
         cover=tuple(
             (timed[at][0], sum(held[at + 1 - WINDOW : at + 1]) / WINDOW)
-            for at in range(WINDOW - 1, len(held))
+            for at in range(WINDOW - 1, len(held), stride)
         ),
+        why=dict(found.why.most_common()),
+        rejected=dict(found.rejected.most_common()),
     )
 
 
-def saved(records: Sequence[UsageRecord], prices: Mapping[str, Priced]) -> Saved:
+def saved(records: Iterable[UsageRecord], prices: Mapping[str, Priced]) -> Saved:
     """Compare what was spent with the dearest deployment of each model that served any of it.
+
+    Goes over the records twice.
 
     Checked by: tests/unit/placement/test_account.py.
     """
@@ -101,17 +137,25 @@ def saved(records: Sequence[UsageRecord], prices: Mapping[str, Priced]) -> Saved
     for each in records:
         if each.endpoint != CACHE:
             serving.setdefault(each.model, set()).add(each.deployment)
-    spent = dearest = 0.0
+    spent = most = 0.0
     for each in records:
         spent += each.cost
-        dearest += max(
-            (
-                cost_of(each.tokens_in, each.tokens_out, price_in=p.price_in, price_out=p.price_out)
-                for p in (prices.get(name) or Priced() for name in serving.get(each.model, ()))
-            ),
-            default=0.0,
-        )
-    return Saved(spent=spent, dearest=dearest)
+        most += dearest(each, serving.get(each.model, ()), prices)
+    return Saved(spent=spent, dearest=most)
+
+
+def dearest(record: UsageRecord, deployments: Iterable[str], prices: Mapping[str, Priced]) -> float:
+    """Return what a request would have cost at the dearest of deployments; 0 where there is none.
+
+    Checked by: tests/unit/placement/test_account.py.
+    """
+    return max(
+        (
+            cost_of(record.tokens_in, record.tokens_out, price_in=p.price_in, price_out=p.price_out)
+            for p in (prices.get(name) or Priced() for name in deployments)
+        ),
+        default=0.0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +176,7 @@ class Outlook:
     regret: float
 
 
-def outlook(moments: Sequence[Moment]) -> Outlook:
+def outlook(moments: Iterable[Moment]) -> Outlook:
     """Sum up what was chosen.
 
     Checked by: tests/unit/placement/test_account.py.
@@ -151,7 +195,7 @@ def outlook(moments: Sequence[Moment]) -> Outlook:
         cost += chosen.cost
         kept = [each.cost for each in moment.options if each.rejected is None]
         regret += max(0.0, chosen.cost - min(kept, default=chosen.cost))
-    count = len(moments)
+    count = why.total()
     return Outlook(
         requests=count,
         went=dict(went.most_common()),

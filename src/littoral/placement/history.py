@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from littoral.cost.length import Length, kind_of, seen
 from littoral.cost.predictor import Outcome, Predictor, fold, fresh, observe
+from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.endpoint import Folded
 from littoral.domain.flight import cost_of
 from littoral.domain.ids import EndpointId
@@ -23,6 +24,8 @@ from littoral.placement.decide import UNBOUNDED, Row, Verdict, rank
 from littoral.placement.policy import Asker, barred, holding, price_of, tagged
 
 MICRO: Final = 1e-6
+SLOTS: Final = 4
+"""Where a deployment does not say how many requests it serves at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,20 @@ class Priced:
     serves: str = ""
     price_in: float = 0.0
     price_out: float = 0.0
-    slots: int = 4
+    slots: int = SLOTS
+
+
+def priced(name: str, spec: DeploymentSpec) -> Priced:
+    """What a deployment takes, by what is declared of it.
+
+    Checked by: tests/unit/placement/test_history.py.
+    """
+    return Priced(
+        serves=name if spec.serves is None else spec.serves,
+        price_in=spec.price_in,
+        price_out=spec.price_out,
+        slots=spec.slots or SLOTS,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

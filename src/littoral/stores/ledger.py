@@ -9,8 +9,9 @@ import apsw
 import msgspec
 from sqlalchemy import Select, bindparam, func, literal_column, or_, select
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.types import Text
+from sqlalchemy.types import Integer, Text
 
+from littoral.domain.chunk import Line
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import KeyId, NodeId, ProjectId
 from littoral.domain.outbox import Batch, Mark, Receipt, judge, receipt
@@ -42,12 +43,21 @@ MOVE_CURSOR = compiled(
 )
 ADD = compiled(insert(LINE).on_conflict_do_nothing(index_elements=["request", "attempt"]))
 _fields = cast(Select[object], select(*(LINE.c[name] for name in NAMES)))
+_number = literal_column("line.rowid", type_=Integer)
+"""Lines are only ever added, so that SQLite numbers them without gaps, in any copy of the file."""
 _whose = bindparam("project", type_=Text)
 LATEST = compiled(
     _fields.where(
         LINE.c.at_us < bindparam("until"), or_(_whose.is_(None), LINE.c.project == _whose)
     )
     .order_by(LINE.c.at_us.desc(), LINE.c.request, LINE.c.attempt)
+    .limit(bindparam("limit"))
+    .offset(literal_column("0"))
+)
+SINCE = compiled(
+    cast(Select[object], select(_number, LINE.c.node, *(LINE.c[name] for name in NAMES)))
+    .where(_number > bindparam("number"))
+    .order_by(_number)
     .limit(bindparam("limit"))
     .offset(literal_column("0"))
 )
@@ -138,6 +148,14 @@ class SqliteLedger:
         until = MOST if until_us is None else until_us
         found = {"until": until, "project": project, "limit": limit}
         return [_record(row) for row in self._database.read(LATEST, found)]
+
+    def since(self, number: int, limit: int) -> Sequence[Line]:
+        """At most ``limit`` lines behind a number, in the order in which they were applied."""
+        rows = self._database.read(SINCE, {"number": number, "limit": limit})
+        return [
+            Line(number=cast("int", row[0]), node=NodeId(str(row[1])), usage=_record(row[2:]))
+            for row in rows
+        ]
 
 
 def _compose(groups: Sequence[str]) -> str:

@@ -109,6 +109,7 @@ LINE = Table(
     Column("predicted_p90_us", BIG, nullable=False),
     Column("cost", FLOAT, nullable=False),
     Column("tag", Text, nullable=False),
+    Column("decided", BIG, nullable=False),
     UniqueConstraint("request", "attempt"),
     Index("line_at", "at_us"),
     sqlite_strict=True,
@@ -164,4 +165,5 @@ create table line(
         "alter table cursor add column safe integer not null default 0",
     ),
     ("alter table line add column tag text not null default ''",),
+    ("alter table line add column decided integer not null default 0",),
 )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from math import fsum
 
+from littoral.domain.chunk import Line
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import KeyId, NodeId, ProjectId
 from littoral.domain.outbox import Batch, Mark, Receipt, judge, receipt
@@ -81,6 +82,14 @@ class MemoryLedger:
             if project in {None, record.project} and (until_us is None or record.at_us < until_us)
         ]
         return sorted(found, key=lambda each: (-each.at_us, each.request, each.attempt))[:limit]
+
+    def since(self, number: int, limit: int) -> Sequence[Line]:
+        """At most ``limit`` lines behind a number, in the order in which they were applied."""
+        every = list(self._lines.values())[number : number + limit]
+        return [
+            Line(number=at, node=node, usage=record)
+            for at, (node, record) in enumerate(every, number + 1)
+        ]
 
 
 def _label(name: str, node: NodeId, record: UsageRecord) -> str:

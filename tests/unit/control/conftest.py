@@ -22,6 +22,7 @@ from littoral.domain.ports import Engine, Source
 from littoral.domain.session import Hello
 from littoral.domain.units import Bytes, Seconds
 from littoral.testing.blobs import MemoryBlobs
+from littoral.testing.chunks import MemoryChunks
 from littoral.testing.clock import SettableClock
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.entropy import SeededEntropy
@@ -78,6 +79,7 @@ class Site:
     state: MemoryState = field(default_factory=MemoryState)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     inbox: MemoryInbox = field(default_factory=MemoryInbox)
+    chunks: MemoryChunks = field(default_factory=MemoryChunks)
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     obtainer: MemoryObtainer = field(default_factory=MemoryObtainer)
     clock: SettableClock = field(default_factory=SettableClock)
@@ -113,6 +115,7 @@ class Site:
             entropy=self.entropy,
             failpoints=self.failpoints,
             inbox=self.inbox,
+            chunks=self.chunks,
             events=Events(self.inbox),
             report=lambda what, error: self.reports.append((what, error)),
             catalogue=CATALOGUE,

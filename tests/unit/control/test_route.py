@@ -7,7 +7,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import Response
 
-from littoral.control.parts import routes
+from littoral.control.operations import routes
 from littoral.control.route import (
     Gate,
     Needs,

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from littoral.domain.decided import decided
 from littoral.domain.ids import EndpointId
 from littoral.domain.policy import Policy, PolicySpec
 from littoral.domain.units import Seconds
@@ -32,6 +33,14 @@ def test_each_place_has_its_row_the_busiest_first():
     assert far.accuracy.bias == pytest.approx(0.0)
     assert [share for _, share in far.cover] == [1.0] * 3
     assert endpoints([]) == []
+
+
+def test_a_row_says_why_its_place_was_chosen_and_what_others_were_rejected_for():
+    number = decided("warm", (0, 0, 1, 2, 0, 0))
+    records = [*(replace(each, decided=number) for each in traffic(4)), *traffic(2)]
+    far, near = endpoints(records)
+    assert (far.why, near.why) == ({"warm": 2}, {"warm": 2})
+    assert far.rejected == {"unready": 4, "context": 2}
 
 
 def test_a_place_of_which_nothing_was_promised_has_a_row_without_figures():

@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import pytest
 
+from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.ids import DeploymentName, EndpointId
 from littoral.domain.policy import Match, Policy, PolicySpec
 from littoral.domain.units import Micros, Seconds, Tokens
 from littoral.domain.usage import CACHE
-from littoral.placement.history import Priced, moments
+from littoral.placement.history import Priced, moments, priced
 from littoral.testing.usage import usage_record
 
 SECOND = 1_000_000
@@ -117,3 +118,10 @@ def test_a_deployment_that_has_served_nothing_yet_is_an_unmeasured_machine():
     assert [each.endpoint for each in list(moments(traffic(2), served))[-1].options] == [
         *("far@1", "near@1")
     ]
+
+
+def test_a_deployment_is_priced_as_it_is_declared():
+    spec = DeploymentSpec(model="m", price_in=1.0, price_out=2.0)
+    assert priced("d", spec) == Priced(serves="d", price_in=1.0, price_out=2.0)
+    named = replace(spec, serves="chat", slots=7)
+    assert (priced("d", named).serves, priced("d", named).slots) == ("chat", 7)

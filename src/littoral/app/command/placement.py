@@ -1,20 +1,33 @@
-"""``littoral placement report``: how right predictions were, where requests went, the money."""
+"""``littoral placement``: how right predictions were, where requests went, and the money."""
 
 import html as markup
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from csv import writer
+from dataclasses import fields
+from io import StringIO
 from pathlib import Path
+from typing import Final, cast
 
 from littoral.app.command import recorded
-from littoral.app.command.figures import count, money
+from littoral.app.command.figures import count, moment, money, span
 from littoral.app.command.reach import HERE, Reach
+from littoral.app.command.recorded import WEEK, Look, Sent
 from littoral.app.command.screen import screen
 from littoral.app.command.site import admin
 from littoral.app.plot import Series, chart
+from littoral.app.system import SystemClock
+from littoral.domain.decided import why_of
+from littoral.domain.ids import NodeId
 from littoral.domain.usage import UsageRecord
-from littoral.placement.account import Ledgered, Saved, endpoints, outlook, saved
+from littoral.placement.account import Ledgered, Outlook, Saved, endpoints, outlook, saved
 from littoral.placement.history import moments
 
 HEAD = ("PLACE", "MODEL", "REQUESTS", "P90 HOLDS", "INTERVAL", "BIAS", "ERROR", "P90/TIME", "COST")
+COLUMNS = ("WHEN", "REQUEST", "MODEL", "PLACE", "IN", "OUT", "P50", "P90", "TOOK", "STATUS", "WHY")
+NAMES: Final = tuple(each.name for each in fields(UsageRecord))
+REPLAYED: Final = 20_000
+"""Records, the latest, that are replayed to say what else might have been chosen."""
 PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>'
     "body{{font:15px system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}"
@@ -24,21 +37,22 @@ PAGE = (
 )
 
 
-def report(*, limit: int = 5000, html: Path | None = None, reach: Reach = HERE) -> None:
+def report(*, look: Look = WEEK, html: Path | None = None, reach: Reach = HERE) -> None:
     """Compare predictions with what came, by place; count where requests went and the money.
 
     Args:
-        limit: How many records to take, the latest, 1 to 20,000.
+        look: Which records.
         html: Write a page with plots to this file.
         reach: Which instance.
     """
     shown = screen(as_json=reach.json)
     with admin(reach) as control:
-        records = control.requests(recorded.bounded(limit))
+        records = recorded.kept(control, look, now=SystemClock().wall())
         prices, policies = recorded.prices(control), recorded.policies(control)
         tags = recorded.tags(control)
     rows, money_ = endpoints(records), saved(records, prices)
-    looked = outlook(list(moments(records, prices, policies, tags=tags)))
+    latest = deque(records, maxlen=REPLAYED)
+    looked = outlook(moments(latest, prices, policies, tags=tags))
     shown.json(
         {
             "places": [_plain(each) for each in rows],
@@ -47,20 +61,101 @@ def report(*, limit: int = 5000, html: Path | None = None, reach: Reach = HERE) 
                 "dearest": money_.dearest,
                 "share": money_.share,
             },
-            "why": looked.why,
+            "why": counted(each.why for each in rows),
+            "rejected": counted(each.rejected for each in rows),
+            "replayed": {"requests": looked.requests, "why": looked.why},
             "regret": looked.regret,
+            "unreadable": records.unreadable,
         }
     )
+    if records.unreadable:
+        shown.note("records.unreadable", count=records.unreadable)
     if not rows:
         shown.note("requests.none")
         return
     shown.rows(HEAD, [told(each) for each in rows], right=tuple(range(2, len(HEAD))))
     shown.line()
-    shown.line(_spent(money_))
-    shown.line(f"regret      {money(looked.regret)} a request beyond the cheapest in time")
+    for line in _sums(rows, money_, looked):
+        shown.line(line)
     if html is not None:
-        html.write_text(page(records, rows, money_), "utf-8")
+        html.write_text(page(rows, money_), "utf-8")
         shown.line(f"wrote       {html}")
+
+
+def records(*, look: Look = WEEK, csv: bool = False, limit: int = 100, reach: Reach = HERE) -> None:
+    """Show requests as they were predicted and as they were.
+
+    Args:
+        look: Which records.
+        csv: Write all of them as CSV, with every field.
+        limit: Of a table, how many: the latest.
+        reach: Which instance.
+    """
+    shown = screen(as_json=reach.json)
+    with admin(reach) as control:
+        found = recorded.kept(control, look, now=SystemClock().wall())
+        nodes = recorded.names_of(control.nodes())
+    if reach.json:
+        shown.json(
+            {"records": [{"node": each.node, **_fields(each.usage)} for each in found.sent()]}
+        )
+    elif csv:
+        shown.raw(",".join(("node", *NAMES)) + "\n")
+        for each in found.sent():
+            shown.raw(_line((each.node, *_fields(each.usage).values())))
+    else:
+        rows = [_cells(each, nodes) for each in deque(found.sent(), maxlen=max(1, limit))]
+        shown.rows(COLUMNS, rows, right=(4, 5, 6, 7, 8))
+    if found.unreadable:
+        shown.warn(shown.say("records.unreadable", count=found.unreadable))
+
+
+def _fields(record: UsageRecord) -> dict[str, object]:
+    return {name: cast("object", getattr(record, name)) for name in NAMES}
+
+
+def _line(values: Iterable[object]) -> str:
+    line = StringIO()
+    writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()
+
+
+def _cells(each: Sent, nodes: Mapping[NodeId, str]) -> tuple[str, ...]:
+    record = each.usage
+    return (
+        moment(record.at_us),
+        record.request,
+        record.model,
+        f"{nodes.get(each.node, each.node)}/{record.endpoint}",
+        count(record.tokens_in),
+        count(record.tokens_out),
+        span(record.predicted_us * 1e-6),
+        span(record.predicted_p90_us * 1e-6),
+        span(record.total_us * 1e-6),
+        record.status,
+        why_of(record.decided) or "-",
+    )
+
+
+def counted(every: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Add up counts, the most frequent first."""
+    total: Counter[str] = Counter()
+    for each in every:
+        total.update(each)
+    return dict(total.most_common())
+
+
+def _sums(rows: Sequence[Ledgered], found: Saved, looked: Outlook) -> Iterator[str]:
+    """The lines below the table."""
+    for name, counts in (
+        ("why", counted(each.why for each in rows)),
+        ("rejected", counted(each.rejected for each in rows)),
+    ):
+        if counts:
+            yield f"{name:<12}" + ", ".join(f"{word} {count(n)}" for word, n in counts.items())
+    yield _spent(found)
+    of = f" (the latest {count(looked.requests)})" if looked.requests == REPLAYED else ""
+    yield f"regret      {money(looked.regret)} a request beyond the cheapest in time{of}"
 
 
 def told(each: Ledgered) -> tuple[str, ...]:
@@ -115,14 +210,14 @@ def _spent(found: Saved) -> str:
     )
 
 
-def page(records: Sequence[UsageRecord], rows: Sequence[Ledgered], found: Saved) -> str:
+def page(rows: Sequence[Ledgered], found: Saved) -> str:
     """The report as one file: a table, and plots of predictions, coverage and shares."""
     head = "".join(f"<th>{markup.escape(each)}</th>" for each in HEAD)
     lines = "".join(
         "<tr>" + "".join(f"<td>{markup.escape(cell)}</td>" for cell in told(each)) + "</tr>"
         for each in rows
     )
-    began = min(each.at_us for each in records)
+    began = min((each.cover[0][0] for each in rows if each.cover), default=0)
     pictures = [
         chart(
             "Predicted and measured, seconds to the last token",

@@ -236,7 +236,19 @@ VERBS: tuple[Verb, ...] = (
         "placement report",
         "placement:report",
         "watch",
-        ("littoral placement report", "littoral placement report --html placement.html"),
+        (
+            "littoral placement report",
+            "littoral placement report --since 30d --html placement.html",
+        ),
+    ),
+    Verb(
+        "placement records",
+        "placement:records",
+        "watch",
+        (
+            "littoral placement records --since 1h",
+            "littoral placement records --since 2026-11-01 --model tiny --csv > records.csv",
+        ),
     ),
     Verb("requests show", "requests:show", "watch", ("littoral requests show <x-request-id>",)),
     Verb(

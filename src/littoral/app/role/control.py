@@ -30,6 +30,7 @@ from littoral.jobs.catalogue import CATALOGUE
 from littoral.jobs.obtain import Obtaining, World
 from littoral.node.previous import kept_beside
 from littoral.stores.blobs import DiskBlobs
+from littoral.stores.chunks import SqliteChunks
 from littoral.stores.disk import LocalDisk
 from littoral.stores.inbox import SqliteInbox
 from littoral.stores.ledger import SqliteLedger
@@ -37,6 +38,7 @@ from littoral.stores.state import SqliteState
 from littoral.telemetry.log import Log
 
 STATE_FILE, LEDGER_FILE, NEWS_FILE = "control.db", "ledger.db", "telemetry.db"
+RECORDS_FILE = "records.db"
 KEY_FILE = "master.key"
 KEY_BYTES = 32
 ADMIN_FILE = "admin.key"
@@ -80,6 +82,8 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
         signer = Signer(state, vault, clock=clock, entropy=entropy)
         write_anchors(disk, signers=signer.keys.publics, cluster=load_site(state, vault).cluster)
         events = Events(inbox)
+        at = str(settings.path(RECORDS_FILE))
+        chunks = stack.enter_context(SqliteChunks.open(at, clock=clock, sink=events))
         blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
         registry = drivers(settings, entropy)
         obtaining = Obtaining(
@@ -96,6 +100,7 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
             state=state,
             ledger=ledger,
             inbox=inbox,
+            chunks=chunks,
             blobs=blobs,
             obtainer=obtaining,
             registry=registry,

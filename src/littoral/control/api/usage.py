@@ -76,9 +76,9 @@ class UsageApi:
             partial(
                 self._desk.ledger.sums,
                 by=by,
-                since_us=_moment(call, "since"),
-                until_us=_moment(call, "until"),
-                project=_project(call),
+                since_us=moment_of(call, "since"),
+                until_us=moment_of(call, "until"),
+                project=project_of(call),
                 key=None if key is None else KeyId(key),
             )
         )
@@ -93,8 +93,8 @@ class UsageApi:
             partial(
                 self._desk.ledger.latest,
                 limit=int(text),
-                until_us=_moment(call, "until"),
-                project=_project(call),
+                until_us=moment_of(call, "until"),
+                project=project_of(call),
             )
         )
         return RequestRecords(records=tuple(found))
@@ -103,14 +103,14 @@ class UsageApi:
         """Find a request's records."""
         wanted = call.path["id"]
         found = await self._desk.workers.ledger(partial(self._desk.ledger.record, wanted))
-        project = _project(call)
+        project = project_of(call)
         seen = tuple(item for item in found if project in {None, item.project})
         if not seen:
             raise UnknownName(f"the ledger has no request {wanted!r}")
         return RequestRecords(records=seen)
 
 
-def _project(call: Call) -> ProjectId | None:
+def project_of(call: Call) -> ProjectId | None:
     """The project to look at; None for all of them, which needs the scope read."""
     asked = call.query.get("project")
     own = call.principal.project
@@ -121,7 +121,12 @@ def _project(call: Call) -> ProjectId | None:
     return own
 
 
-def _moment(call: Call, name: str) -> Micros | None:
+def moment_of(call: Call, name: str) -> Micros | None:
+    """A moment of the query; None where it is not given.
+
+    Raises:
+        InvalidInput: It is none.
+    """
     text = call.query.get(name)
     if text is None:
         return None

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from littoral.domain.decided import decided
 from littoral.domain.flight import CHARGED, ESTIMATED, STREAMED, capped
 from littoral.gateway import health, reply
 from littoral.gateway.asked import Asked
@@ -94,8 +95,9 @@ class Account(Placed):
             place.price_in,
             place.price_out,
         )
-        names = self.key.sort(self.model.name).names
-        self._worker.flights.open(self.slot, header, self.rid + names + place.names)
+        names = self.rid + self.key.sort(self.model.name).names + place.names
+        number = decided(verdict[1], verdict[6])
+        self._worker.flights.open(self.slot, header, names, decided=number)
 
     def settle(self, status: int, usage: Usage | None, counted: int) -> float:
         """Write the final counts and give back the place; the second call does nothing.

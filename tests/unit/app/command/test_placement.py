@@ -1,11 +1,16 @@
 """Commands that say why requests ran where they did, and whether predictions were right."""
 
 import json
+from csv import reader
+from dataclasses import replace
 
 import pytest
 
+from littoral.control.archive import chunk_of
+from littoral.domain.chunk import ChunkId, ChunkPage
+from littoral.domain.decided import decided
 from littoral.domain.deployment import DeploymentSpec
-from littoral.domain.ids import DeploymentName, EndpointId
+from littoral.domain.ids import DeploymentName, EndpointId, NodeId
 from littoral.domain.policy import PolicySpec
 from littoral.domain.resource import Metadata, Resource
 from littoral.domain.units import Micros, Seconds, Tokens
@@ -32,7 +37,21 @@ def record(number: int):
         predicted_us=round(total_s * SECOND),
         predicted_p90_us=round(total_s * 1.5 * SECOND),
         cost=0.0 if number % 2 else 0.00014,
+        decided=decided("cheapest", (0, 0, 0, 1, 0, 0)),
     )
+
+
+EVER = ("--since", "1970-01-01")
+
+
+def paged(records):
+    """A page that holds these records of one node, a chunk a model."""
+    models = sorted({each.model for each in records})
+    chunks = [
+        chunk_of(ChunkId(0, NodeId("nd_1"), model, 0), [r for r in records if r.model == model])
+        for model in models
+    ]
+    return ChunkPage(chunks=tuple(chunks))
 
 
 @pytest.fixture
@@ -47,6 +66,8 @@ def recorded(stand_in):
         for name, price in (("near", 0.0), ("far", 1.0))
     ]
     stand_in.on("GET /api/v1/requests", RequestRecords(records=records[::-1]))
+    stand_in.on("GET /api/v1/records/chunks", paged(records))
+    stand_in.on("GET /api/v1/nodes", {"items": []})
     stand_in.on("GET /api/v1/requests/rq_59", RequestRecords(records=(records[59],)))
     stand_in.on("GET /api/v1/resources/Deployment", {"items": deployments})
     stand_in.on("GET /api/v1/resources/Policy", {"items": []})
@@ -58,30 +79,65 @@ def recorded(stand_in):
 @pytest.mark.usefixtures("recorded")
 def test_the_report_has_a_row_a_place_and_the_money(call, tmp_path):
     page = tmp_path / "report.html"
-    said = call("placement", "report", "--html", str(page))
+    said = call("placement", "report", *EVER, "--html", str(page))
     assert said.status == 0, said.err
     assert "100.0%" in said.out
     assert "50% of the" in said.out
     text = page.read_text()
     assert text.count("<svg") == 3
     assert "near@1" in text
-    told = call("placement", "report", "--json").json
+    told = call("placement", "report", *EVER, "--json").json
+    assert told["why"] == {"cheapest": 60}
+    assert told["rejected"] == {"unready": 60}
+    assert "why         cheapest 60" in said.out
     assert [each["endpoint"] for each in told["places"]] == ["far@1", "near@1"]
     assert told["places"][0]["accuracy"]["coverage_p90"] == 1.0
     assert told["saved"]["share"] == pytest.approx(0.5)
 
 
 def test_a_report_of_nothing_says_so(call, recorded):
-    recorded.on("GET /api/v1/requests", RequestRecords(records=()))
+    recorded.on("GET /api/v1/records/chunks", ChunkPage(chunks=()))
     assert "No records" in call("placement", "report").err
-    assert call("placement", "report", "--limit", "0").status == 2
+    assert call("placement", "report", "--since", "soon").status == 2
 
 
 def test_a_place_without_predictions_has_no_figures(call, recorded):
     plain = usage_record(1, predicted_us=0)
-    recorded.on("GET /api/v1/requests", RequestRecords(records=(plain,)))
-    assert " - " in call("placement", "report").out
-    assert call("placement", "report", "--json").json["places"][0]["accuracy"] is None
+    recorded.on("GET /api/v1/records/chunks", paged([plain]))
+    far = ("--since", "2027-01-01", "--until", "2028-01-01")
+    assert " - " in call("placement", "report", *far).out
+    (place,) = call("placement", "report", *far, "--json").json["places"]
+    assert place["accuracy"] is None
+
+
+def test_pages_are_asked_for_until_there_are_no_more_and_the_unreadable_are_counted(call, recorded):
+    page = paged([record(1), record(2)])
+    bad = replace(page.chunks[0], id=ChunkId(0, NodeId("nd_2"), "tiny", 0), body=b"")
+    first = ChunkPage(chunks=(*page.chunks, bad), next="0/0/nd_2/tiny")
+    recorded.on("GET /api/v1/records/chunks", first, ChunkPage(chunks=()))
+    said = call("placement", "records", *EVER)
+    assert len(said.out.splitlines()) == 3
+    assert "2 records were kept and cannot be read" in said.err
+    asked = [call for call, _ in recorded.calls if call.startswith("GET /api/v1/records/chunks?")]
+    assert ["after=" in each for each in asked] == [False, True]
+    recorded.on("GET /api/v1/records/chunks", first, ChunkPage(chunks=()))
+    assert "2 records were kept" in call("placement", "report", *EVER).err
+
+
+@pytest.mark.usefixtures("recorded")
+def test_records_are_shown_and_written_as_csv_and_as_json(call):
+    rows = call("placement", "records", *EVER, "--limit", "2").out.splitlines()
+    assert [row.split()[2] for row in rows[1:]] == ["rq_58", "rq_59"]
+    assert "nd_1/near@1" in rows[-1]
+    lines = list(reader(call("placement", "records", *EVER, "--csv").out.splitlines()))
+    assert lines[0][:2] == ["node", "request"]
+    assert (len(lines), lines[1][:2]) == (61, ["nd_1", "rq_0"])
+    told = call("placement", "records", *EVER, "--json").json["records"]
+    assert (len(told), told[0]["node"], told[0]["status"]) == (60, "nd_1", "ok")
+    for bound, left in (("--of-key", 0), ("--project", 0)):
+        assert (
+            len(call("placement", "records", *EVER, bound, "x", "--json").json["records"]) == left
+        )
 
 
 @pytest.mark.usefixtures("recorded")
