@@ -85,12 +85,11 @@ def open_parts(settings: Settings) -> Generator[tuple[ControlParts, Obtaining]]:
         at = str(settings.path(RECORDS_FILE))
         chunks = stack.enter_context(SqliteChunks.open(at, clock=clock, sink=events))
         blobs = DiskBlobs(str(settings.path("blobs")), clock=clock, failpoints=failpoints)
-        registry = drivers(settings, entropy)
         obtaining = Obtaining(
             World(
                 state=state,
                 blobs=blobs,
-                source=registry.source,
+                source=(registry := drivers(settings, entropy)).source,
                 scratch=str(settings.path("scratch")),
                 sink=events,
                 clock=clock,
