@@ -8,14 +8,25 @@ import copy
 from collections import deque
 from dataclasses import dataclass, field
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from littoral.control.shares import ShareBook
+from littoral.control.shares import PREFIX, ShareBook
 from littoral.domain.ids import NodeId
 from littoral.domain.limits import HOUR_US, Budget, Limits, period_of
-from littoral.domain.share import NOTHING, WHOLE, Draw, Drawn, Shares, Slice, share_name, taken_up
+from littoral.domain.share import (
+    NOTHING,
+    WHOLE,
+    Draw,
+    Drawn,
+    Holding,
+    Shares,
+    Slice,
+    share_name,
+    taken_up,
+)
 from littoral.domain.units import Micros
 from littoral.testing.clock import SettableClock
 from littoral.testing.failpoints import ArmedFailpoints
@@ -34,6 +45,7 @@ def limits(money: int, concurrent: int = 5) -> Limits:
     )
 
 
+ROW = msgspec.json.Decoder(dict[NodeId, Holding])
 NAME = share_name(LIMIT, limits(1))
 
 
@@ -89,7 +101,9 @@ class SharesMachine(RuleBasedStateMachine):
         self.backup: MemoryState | None = None
         self.epoch = 1
         self.nodes = {name: Played(name) for name in NODES}
-        self.cap, self.most = MONEY, MONEY
+        self.cap = MONEY
+        self.was: dict[int, int] = {}
+        self.stood = 0
         self.book = self.new_book()
 
     def new_book(self) -> ShareBook:
@@ -202,6 +216,9 @@ class SharesMachine(RuleBasedStateMachine):
                 self.connect(node)
         for _ in range(6):
             self.talk()
+        nodes = self.nodes.values()
+        assert sum(node.slice.standing for node in nodes) <= self.cap
+        assert all(not view.waiting and not view.doubtful for view in self.book.views())
 
     @rule(name=nodes_drawn)
     def cut(self, name):
@@ -239,7 +256,7 @@ class SharesMachine(RuleBasedStateMachine):
 
     @rule(money=st.integers(1, 2 * MONEY))
     def change(self, money):
-        self.cap, self.most = money, max(money, self.most)
+        self.cap = money
         self.book.limited({LIMIT: limits(money)})
 
     @rule(name=nodes_drawn, minutes=st.integers(0, 90))
@@ -253,13 +270,33 @@ class SharesMachine(RuleBasedStateMachine):
     def time_passes(self, minutes):
         self.clock.advance(minutes * 60.0)
 
+    def slices(self, node: Played) -> list[Slice]:
+        """All that a node holds, or may yet be told to hold by what was given before now."""
+        given = [frame.slices[NAME] for frame in node.down]
+        row = self.state.values(PREFIX).get(PREFIX + NAME)
+        if row is not None and node.up is not None and self.book.is_heard(node.name):
+            holding = ROW.decode(row).get(node.name)
+            given += [holding.sent] if holding is not None and holding.sent is not None else []
+        return [node.slice, *given]
+
+    def might(self, node: Played, since: int) -> int:
+        """The most that a node may have spent of a period when nobody tells it anything new."""
+        allowed = [each.money_in(since) for each in self.slices(node) if since >= each.since]
+        return max(node.taken(since), *allowed, 0)
+
     @invariant()
     def the_sum_keeps_the_budget(self):
-        periods = {at for node in self.nodes.values() for at in node.spent}
-        periods |= {at for node in self.nodes.values() for at, _ in node.open}
-        for since in periods:
-            total = sum(node.taken(since) for node in self.nodes.values())
-            assert total <= self.most, f"{total} of {self.most} in {since}"
+        """What nodes might spend is within the budget, or was granted before that was lowered."""
+        nodes = self.nodes.values()
+        stands = sum(max(each.standing for each in self.slices(node)) for node in nodes)
+        assert stands <= max(self.cap, self.stood), f"{stands} of {self.cap} stand"
+        hour = period_of("hour", self.clock.wall())[0]
+        now: dict[int, int] = {}
+        for since in range(hour - HOUR_US, hour + HOUR_US + 1, HOUR_US):
+            total = now[since] = sum(self.might(node, since) for node in nodes)
+            before = self.was.get(since, self.stood)
+            assert total <= max(self.cap, before), f"{total} of {self.cap} in {since}"
+        self.was, self.stood = now, stands
 
     @invariant()
     def the_sum_keeps_the_rest(self):

@@ -5,6 +5,7 @@ Standard library only: the settings are checked with it before anything heavy is
 
 import ipaddress
 import re
+from pathlib import Path
 
 from littoral.domain.enrolment import Doors, Place
 from littoral.domain.errors import InvalidInput
@@ -63,6 +64,20 @@ def check_host(host: str, *, safe: bool) -> None:
             "and set insecure_behind_proxy, or listen on 127.0.0.1",
             param="host",
         )
+
+
+def check_files(*, tls_certificate: str, tls_key: str) -> None:
+    """Refuse one of the two files of TLS without the other, or by a relative path.
+
+    Raises:
+        InvalidInput: One is missing, or relative; ``param`` is its name.
+    """
+    files = {"tls_certificate": tls_certificate, "tls_key": tls_key}
+    for name, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
+        if files[name] and not files[other]:
+            raise InvalidInput(f"{name} needs {other} beside it", param=other)
+        if files[name] and not Path(files[name]).is_absolute():
+            raise InvalidInput(f"{name} must be absolute, not {files[name]!r}", param=name)
 
 
 def check_proxy(proxy: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
-from littoral.app.doors import check_host, check_proxy, doors_of, peer_door
+from littoral.app.doors import check_files, check_host, check_proxy, doors_of, peer_door
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import checked_name
 
@@ -165,6 +165,13 @@ class Settings:
         metadata={
             "help": "Milliseconds that usage records wait for others to share a sync with: 200 "
             "spares flash memory."
+        },
+    )
+    serve_unmetered: bool = field(
+        default=False,
+        metadata={
+            "help": "Whether requests without a budget are served, and not counted, while usage "
+            "cannot be recorded."
         },
     )
     responses_mib: int = field(
@@ -389,9 +396,4 @@ def _check_tls(settings: Settings) -> None:
         raise InvalidInput(
             f"tls_least must be one of {known}, not {settings.tls_least!r}", param="tls_least"
         )
-    for name, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
-        file = cast("str", getattr(settings, name))
-        if file and not getattr(settings, other):
-            raise InvalidInput(f"{name} needs {other} beside it", param=other)
-        if file and not Path(file).is_absolute():
-            raise InvalidInput(f"{name} must be absolute, not {file!r}", param=name)
+    check_files(tls_certificate=settings.tls_certificate, tls_key=settings.tls_key)

@@ -33,6 +33,8 @@ from littoral.domain.view import ShareView
 
 PREFIX: Final = "share/"
 EPOCH: Final = "shares-of-epoch"
+AHEAD_US: Final = 600_000_000
+"""By how much a node's clock may be ahead of ours and still say that a period is over."""
 MANY: Final = 200
 """Slices of one frame."""
 _ROW: Final = msgspec.json.Decoder(dict[NodeId, Holding])
@@ -47,6 +49,8 @@ class _Talk:
     number: int = 0
     last: dict[str, int] = field(default_factory=dict[str, int])
     due: dict[str, Slice] = field(default_factory=dict[str, Slice])
+    beyond: set[str] = field(default_factory=set[str])
+    """Of which it said that it holds more than it was given: it is told again what that is."""
 
 
 class Roll(Protocol):
@@ -97,24 +101,43 @@ class ShareBook:
         self._fleet = fleet
         self._publisher = publisher
         self._failpoints = failpoints
-        self._limits: Mapping[str, Limits] = {}
+        self._limits: Mapping[str, Limits] | None = None
         self._talks: dict[NodeId, _Talk] = {}
         self._stale: set[str] = set()
         self._kept = dict(state.values(PREFIX))
         self._records: dict[str, dict[NodeId, Holding]] = {
             name.removeprefix(PREFIX): _ROW.decode(row) for name, row in self._kept.items()
         }
-        self._believe(publisher.epoch)
+        kept = state.value(EPOCH)
+        self._restored = kept is not None and int(kept) != publisher.epoch
+        for row in self._records.values() if self._restored else ():
+            row.update({node: replace(each, sure=False) for node, each in row.items()})
+        if kept is None:
+            self._agree()
 
-    def _believe(self, epoch: int) -> None:
-        """Doubt what other data said than is here now."""
-        kept = self._state.value(EPOCH)
-        if kept is not None and int(kept) != epoch:
-            for row in self._records.values():
-                row.update({node: replace(each, sure=False) for node, each in row.items()})
-            self._write(tuple(self._records))
-        if kept is None or int(kept) != epoch:
-            self._state.put_value(EPOCH, str(epoch).encode())
+    def _agree(self) -> None:
+        """Note that records and state are of one time."""
+        self._state.put_value(EPOCH, str(self._publisher.epoch).encode())
+
+    def _doubt_all(self, names: Iterable[str]) -> None:
+        """Doubt what other data said than is here now, and that who is not on record has nothing.
+
+        Args:
+            names: Of all limits that the restored state knows.
+        """
+        unheard = [node for node in self._fleet.spots() if not self._has_said(node)]
+        for name in {*names, *self._records}:
+            row = self._records.setdefault(name, {})
+            for node in unheard:
+                row.setdefault(node, Holding(sure=False))
+        self._write(tuple(self._records))
+        self._agree()
+        self._restored = False
+
+    def _has_said(self, node: NodeId) -> bool:
+        """Whether a session is open in which a node has said everything."""
+        talk = self._talks.get(node)
+        return talk is not None and talk.heard
 
     # sessions
 
@@ -138,7 +161,8 @@ class ShareBook:
         if not talk.heard and frame.complete:
             talk.heard = True
             self._complete(node, talk)
-        self._stale |= self._records.keys() - self._limits.keys() if self._limits else set()
+        if self._limits is not None:
+            self._stale |= self._records.keys() - self._limits.keys()
         return bool(self._stale)
 
     def _hear(self, node: NodeId, talk: _Talk, *, name: str, draw: Draw, number: int) -> None:
@@ -148,17 +172,35 @@ class ShareBook:
             return  # said before it took what it was sent last
         if before.sure and not _is_known(draw, before):
             self._doubt(name, node)
+        held = self._believed(name, node, draw=draw, before=before)
+        (talk.beyond.discard if held == draw.held else talk.beyond.add)(name)
         # What was given but has not left yet is not answered by this.
-        self._put(name, node, Holding(held=draw.held, sent=talk.due.get(name)))
+        self._put(name, node, Holding(held=held, sent=talk.due.get(name)))
         if draw.tight or draw.held != before.held or before.sent is not None:
             self._stale.add(name)
+
+    def _believed(self, name: str, node: NodeId, *, draw: Draw, before: Holding) -> Slice:
+        """What counts of what a node says: no more than it was given, as far as that is known.
+
+        Who is alone with a limit may have all of it: nobody had to divide it.
+        """
+        limits = (self._limits or {}).get(name)
+        if limits is None or not before.sure:
+            return draw.held
+        since = draw.held.since
+        total = whole(limits, since)
+        alone = before.empty and all(
+            each.empty for other, each in self._records[name].items() if other != node
+        )
+        given = total if alone else before.bound(since, total)
+        return believed(draw.held, given, total, taken=draw.taken)
 
     def _complete(self, node: NodeId, talk: _Talk) -> None:
         """A node has said everything: of what it did not mention it holds nothing."""
         for name, row in self._records.items():
             if node in row and name not in talk.draws:
                 self._put(name, node, Holding())
-        for name in self._limits:
+        for name in self._limits or ():
             holding = self._records.get(name, {}).get(node)
             if holding is None or not holding.held.rate:
                 self._stale.add(name)
@@ -198,7 +240,7 @@ class ShareBook:
         holding, talk = self._records[name][node], self._talks.get(node)
         limit, _, word = name.partition("|")
         draw = talk.draws.get(name) if talk else None
-        limits = self._limits.get(name)
+        limits = (self._limits or {}).get(name)
         held = holding.held
         return ShareView(
             limit=limit,
@@ -214,6 +256,7 @@ class ShareBook:
             connected=talk is not None,
             waiting=holding.sent is not None,
             doubtful=not holding.sure,
+            beyond=talk is not None and name in talk.beyond,
         )
 
     # divisions
@@ -221,9 +264,12 @@ class ShareBook:
     def limited(self, limits: Mapping[str, Limits]) -> Iterable[NodeId]:
         """These are the limits now, by limit id; returns for whom there is something to send."""
         now = {share_name(name, each): each for name, each in limits.items()}
+        if self._restored:
+            self._doubt_all(now)
         if now == self._limits:
             return ()
-        changed = {name for name in now if now[name] != self._limits.get(name)}
+        known = self._limits or {}
+        changed = {name for name in now if now[name] != known.get(name)}
         self._limits = now
         self._stale |= changed
         return self.divide()
@@ -231,9 +277,13 @@ class ShareBook:
     def divide(self) -> Iterable[NodeId]:
         """Divide what changed; all that is to be sent is on disk when this returns.
 
+        Nothing is before the limits are known.
+
         Raises:
             LittoralError: It cannot be written down: nothing is sent, and it is tried again.
         """
+        if self._limits is None:
+            return ()
         stale, self._stale = self._stale, set()
         known, ready = set(self._fleet.spots()), list[tuple[str, NodeId, Slice]]()
         for name in sorted(stale):
@@ -259,21 +309,31 @@ class ShareBook:
         since, now = self._since(name, row), self._clock.wall()
         for node in [each for each in row if each not in known and each not in self._talks]:
             row[node] = _left_by(row[node], since=since, over=self._publisher.ends(node) <= now)
-        limits = self._limits.get(name)
+        limits = (self._limits or {}).get(name)
         parties = {node: Party(holding=holding) for node, holding in row.items()}
         for node, talk in self._talks.items():
             if talk.heard:
                 holding = row.get(node, Holding())
                 draw = talk.draws.get(name, Draw(held=holding.held))
                 parties[node] = Party(holding=holding, draw=replace(draw, held=holding.held))
-        return divide(whole(limits, since) if limits else NOTHING, parties, since=since)
+        total = whole(limits, since) if limits else NOTHING
+        found = dict(divide(total, parties, since=since))
+        for node, talk in self._talks.items():
+            party = parties.get(node)
+            if name in talk.beyond and party is not None and party.settled:
+                found.setdefault(node, party.holding.held)
+        return found
 
     def _since(self, name: str, row: Mapping[NodeId, Holding]) -> int:
-        """The period now; where a node is in a later one already, that."""
+        """The period now; where a node is in the next one already, that."""
         period = period_named(name.partition("|")[2])
-        now = period_of(period, self._clock.wall())[0] if period else 0
+        if period is None:
+            return 0
+        now = self._clock.wall()
+        last = period_of(period, now + AHEAD_US)[0]
         slices = (each for one in row.values() for each in (one.held, one.sent) if each)
-        return max([now, *(each.since for each in slices)])
+        later = [each.since for each in slices if each.since <= last]
+        return max([period_of(period, now)[0], *later])
 
     def _put(self, name: str, node: NodeId, holding: Holding) -> None:
         row = self._records.setdefault(name, {})

@@ -49,6 +49,18 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """Node to gateway: whether usage can still be recorded.
+
+    ``full``: it cannot, so that what must be counted is refused. ``unmetered``: what has no budget
+    is served all the same.
+    """
+
+    full: bool = False
+    unmetered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fence:
     """Node to gateway: say this number in a pulse; whatever was begun before is over by then."""
 

@@ -26,6 +26,8 @@ HEAVY = Bytes(48 * 1024)
 """Most bytes of one batch's bodies, unless its first alone has more."""
 LEDGER_HIGH = 0.80
 """Share of the ledger lane's quota from which on an event says so."""
+LEDGER_FULL, LEDGER_FREE = 0.95, 0.90
+"""Shares of it: at the first nothing new may need a record, below the second it may again."""
 Judgement: TypeAlias = Literal["applied", "known", "gap", "forked"]
 
 
@@ -126,9 +128,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneLevel:
-    """How full a lane is: rows that control lacks, all bytes that it holds, rows that it lost."""
+    """How full a lane is: rows that control lacks, all rows and bytes held, rows that it lost."""
 
     waiting: int = 0
+    rows: int = 0
     held: Bytes = Bytes(0)
     quota: Bytes = Bytes(0)
     lost: int = 0
@@ -138,6 +141,11 @@ class LaneLevel:
         """Bytes held by its quota."""
         return self.held / self.quota if self.quota else 0.0
 
+    @property
+    def owed(self) -> float:
+        """Share of the quota that rows take which control lacks; the others may make room."""
+        return self.share * self.waiting / self.rows if self.rows else 0.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxLevel:
@@ -145,6 +153,11 @@ class OutboxLevel:
 
     lanes: Mapping[Lane, LaneLevel] = field(default_factory=dict[Lane, LaneLevel])
     device_bytes: Bytes = Bytes(0)
+
+
+def is_full(ledger: LaneLevel, *, was: bool) -> bool:
+    """Whether the ledger's lane is so full that nothing new may begin; ``was``: it had been."""
+    return ledger.owed >= (LEDGER_FREE if was else LEDGER_FULL)
 
 
 def judge(cursor: Mark, batch: Batch) -> tuple[Judgement, Sequence[Row]]:

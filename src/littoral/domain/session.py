@@ -29,6 +29,7 @@ from littoral.domain.local import (
     Quit,
     Ran,
     Reach,
+    Recording,
     Run,
     Said,
     Settled,
@@ -244,6 +245,7 @@ Frame: TypeAlias = (
     | Endpoints
     | Folds
     | Reach
+    | Recording
     | Fence
     | Settled
     | Freed
@@ -317,6 +319,7 @@ FRAMES: Mapping[int, type[Frame]] = {
     69: Pulse,
     70: Reach,
     71: Fence,
+    72: Recording,
     90: Said,
     100: Keep,
     101: Look,

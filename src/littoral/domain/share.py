@@ -159,6 +159,26 @@ def most(slices: Iterable[Slice], since: int) -> Slice:
     )
 
 
+def believed(said: Slice, given: Slice, total: Slice, *, taken: int) -> Slice:
+    """What of a slice that a node says it holds can be: what it was given, and what it has used.
+
+    It may have used more than it was given, before there was such a limit or share.
+
+    Args:
+        said: By the node.
+        given: By control, the most of it, as of the same period.
+        total: The limit.
+        taken: Money that it says is spent or reserved.
+    """
+    return replace(
+        said,
+        amount=min(said.amount, max(given.amount, taken)),
+        standing=min(said.standing, given.standing),
+        rate=min(said.rate, given.rate),
+        open=min(said.open, max(given.open, total.open)),
+    )
+
+
 def taken_up(given: Slice, *, since: int, taken: int, under_way: int) -> Slice:
     """The slice that a node holds once it was given one: never less than what is used already.
 

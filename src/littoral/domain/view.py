@@ -268,7 +268,8 @@ class ShareView:
     platform's currency. ``rate`` is the part of what may be used a minute, from 0 to 1, and
     ``concurrent`` the requests at one time. A node that is not ``connected`` keeps what it has.
     ``waiting``: it was sent another share and has not answered. ``doubtful``: control was restored
-    and has not heard of it since.
+    and has not heard of it since. ``beyond``: it says that it holds more than it was given, which
+    does not count.
     """
 
     limit: str
@@ -284,6 +285,7 @@ class ShareView:
     connected: bool
     waiting: bool
     doubtful: bool
+    beyond: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

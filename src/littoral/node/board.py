@@ -15,6 +15,7 @@ from littoral.domain.ports import Clock, Sink
 from littoral.domain.session import Endpoints, Folds, Frame, Reach, Tables
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Bytes, Seconds
+from littoral.node.brim import Brim
 from littoral.node.fence import Fences
 from littoral.node.signal import Signal
 
@@ -45,7 +46,7 @@ class Board:
         self.changed = Signal()
         self.fences = Fences(self.changed)
         self.machine = Machine(cores=1, memory=Bytes(0), memory_free=Bytes(0))
-        self.outbox_depth = 0
+        self.brim = Brim(self.changed, clock)
         self._trouble: dict[str, str] = {}
         self.inventory: Inventory | None = None
         self.link: Link | None = None
@@ -239,7 +240,7 @@ class Board:
 
     def frames(self) -> tuple[Frame, ...]:
         """What a gateway must know now; an unchanged frame is the same object."""
-        rest = (self._endpoints_frame, self._folds_frame, self._reach, self.fences.frame)
+        rest = (self._endpoints_frame, self._folds_frame, self._reach, self.brim.frame, self.fences.frame)
         return rest if self._tables is None else (self._tables, *rest)
 
     def status(self) -> NodeStatus:
@@ -249,7 +250,7 @@ class Board:
             machine=self.machine,
             endpoints=self._shown,
             snapshot=(0, 0) if held is None else (held.epoch, held.version),
-            outbox_depth=self.outbox_depth,
+            outbox_depth=self.brim.waiting,
             inventory=self.inventory,
             speeds=tuple(speed for found in self._speeds.values() for speed in found),
             link=self.link,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import anyio
 
-from littoral.domain.errors import LittoralError
+from littoral.domain.errors import LittoralError, StorageFull
 from littoral.domain.flight import OPEN, SLOT_BYTES, Flight, free, read
 from littoral.domain.ids import EndpointId
 from littoral.domain.ports import Failpoints, Outbox
@@ -142,22 +142,9 @@ class Booking:
 
     async def _book(self, flights: Sequence[Flight], lost: Lost | None = None) -> tuple[int, ...]:
         """Append, and give back; ``lost`` where the gateway is dead and cannot settle."""
-        records = [flight.record for flight in flights if not flight.guest]
-        refused = False
-        while records:
-            try:
-                await self._outbox.append(records)
-                break
-            except LittoralError as error:
-                if not refused:
-                    self._board.say_error("outbox", error)
-                refused = True
-                self.tried.set()
-                await anyio.sleep(RETRY)
-        if refused:
-            self._board.say("outbox", "outbox_recovered", "usage records are written again")
+        recorded = await self._record([flight for flight in flights if not flight.guest])
         self._failpoints.hit("slots.freed")
-        self._limits.booked([flight for flight in flights if not flight.guest])
+        self._limits.booked(recorded)
         done = self._table.free(flights)
         self._booked(flights)
         for flight in flights:
@@ -166,6 +153,37 @@ class Booking:
                     self._column, _unspent(flight) if flight.guest else flight
                 )
         return done
+
+
+    async def _record(self, flights: Sequence[Flight]) -> Sequence[Flight]:
+        """Append the records of flights; returns those whose are on disk now.
+
+        That is all of them, however long it takes; without those that have no budget where there
+        is no room and the operator lets them go unrecorded.
+        """
+        while flights:
+            try:
+                await self._outbox.append([flight.record for flight in flights])
+            except LittoralError as error:
+                if self._board.brim.refused(error):
+                    self._board.say_error("outbox", error)
+                self.tried.set()
+                flights = self._counted(flights, error)
+                await anyio.sleep(RETRY if flights else 0)
+            else:
+                if self._board.brim.accepted():
+                    self._board.say("outbox", "outbox_recovered", "usage records are written again")
+                break
+        return flights
+
+    def _counted(self, flights: Sequence[Flight], error: LittoralError) -> Sequence[Flight]:
+        """Those of flights that must be recorded, whatever happens."""
+        brim = self._board.brim
+        if not brim.unmetered or not isinstance(error, StorageFull):
+            return flights
+        kept = [flight for flight in flights if self._limits.is_budgeted(flight.record)]
+        brim.skipped += len(flights) - len(kept)
+        return kept
 
 
 def _unspent(flight: Flight) -> Flight:

@@ -112,7 +112,7 @@ class Carrying:
     def give_out(self) -> None:
         """Begin what may be begun, project by project, at the gateway that runs fewest."""
         running = Counter(each.project for each, _ in self._running.values())
-        while self._outlets and len(self._running) < self._parts.bounds.running:
+        while self._may_run():
             due = self.ahead.due(self._parts.clock.now(), self._parts.board.serves)
             project = next_project(due, running=running, weights=self.weights, turns=self._turns)
             if project is None:
@@ -123,6 +123,11 @@ class Carrying:
             self._turns[project] = self._count
             self._running[-self._count] = (deferral, self._idlest())
             self.spawn(self._start, -self._count)
+
+    def _may_run(self) -> bool:
+        """Whether another may be begun: a gateway is there, and what it uses can be recorded."""
+        room = len(self._running) < self._parts.bounds.running
+        return room and bool(self._outlets) and not self._parts.board.brim.frame.full
 
     def _idlest(self) -> Outlet:
         busy = [outlet for _, outlet in self._running.values()]

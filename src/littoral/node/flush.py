@@ -63,8 +63,8 @@ class Flush:
 
     def appended(self) -> None:
         """There are new rows in the outbox."""
-        if not self._board.outbox_depth:
-            self._board.outbox_depth = 1  # at least: the next beat counts
+        if not self._board.brim.waiting:
+            self._board.brim.waiting = 1  # at least: the next beat counts
             self._board.changed.notify()
         self._appended.notify()
 
@@ -124,7 +124,7 @@ class Flush:
         while True:
             batch = await self._next()
             if not batch.rows:
-                if self._board.outbox_depth:
+                if self._board.brim.waiting:
                     self._board.changed.notify()
                 await self._appended.wait(at_most_s=self._look_s)
                 continue

@@ -42,6 +42,8 @@ from littoral.domain.usage import UsageRecord
 from littoral.trust.bound import bound
 
 AGAIN = Seconds(0.002)
+QUIET = Seconds(120.0)
+"""How long a limit must be gone until its row is free: whoever had read it has begun by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ class LimitRows:
         self._spent: dict[str, dict[int, int]] = {}
         self._rows: dict[str, int] = {}
         self._budgets: dict[str, int] = {}
+        self._gone: dict[str, float] = {}
         self._limits: Mapping[str, Limits] = {}
         self.slice_of: Callable[[str, Limits], Slice] = lambda _, limits: whole(limits)
 
@@ -135,9 +138,30 @@ class LimitRows:
             if row is not None:
                 bound(self._table, row, limits=each, given=self.slice_of(name, each))
                 rows[limit] = row
+        here = {share_name(limit, each) for limit, each in limits.items()}
+        now = self.clock.now()
+        self._gone = {n: self._gone.get(n, now) for n in self._names if n not in here}
         self._rows, self._limits = rows, limits
         self._budgets = {limit: row for limit, row in rows.items() if limits[limit].budget}
         return rows
+
+    def leaving(self) -> tuple[str, ...]:
+        """Names of rows whose limits have been gone for long enough, and on which nothing is open.
+
+        Once a fence has passed, ``release`` may have them.
+        """
+        due = self.clock.now() - QUIET
+        gone = (name for name, since in self._gone.items() if since <= due)
+        return tuple(name for name in gone if not self._table.under_way(self._names[name]))
+
+    def release(self, names: Iterable[str]) -> None:
+        """Free rows of limits that are still gone; nothing may be admitted under them any more."""
+        for name in names:
+            row = self._names.get(name)
+            if name in self._gone and row is not None and not self._table.under_way(row):
+                del self._gone[name]
+                self._table.clear(row)
+                self._drop(name, row)
 
     def rebound(self, shares: Iterable[str]) -> None:
         """Let limits be what this node's slices say now, by share's name; gateways see it at once.
@@ -237,6 +261,11 @@ class LimitRows:
     def spent(self, records: Iterable[UsageRecord]) -> None:
         """Take note of records in the outbox that stand in the budgets already."""
         self._add(spendings(records))
+
+    def is_budgeted(self, record: UsageRecord) -> bool:
+        """Whether a budget counts what a record says."""
+        named = limit_ids(record.key, record.project, record.model)
+        return any(limit in self._budgets for limit in named)
 
     def _catch_up(self, record: UsageRecord, charged: tuple[int, ...]) -> None:
         words = self._table.words

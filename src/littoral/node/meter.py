@@ -90,6 +90,6 @@ class Meter:
             "memory_waits": None if reading.memory_waits is None else reading.memory_waits / 100,
             "disk_used": reading.disk_used,
             "hottest_c": reading.hottest_c,
-            "outbox_waiting": float(board.outbox_depth),
+            "outbox_waiting": float(board.brim.waiting),
             "control_reached": float(self._parts.reachable()),
         }

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 
 from littoral.domain.endpoint import Machine
 from littoral.domain.ports import Clock, Disk, Outbox
 from littoral.node.board import Board
+from littoral.node.brim import watch
 from littoral.node.diary import Diary
 from littoral.node.flush import Flush
 from littoral.node.journal import Journal
@@ -46,7 +48,7 @@ class Reports:
     """
 
     def __init__(self, parts: ReportParts) -> None:
-        self._board = parts.board
+        self._board, self._outbox, self._pace = parts.board, parts.outbox, parts.pace
         self._start = Start(parts.disk, parts.tools.origin)
         self._watch = Watch(
             WatchParts(
@@ -90,6 +92,7 @@ class Reports:
             group.start_soon(self._watch.run)
             group.start_soon(self._journal.run)
             group.start_soon(self.meter.run)
+            group.start_soon(partial(watch, self._board, self._outbox, pace=self._pace))
 
     def end(self) -> None:
         """The node ends because it was told to."""

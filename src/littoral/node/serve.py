@@ -45,6 +45,7 @@ class _Wired:
         self.parts = parts
         self.clock = FloorClock(parts.clock, parts.disk)
         self.board = Board(clock=self.clock, sink=parts.sink, report=parts.report)
+        self.board.brim.unmetered = parts.serve_unmetered
         tables = [FlightTable(memory) for memory in parts.flights]
         self.learning = Learning(
             self.board,

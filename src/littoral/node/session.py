@@ -205,7 +205,7 @@ class Uplink:
         self.connected, self.trouble = True, ""
         self._redial.spread_s, self._suspect_s = welcome.spread_s, welcome.suspect_s
         parts.standing.met(welcome.server_us)
-        parts.board.outbox_depth = await self.flush.depth()
+        parts.board.brim.waiting = await self.flush.depth()
         parts.board.say("session", "session_began", back_after(self._gone, parts.clock.now()))
         self._taking = Taking(parts.held, parts.board)
         async with anyio.create_task_group() as group:
@@ -266,8 +266,8 @@ class Uplink:
         number, due = 0, clock.now()
         while True:
             late = clock.now() >= due
-            if board.outbox_depth:
-                board.outbox_depth = await self.flush.depth()
+            if board.brim.waiting:
+                board.brim.waiting = await self.flush.depth()
             status = board.status()
             if late or status != told:
                 changed = status if status != told else None

@@ -156,9 +156,17 @@ class Sharing:
                 frame = self._waiting.popleft()
                 if await self._apply(frame):
                     await channel.send(self._drawn(frame.slices))
+            await self._free()
             news = self._news()
             for at in range(0, len(news), MANY):
                 await channel.send(self._drawn(news[at : at + MANY]))
+
+    async def _free(self) -> None:
+        """Give rows of limits that are gone to others, once no gateway can still count there."""
+        leaving = self._rows.leaving()
+        if leaving:
+            await self._board.fences.passed()
+            self._rows.release(leaving)
 
     # what is held
 

@@ -155,6 +155,7 @@ class Lanes:
         return {
             lane: LaneLevel(
                 waiting=state.last - max(state.stored, state.base),
+                rows=state.last - state.base,
                 held=Bytes(state.held),
                 quota=self._quota_of(lane),
                 lost=state.lost,

@@ -198,7 +198,7 @@ class OutboxRows:
 
     def _alarm(self) -> None:
         """Say once that the ledger lane fills, and again only after it had emptied."""
-        share = self._lanes.levels()["ledger"].share
+        share = self._lanes.levels()["ledger"].owed
         if share < LEDGER_HIGH - 0.05:
             self._alarmed = False
         elif share >= LEDGER_HIGH and not self._alarmed:

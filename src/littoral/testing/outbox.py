@@ -183,6 +183,7 @@ class MemoryOutbox:
             lanes={
                 name: LaneLevel(
                     waiting=lane.last - max(lane.stored, lane.base),
+                    rows=len(lane.rows),
                     held=Bytes(lane.held),
                     quota=Bytes(int(self._quota * SHARES[name])),
                     lost=lane.lost,

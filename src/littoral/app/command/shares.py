@@ -40,6 +40,8 @@ def _row(each: ShareView) -> tuple[str, ...]:
         state += ", waiting"
     if each.doubtful:
         state += ", in doubt"
+    if each.beyond:
+        state += ", claims more"
     figures = ("-", "-", "-", "-")
     if each.period is not None:
         taken = money(each.taken) if each.connected else "?"

@@ -80,6 +80,7 @@ def _table(
     shown.rows(head, [*body, (*first, *_figures(total))] if groups else body, right=right)
     if total.estimated:
         shown.note("usage.estimated", count=total.estimated)
+    shown.note("usage.shares")
 
 
 def _name(row: UsageSum, group: str) -> str:

@@ -150,6 +150,7 @@ async def open_parts(given: Handed) -> AsyncGenerator[NodeParts]:
                 tunnel=None if credentials is None else Doorway(api_socket),
                 anchors=_anchors(disk, credentials),
                 joined=credentials is not None,
+                serve_unmetered=settings.serve_unmetered,
                 flights=flights,
                 quota=quota,
                 gateways=_gateways(given, name=identity.name),

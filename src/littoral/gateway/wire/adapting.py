@@ -187,6 +187,9 @@ class Adapting(Waiting):
     def _give(self, known: Kept, now: float) -> Refusal | bool:
         """Answer with what is known: limited and booked like any answer, and free of cost."""
         worker, tokens_in, gates = self._worker, known.tokens_in, self.gates()
+        refusal = self.unrecorded(gates)
+        if refusal is not None:
+            return refusal
         slot = worker.flights.take()
         if slot < 0:
             return False

@@ -1,17 +1,26 @@
 """Charged: what one request holds of its limits, from admission to settlement."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Final, cast
 
+from littoral.domain.errors import LedgerFull
 from littoral.domain.limits import nanos
 from littoral.domain.quota import Charge, Use
 from littoral.gateway.asked import Asked, cap_of
 from littoral.gateway.quota import TEMPLATE_TOKENS, Gate, most_money
-from littoral.gateway.refusal import Refusal
+from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.route import Route
 from littoral.gateway.table import KeyRow, ModelRow, Place
 from littoral.gateway.tokenization import unbilled
 from littoral.gateway.wire.worker import Worker
+
+
+_LEDGER_FULL: Final = refuse(
+    LedgerFull,
+    "this node holds all the usage records that it may: what must be counted waits until its "
+    "control plane takes them, or there is room on its disk",
+    retry_after_s=30.0,
+)
 
 
 class Charged:
@@ -41,6 +50,15 @@ class Charged:
         """The limits of its key, its project and its model."""
         key, model = self.key, self.model
         return key.gates + model.gates if model.gates else key.gates
+
+    def unrecorded(self, gates: Sequence[Gate]) -> Refusal | None:
+        """Say that what it uses cannot be recorded, where it cannot and has to be."""
+        recording = self._worker.recording
+        if not recording.full:
+            return None
+        if recording.unmetered and not any(gate.budget >= 0 for gate in gates):
+            return None
+        return _LEDGER_FULL
 
     def over_limit(self, gates: Sequence[Gate]) -> Refusal | None:
         """Say which limit is used up, where there is no place either."""

@@ -6,7 +6,7 @@ back piece by piece; its slot only teaches what the engine takes.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ from littoral.domain.stream import Inward, Outward, ReplyHead, ResetCode
 from littoral.gateway import route as routes
 from littoral.gateway.asked import Asked
 from littoral.gateway.operation import PATHS
+from littoral.gateway.quota import Gate
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.route import Route
 from littoral.gateway.table import ModelRow
@@ -82,6 +83,9 @@ class _Visit(Unframed):
     def gates(self) -> tuple[()]:
         """None: its own node has counted it."""
         return ()
+
+    def unrecorded(self, gates: Sequence[Gate]) -> None:
+        """Its own node records it."""
 
     def found(self, name: str) -> ModelRow | None:
         """The row of a name with those places that a guest may go to."""

@@ -18,6 +18,7 @@ from littoral.domain.session import (
     Pulse,
     Quit,
     Reach,
+    Recording,
     Reset,
     Run,
     Settled,
@@ -109,7 +110,7 @@ class Link(asyncio.Protocol):
             source.take_folds(frame.folds, frame.lengths)
         elif isinstance(frame, Endpoints):
             source.take_endpoints(frame.endpoints, frame.loads)
-        elif isinstance(frame, Reach | Fence):
+        elif isinstance(frame, Reach | Fence | Recording):
             self._take_standing(frame)
         elif isinstance(frame, Tables):
             source.take_snapshot(frame.snapshot, frame.rows)
@@ -127,10 +128,12 @@ class Link(asyncio.Protocol):
             except Exception as error:  # noqa: BLE001  one answer fails, not the link to the node
                 self._worker.fault(error)
 
-    def _take_standing(self, frame: Reach | Fence) -> None:
+    def _take_standing(self, frame: Reach | Fence | Recording) -> None:
         if isinstance(frame, Fence):
             self._fence = frame.number
             self.pulse()
+        elif isinstance(frame, Recording):
+            self._worker.recording = frame
         else:
             self._worker.take_reach(frame)
             self._changed()

@@ -51,9 +51,10 @@ class Waiting(Answer):
             refusal = self._spare(now)
         if refusal is not None:
             return refusal if refusal is FULL or not gates else self.over_limit(gates) or refusal
-        slot = worker.flights.take()
+        refusal = self.unrecorded(gates) if worker.recording.full else None
+        slot = worker.flights.take() if refusal is None else -1
         if slot < 0:
-            return _UNRECORDED
+            return refusal or _UNRECORDED
         refusal = self.reserve(gates, slot) if gates else None
         if refusal is not None:
             worker.flights.put_back(slot)

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ports import Clock, Entropy, Failpoints
-from littoral.domain.session import Reach
+from littoral.domain.session import Reach, Recording
 from littoral.gateway import health
 from littoral.gateway.quota import Quotas
 from littoral.gateway.refusal import Refusal
@@ -85,6 +85,8 @@ class Worker:
 
     _offline = b""
     _skew_us = 0
+    recording = Recording()
+    """Whether usage can be recorded, as the node said last."""
     embed: Embed | None = None
     """Asks for the meaning of a text; None where nobody does."""
 
