@@ -214,7 +214,7 @@ class SharesMachine(RuleBasedStateMachine):
         for node in self.nodes.values():
             if node.up is None:
                 self.connect(node)
-        for _ in range(6):
+        for _ in range(12):
             self.talk()
         nodes = self.nodes.values()
         assert sum(node.slice.standing for node in nodes) <= self.cap

@@ -24,7 +24,9 @@ from littoral.domain.share import (
     Party,
     Shares,
     Slice,
+    believed,
     divide,
+    is_over,
     share_name,
     whole,
 )
@@ -104,6 +106,8 @@ class ShareBook:
         self._limits: Mapping[str, Limits] | None = None
         self._talks: dict[NodeId, _Talk] = {}
         self._stale: set[str] = set()
+        self._over: set[str] = set()
+        """Of which nodes may use too much together, while some cannot be told."""
         self._kept = dict(state.values(PREFIX))
         self._records: dict[str, dict[NodeId, Holding]] = {
             name.removeprefix(PREFIX): _ROW.decode(row) for name, row in self._kept.items()
@@ -200,6 +204,7 @@ class ShareBook:
         for name, row in self._records.items():
             if node in row and name not in talk.draws:
                 self._put(name, node, Holding())
+        self._stale |= self._over
         for name in self._limits or ():
             holding = self._records.get(name, {}).get(node)
             if holding is None or not holding.held.rate:
@@ -317,6 +322,8 @@ class ShareBook:
                 draw = talk.draws.get(name, Draw(held=holding.held))
                 parties[node] = Party(holding=holding, draw=replace(draw, held=holding.held))
         total = whole(limits, since) if limits else NOTHING
+        over = is_over(total, parties, since=since)
+        (self._over.add if over else self._over.discard)(name)
         found = dict(divide(total, parties, since=since))
         for node, talk in self._talks.items():
             party = parties.get(node)

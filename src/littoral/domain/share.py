@@ -197,6 +197,15 @@ def taken_up(given: Slice, *, since: int, taken: int, under_way: int) -> Slice:
     )
 
 
+def is_over(total: Slice, parties: Mapping[NodeId, Party], *, since: int) -> bool:
+    """Whether nodes may use more than the limit together: it was lowered, and not all know."""
+    bounds = {name: party.holding.bound(since, total) for name, party in parties.items()}
+    return any(
+        sum(_of(bounds, field).values()) > _size(total, field)
+        for field in ("standing", "rate", "open")
+    )
+
+
 def divide(total: Slice, parties: Mapping[NodeId, Party], *, since: int) -> Mapping[NodeId, Slice]:
     """Say which nodes to send another slice.
 
@@ -214,11 +223,7 @@ def divide(total: Slice, parties: Mapping[NodeId, Party], *, since: int) -> Mapp
         return {}
     here = {name: party.draw for name, party in parties.items() if party.draw is not None}
     bounds = {name: party.holding.bound(since, total) for name, party in parties.items()}
-    over = any(
-        sum(_of(bounds, field).values()) > _size(total, field)
-        for field in ("standing", "rate", "open")
-    )
-    short = over or any(draw.tight for draw in here.values())
+    short = is_over(total, parties, since=since) or any(draw.tight for draw in here.values())
     calm = not short and all(bounds[name].rate for name in here)
     given: dict[str, Mapping[NodeId, int]] = {}
     for field, targets in _targets(total, here, bounds, since=since).items():

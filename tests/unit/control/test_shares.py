@@ -7,7 +7,7 @@ import pytest
 from littoral.control.shares import PREFIX, ShareBook
 from littoral.domain.errors import StorageFull
 from littoral.domain.ids import NodeId
-from littoral.domain.limits import Budget, Limits
+from littoral.domain.limits import Budget, Limits, period_of
 from littoral.domain.share import WHOLE, Draw, Drawn, Shares, Slice
 from littoral.domain.units import Micros
 from littoral.testing.clock import SettableClock
@@ -261,3 +261,96 @@ def test_a_division_that_changes_nothing_writes_nothing(world):
     assert book.heard(A, Drawn(number=1, draws={NAME: Draw(held=WHOLE_SLICE, tight=True)}))
     book.divide()
     assert disk.writes == before
+
+
+def told(book: ShareBook, node: NodeId) -> dict[str, Slice]:
+    return {name: each for frame in book.due(node) for name, each in frame.slices.items()}
+
+
+def test_a_node_that_says_more_than_it_was_given_takes_nothing_from_others(world):
+    book = world.book()
+    begin(book, A)
+    begin(book, B)
+    held = settle(book, A, B)
+    lie = Slice(since=0, amount=1000, standing=1000, rate=WHOLE, open=10)
+    assert book.heard(A, Drawn(number=99, draws={NAME: Draw(held=lie)}))
+    book.divide()
+    assert told(book, A) == {NAME: held[A]}
+    assert told(book, B) == {}
+    claims = {each.node: (each.beyond, each.rate, each.standing * 1e9) for each in book.views()}
+    assert claims[A] == (True, 0.5, pytest.approx(500))
+    assert claims[B][0] is False
+    book.heard(A, Drawn(number=100, draws={NAME: Draw(held=held[A])}))
+    assert not any(each.beyond for each in book.views())
+
+
+def test_a_node_that_never_was_given_any_has_none_of_what_others_have(world):
+    book = world.book()
+    begin(book, A)
+    held = settle(book, A)
+    assert held[A] == WHOLE_SLICE
+    begin(book, B, WHOLE_SLICE)
+    after = settle(book, A, B)
+    assert {node: each.amount for node, each in after.items()} == {A: 500, B: 500}
+
+
+def test_what_a_node_has_used_counts_however_much_it_was_given(world):
+    book = world.book()
+    begin(book, A)
+    begin(book, B)
+    settle(book, A, B)
+    used = Slice(since=0, amount=900, standing=500, rate=WHOLE // 2, open=7)
+    book.heard(A, Drawn(number=99, draws={NAME: Draw(held=used, taken=900)}))
+    book.divide()
+    view = next(each for each in book.views() if each.node == A)
+    assert (view.money * 1e9, view.concurrent, view.beyond) == (pytest.approx(900), 7, False)
+
+
+def test_a_node_that_is_back_learns_at_once_that_a_limit_was_lowered(world):
+    book = world.book()
+    begin(book, A)
+    held = settle(book, A)[A]
+    book.ended(A)
+    lower = {"project:p": Limits(concurrent=4, budget=Budget(amount=1e-7, period="total"))}
+    book.limited(lower)
+    begin(book, A, held)
+    given = told(book, A)[NAME]
+    assert (given.standing, given.open) == (100, 4)
+
+
+def test_a_restored_control_counts_on_nodes_that_its_records_do_not_name(world):
+    book = world.book()
+    begin(book, A)
+    settle(book, A)
+    world.epoch += 1
+    again = world.book()
+    assert {each.node for each in again.views()} == {A, B}
+    begin(again, A, Slice(amount=500, standing=500, rate=WHOLE // 2, open=5), tight=True)
+    assert again.due(A) == ()
+    later = world.book()
+    begin(later, A, Slice(amount=500, standing=500, rate=WHOLE // 2, open=5), tight=True)
+    assert later.due(A) == ()
+    begin(later, B, Slice(amount=500, standing=500, rate=WHOLE // 2, open=5))
+    assert [each.doubtful for each in later.views()] == [False, False]
+
+
+def test_nothing_is_taken_from_anybody_before_the_limits_are_known(world):
+    book = world.book()
+    begin(book, A)
+    held = settle(book, A)[A]
+    again = ShareBook(world.state, world.clock, fleet=world, publisher=world)
+    begin(again, A, held, tight=True)
+    assert again.due(A) == ()
+
+
+def test_no_node_says_for_all_that_a_far_period_has_begun(world):
+    limits = {"project:p": Limits(budget=Budget(amount=1e-6, period="hour"))}
+    name, hour = "project:p|hour", 3_600_000_000
+    now = Slice(since=period_of("hour", world.clock.wall())[0])
+    book = world.book(limits)
+    for node, held in ((A, now), (B, Slice(since=hour * 1_000_000))):
+        book.opened(node)
+        book.heard(node, Drawn(number=0, draws={name: Draw(held=held, tight=True)}, begins=True))
+    book.divide()
+    given = told(book, A)[name]
+    assert (given.since, given.amount) == (now.since, 500)

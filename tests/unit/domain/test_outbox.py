@@ -6,7 +6,7 @@ import pytest
 
 from littoral.domain.ids import ProjectId, RequestId
 from littoral.domain.node import Event
-from littoral.domain.outbox import Batch, LaneLevel, Rollup, Row, Sample, dated, lane_of
+from littoral.domain.outbox import Batch, LaneLevel, Rollup, Row, Sample, dated, is_full, lane_of
 from littoral.domain.units import Bytes, Micros
 from littoral.testing.usage import usage_record
 
@@ -38,3 +38,15 @@ def test_what_says_to_be_of_later_is_of_when_it_came(field, note) -> None:
 def test_a_lane_without_a_quota_is_never_full() -> None:
     assert LaneLevel(held=Bytes(7)).share == 0.0
     assert LaneLevel(held=Bytes(7), quota=Bytes(14)).share == 0.5
+
+
+def test_only_rows_that_control_lacks_fill_a_ledger_and_it_empties_before_it_is_free():
+    assert LaneLevel(held=Bytes(7), quota=Bytes(14)).owed == 0.0
+    level = LaneLevel(held=Bytes(100), quota=Bytes(100), rows=100, waiting=95)
+    assert level.owed == 0.95
+    assert is_full(level, was=False)
+    less = replace(level, waiting=92)
+    assert not is_full(less, was=False)
+    assert is_full(less, was=True)
+    assert not is_full(replace(level, waiting=89), was=True)
+    assert not is_full(LaneLevel(), was=False)

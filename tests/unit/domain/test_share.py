@@ -13,7 +13,9 @@ from littoral.domain.share import (
     Holding,
     Party,
     Slice,
+    believed,
     divide,
+    is_over,
     most,
     share_name,
     slowed,
@@ -227,3 +229,20 @@ def test_the_most_of_several_slices_is_as_of_one_period():
 @pytest.mark.parametrize(("rate", "interval"), [(WHOLE, 10), (WHOLE // 2, 20), (0, 0)])
 def test_a_part_of_a_rate_comes_back_more_slowly(rate, interval):
     assert slowed(10, rate) == interval
+
+
+def test_of_what_a_node_says_only_what_it_was_given_or_has_used_is_believed():
+    given = part(300, 10, since=HOUR, standing=50, count=2)
+    assert believed(given, given, TOTAL, taken=0) == given
+    claim = Slice(since=HOUR, amount=900, standing=800, rate=WHOLE, open=99)
+    found = believed(claim, given, TOTAL, taken=400)
+    assert found == Slice(
+        since=HOUR, amount=400, standing=50, rate=10, open=max(2, TOTAL.open)
+    )
+
+
+def test_nodes_have_too_much_where_their_bounds_pass_the_limit():
+    half = Party(holding=Holding(held=part(0, WHOLE // 2, since=HOUR)))
+    more = Party(holding=Holding(held=part(0, WHOLE // 2 + 1, since=HOUR)))
+    assert not is_over(TOTAL, {A: half, B: half}, since=HOUR)
+    assert is_over(TOTAL, {A: half, B: more}, since=HOUR)

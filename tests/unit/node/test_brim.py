@@ -29,7 +29,7 @@ class Shore:
         self.outbox = MemoryOutbox(quota=QUOTA)
         self.table = FlightTable(memoryview(bytearray(64 * SLOT_BYTES)))
         self.rows = LimitRows(quota_table(mine=0), around.clock)
-        self.rows.allot({f"project:{name}": each for name, each in limits.items()})
+        self.limits = {f"project:{name}": each for name, each in limits.items()}
         self.freed: list[int] = []
         self.booking = Booking(
             self.table,
@@ -69,6 +69,7 @@ class Shore:
             self.freed.extend(slots)
 
         async def main() -> None:
+            self.rows.allot(self.limits)
             async with anyio.create_task_group() as group:
                 group.start_soon(watch, self.board, self.outbox)
                 group.start_soon(self.booking.run, free)
@@ -139,11 +140,15 @@ def test_a_disk_that_refuses_fills_it_at_once_until_it_takes_records_again(shore
 
 
 def test_an_error_that_passes_is_no_lack_of_room(shore):
-    assert shore.board.brim.refused(Unavailable("the file was opened anew"))
-    assert not shore.board.brim.refused(Unavailable("the file was opened anew"))
-    assert not shore.full
-    assert shore.board.brim.accepted()
-    assert not shore.board.brim.accepted()
+    async def script() -> None:
+        await anyio.sleep(1)
+        assert shore.board.brim.refused(Unavailable("the file was opened anew"))
+        assert not shore.board.brim.refused(Unavailable("the file was opened anew"))
+        assert not shore.full
+        assert shore.board.brim.accepted()
+        assert not shore.board.brim.accepted()
+
+    shore.live(script)
 
 
 def test_an_outbox_that_cannot_be_asked_does_not_end_the_watch(around):

@@ -7,7 +7,7 @@ from littoral.domain.limits import HOUR_US, Budget, Limits, Spent
 from littoral.domain.quota import INTERVAL, REQUESTS, TOKENS, Charge, QuotaTable, Use
 from littoral.domain.units import Micros
 from littoral.node.booking import Booking, FlightTable
-from littoral.node.limits import LimitRows
+from littoral.node.limits import QUIET, LimitRows
 from littoral.testing.clock import SettableClock
 from littoral.testing.failpoints import Crash
 from littoral.testing.loop import simulate
@@ -248,3 +248,33 @@ def test_the_node_waits_its_turn_while_a_gateway_is_inside(table, clock):
     table.words[1] = 2
     assert rows.held_by_other(0)
     assert not rows.held_by_other(1)
+
+
+def test_the_row_of_a_limit_that_is_gone_is_free_once_nothing_counts_there(table, rows, clock):
+    first = rows.allot({"key:a": RPM, "key:b": RPM})
+    gone, busy = first["key:a"], gateway(table)
+    busy.reserve(gone, 1, 0)
+    table.words[table.at(gone) + REQUESTS] = 9
+    assert set(rows.allot({"key:b": RPM})) == {"key:b"}
+    clock.advance(QUIET + 1)
+    assert rows.leaving() == ()
+    rows.release(("key:a|-",))
+    busy.settle(1, Charge((gone,), 1, 0), Use(1, 0, clock.wall(), 0))
+    assert rows.leaving() == ("key:a|-",)
+    rows.release(rows.leaving())
+    assert rows.leaving() == ()
+    assert set(rows.allot({f"key:{n}": RPM for n in "bcde"})) == {f"key:{n}" for n in "bcde"}
+    assert table.words[table.at(gone) + REQUESTS] == 0
+    assert table.under_way(gone) == 0
+
+
+def test_a_limit_that_is_back_in_time_keeps_its_row(table, rows, clock):
+    first = rows.allot({"key:a": RPM})
+    table.words[table.at(first["key:a"]) + REQUESTS] = 9
+    rows.allot({})
+    clock.advance(QUIET + 1)
+    assert rows.leaving() == ("key:a|-",)
+    assert rows.allot({"key:a": RPM}) == first
+    rows.release(("key:a|-", "key:never|-"))
+    assert table.words[table.at(first["key:a"]) + REQUESTS] == 9
+    assert rows.leaving() == ()

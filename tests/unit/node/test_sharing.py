@@ -5,13 +5,13 @@ import pytest
 
 from littoral.domain.ids import NodeId
 from littoral.domain.limits import HOUR_US, Budget, Limits
-from littoral.domain.quota import DENIED, OPEN, WANT, QuotaTable
+from littoral.domain.quota import DENIED, OPEN, WANT, QuotaTable, names
 from littoral.domain.session import Beat, Pulse
 from littoral.domain.share import NOTHING, WHOLE, Draw, Drawn, Shares, Slice, whole
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
 from littoral.node.board import Board
-from littoral.node.limits import LimitRows
+from littoral.node.limits import QUIET, LimitRows
 from littoral.node.sharing import FILE, LOOK, TELL, Sharing
 from littoral.testing.channel import channel_pair
 from littoral.testing.disk import MemoryDisk
@@ -300,3 +300,19 @@ def test_a_budget_without_a_row_is_known_by_what_was_spent(host):
     used = host.rows.used(hourly)
     assert (used.money, used.since % HOUR_US) == (0, 0)
     assert host.rows.used("project:p|-").money == 0
+
+
+def test_the_row_of_a_limit_that_is_gone_is_free_behind_a_fence(host):
+    row = host.serve()
+    host.board.fences.met("gateway", 0)
+
+    async def work():
+        await host.drawn()
+        host.rows.allot({})
+        await anyio.sleep(QUIET + 2 * LOOK)
+        assert names(host.table.words, host.table.rows) == {NAME: row}
+        host.board.fences.met("gateway", host.board.fences.frame.number)
+        await anyio.sleep(2 * LOOK)
+        assert names(host.table.words, host.table.rows) == {}
+
+    talk(host, work)
