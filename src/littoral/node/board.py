@@ -240,7 +240,8 @@ class Board:
 
     def frames(self) -> tuple[Frame, ...]:
         """What a gateway must know now; an unchanged frame is the same object."""
-        rest = (self._endpoints_frame, self._folds_frame, self._reach, self.brim.frame, self.fences.frame)
+        sums = (self._folds_frame, self._reach, self.brim.frame, self.fences.frame)
+        rest = (self._endpoints_frame, *sums)
         return rest if self._tables is None else (self._tables, *rest)
 
     def status(self) -> NodeStatus:

@@ -154,7 +154,6 @@ class Booking:
                 )
         return done
 
-
     async def _record(self, flights: Sequence[Flight]) -> Sequence[Flight]:
         """Append the records of flights; returns those whose are on disk now.
 

@@ -4,28 +4,17 @@ Records are never dropped to make room. Before there is none, the node begins no
 would have to be recorded; what is left is for the requests that are under way.
 """
 
-from typing import TYPE_CHECKING, Final
-
-import anyio
+from typing import Final
 
 from littoral.domain.errors import LittoralError, StorageFull
 from littoral.domain.outbox import LaneLevel, is_full
-from littoral.domain.ports import Clock, Outbox
+from littoral.domain.ports import Clock
 from littoral.domain.session import Recording
 from littoral.domain.units import Seconds
 from littoral.node.signal import Signal
 
-if TYPE_CHECKING:
-    from littoral.node.board import Board
-
-LOOK: Final = Seconds(5.0)
-"""How often the ledger's level is looked at."""
 HOLD: Final = Seconds(5.0)
 """For how long a refusal of the disk counts when nothing is tried again meanwhile."""
-_FULL: Final = (
-    "usage records that control has not taken, or the disk, leave no room for more: requests that "
-    "must be counted are refused until there is room"
-)
 
 
 class Brim:
@@ -79,26 +68,3 @@ class Brim:
         if (full, self.unmetered) != (self.frame.full, self.frame.unmetered):
             self.frame = Recording(full=full, unmetered=self.unmetered)
             self._changed.notify()
-
-
-async def watch(board: "Board", outbox: Outbox, *, pace: float = 1.0) -> None:
-    """Look at the ledger's level until cancelled, ``pace`` times less often; say when it turns."""
-    was, skipped = False, 0
-    while True:
-        try:
-            board.brim.see((await outbox.level()).lanes["ledger"])
-        except LittoralError as error:
-            board.brim.refused(error)
-        full = board.brim.frame.full
-        if full != was:
-            board.put_trouble("ledger", _FULL if full else "")
-            if full:
-                board.say("ledger", "ledger_full", _FULL, level="error")
-        if board.brim.skipped != skipped and not full:
-            told = f"{board.brim.skipped - skipped} requests were served and not recorded"
-            board.say("ledger", "ledger_unmetered", told, level="warning")
-            skipped = board.brim.skipped
-        if was and not full:
-            board.say("ledger", "ledger_recovered", "what requests use is recorded again")
-        was = full
-        await anyio.sleep(LOOK * pace)

@@ -45,9 +45,9 @@ class NodeParts:
     0 is ours and that of gateway n is n + 1; ``report`` is told role and pid of all
     children; ``unpack`` turns bytes into frames; ``anchors`` says whose snapshots to take before
     there is one, None where no control plane is known yet; ``joined`` is whether control is on
-    another machine; ``serve_unmetered`` is whether what has no budget is served while usage cannot be
-    recorded; ``overheard`` has events of the outbox; ``versions`` are how it comes to
-    another version of itself, None where it cannot.
+    another machine; ``serve_unmetered`` is whether what has no budget is served while usage cannot
+    be recorded; ``overheard`` has events of the outbox; ``versions`` are how it comes to another
+    version of itself, None where it cannot.
     """
 
     identity: Identity

@@ -9,8 +9,8 @@ import anyio
 from littoral.domain.endpoint import Machine
 from littoral.domain.ports import Clock, Disk, Outbox
 from littoral.node.board import Board
-from littoral.node.brim import watch
 from littoral.node.diary import Diary
+from littoral.node.filling import watch
 from littoral.node.flush import Flush
 from littoral.node.journal import Journal
 from littoral.node.meter import Meter, MeterParts

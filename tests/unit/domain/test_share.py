@@ -236,9 +236,7 @@ def test_of_what_a_node_says_only_what_it_was_given_or_has_used_is_believed():
     assert believed(given, given, TOTAL, taken=0) == given
     claim = Slice(since=HOUR, amount=900, standing=800, rate=WHOLE, open=99)
     found = believed(claim, given, TOTAL, taken=400)
-    assert found == Slice(
-        since=HOUR, amount=400, standing=50, rate=10, open=max(2, TOTAL.open)
-    )
+    assert found == Slice(since=HOUR, amount=400, standing=50, rate=10, open=max(2, TOTAL.open))
 
 
 def test_nodes_have_too_much_where_their_bounds_pass_the_limit():

@@ -14,7 +14,6 @@ from littoral.gateway.table import KeyRow, ModelRow, Place
 from littoral.gateway.tokenization import unbilled
 from littoral.gateway.wire.worker import Worker
 
-
 _LEDGER_FULL: Final = refuse(
     LedgerFull,
     "this node holds all the usage records that it may: what must be counted waits until its "
