@@ -9,8 +9,8 @@ from littoral.trust.role import SCOPE_OF
 SAYS = ("node/", "stores/", "control/", "jobs/", "domain/ailment.py", "gateway/wire/loop.py")
 """Where events are made."""
 CODE = re.compile(
-    r"(?:blobs?|ca|certificate|clock|deferrals|delta|disk|engine|gateway|limits|machine|memory|model|nodes?"
-    r"|outbox|policy|records|responses|rollout|session|slot|snapshot|supervisor|thermal|update|version)[._][a-z_]+"
+    r"(?:blobs?|ca|certificate|clock|deferrals|delta|disk|engine|gateway|ledger|limits|machine|memory|model|nodes?"
+    r"|outbox|policy|records|responses|rollout|session|shares|slot|snapshot|supervisor|thermal|update|version)[._][a-z_]+"
 )
 FILES = frozenset(
     {

@@ -13,7 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from littoral.control.shares import PREFIX, ShareBook
+from littoral.control.holdings import PREFIX
+from littoral.control.shares import ShareBook
 from littoral.domain.ids import NodeId
 from littoral.domain.limits import HOUR_US, Budget, Limits, period_of
 from littoral.domain.share import (

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-import msgspec
-
+from littoral.control.holdings import Holdings
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
 from littoral.domain.limits import NANO, Limits, period_named, period_of
@@ -33,13 +32,10 @@ from littoral.domain.share import (
 from littoral.domain.units import Micros
 from littoral.domain.view import ShareView
 
-PREFIX: Final = "share/"
-EPOCH: Final = "shares-of-epoch"
 AHEAD_US: Final = 600_000_000
 """By how much a node's clock may be ahead of ours and still say that a period is over."""
 MANY: Final = 200
 """Slices of one frame."""
-_ROW: Final = msgspec.json.Decoder(dict[NodeId, Holding])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,7 +94,6 @@ class ShareBook:
         publisher: Issuing,
         failpoints: Failpoints,
     ) -> None:
-        self._state = state
         self._clock = clock
         self._fleet = fleet
         self._publisher = publisher
@@ -108,35 +103,8 @@ class ShareBook:
         self._stale: set[str] = set()
         self._over: set[str] = set()
         """Of which nodes may use too much together, while some cannot be told."""
-        self._kept = dict(state.values(PREFIX))
-        self._records: dict[str, dict[NodeId, Holding]] = {
-            name.removeprefix(PREFIX): _ROW.decode(row) for name, row in self._kept.items()
-        }
-        kept = state.value(EPOCH)
-        self._restored = kept is not None and int(kept) != publisher.epoch
-        for row in self._records.values() if self._restored else ():
-            row.update({node: replace(each, sure=False) for node, each in row.items()})
-        if kept is None:
-            self._agree()
-
-    def _agree(self) -> None:
-        """Note that records and state are of one time."""
-        self._state.put_value(EPOCH, str(self._publisher.epoch).encode())
-
-    def _doubt_all(self, names: Iterable[str]) -> None:
-        """Doubt what other data said than is here now, and that who is not on record has nothing.
-
-        Args:
-            names: Of all limits that the restored state knows.
-        """
-        unheard = [node for node in self._fleet.spots() if not self._has_said(node)]
-        for name in {*names, *self._records}:
-            row = self._records.setdefault(name, {})
-            for node in unheard:
-                row.setdefault(node, Holding(sure=False))
-        self._write(tuple(self._records))
-        self._agree()
-        self._restored = False
+        self._holdings = Holdings(state, epoch=publisher.epoch)
+        self._records = self._holdings.rows
 
     def _has_said(self, node: NodeId) -> bool:
         """Whether a session is open in which a node has said everything."""
@@ -269,8 +237,9 @@ class ShareBook:
     def limited(self, limits: Mapping[str, Limits]) -> Iterable[NodeId]:
         """These are the limits now, by limit id; returns for whom there is something to send."""
         now = {share_name(name, each): each for name, each in limits.items()}
-        if self._restored:
-            self._doubt_all(now)
+        if self._holdings.restored:
+            unheard = [node for node in self._fleet.spots() if not self._has_said(node)]
+            self._holdings.doubt(now, unheard)
         if now == self._limits:
             return ()
         known = self._limits or {}
@@ -297,7 +266,7 @@ class ShareBook:
                 self._records[name][node] = replace(holding, sent=given)
                 ready.append((name, node, given))
         try:
-            self._write(stale)
+            self._holdings.write(stale)
             if ready:
                 self._failpoints.hit("shares.given")
         except LittoralError:
@@ -347,24 +316,6 @@ class ShareBook:
         if row.get(node) != holding:
             row[node] = holding
             self._stale.add(name)
-
-    def _write(self, names: Iterable[str]) -> None:
-        """Write down what changed: most divisions change nothing."""
-        values: dict[str, bytes | None] = {}
-        for name in names:
-            row = {n: each for n, each in self._records.get(name, {}).items() if not each.empty}
-            if not row:
-                self._records.pop(name, None)
-            value = msgspec.json.encode(row) if row else None
-            if value != self._kept.get(PREFIX + name):
-                values[PREFIX + name] = value
-        if values:
-            self._state.put_values(values)
-            for name, value in values.items():
-                if value is None:
-                    self._kept.pop(name, None)
-                else:
-                    self._kept[name] = value
 
 
 def _is_known(draw: Draw, before: Holding) -> bool:

@@ -58,12 +58,11 @@ class Board:
         self._near: dict[EndpointId, Endpoint] = {}
         self._ways: dict[EndpointId, Endpoint] = {}
         self._trip_s = Seconds(0.0)
-        self.peer = ""
-        self._cut = ""
+        self.peer = self._cut = ""
         self._shown: tuple[Endpoint, ...] = ()
         self._folds: dict[EndpointId, Folded] = {}
         self._loads: dict[EndpointId, int] = {}
-        self._serving: frozenset[str] = frozenset()
+        self._serving = frozenset[str]()
         self._pids: dict[str, int] = {}
         self._served: dict[str, tuple[int, int]] = {}
         self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
@@ -240,8 +239,8 @@ class Board:
 
     def frames(self) -> tuple[Frame, ...]:
         """What a gateway must know now; an unchanged frame is the same object."""
-        sums = (self._folds_frame, self._reach, self.brim.frame, self.fences.frame)
-        rest = (self._endpoints_frame, *sums)
+        local = self._reach, self.brim.frame, self.fences.frame
+        rest = (self._endpoints_frame, self._folds_frame, *local)
         return rest if self._tables is None else (self._tables, *rest)
 
     def status(self) -> NodeStatus:

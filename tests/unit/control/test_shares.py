@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from littoral.control.shares import PREFIX, ShareBook
+from littoral.control.holdings import PREFIX
+from littoral.control.shares import ShareBook
 from littoral.domain.errors import StorageFull
 from littoral.domain.ids import NodeId
 from littoral.domain.limits import Budget, Limits, period_of
