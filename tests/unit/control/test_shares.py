@@ -339,7 +339,9 @@ def test_nothing_is_taken_from_anybody_before_the_limits_are_known(world):
     book = world.book()
     begin(book, A)
     held = settle(book, A)[A]
-    again = ShareBook(world.state, world.clock, fleet=world, publisher=world)
+    again = ShareBook(
+        world.state, world.clock, fleet=world, publisher=world, failpoints=ArmedFailpoints()
+    )
     begin(again, A, held, tight=True)
     assert again.due(A) == ()
 
