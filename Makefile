@@ -18,7 +18,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help up down test check lint static cover slow sim lab conformance docs translations wheel lock clean base dev \
-	bench-engines bench-gateway bench-serving bench-start bench-outbox bench-footprint bench-traffic bench-overload bench-loadgen bench-memory bench-placement bench-delivery bench-fleet bench-records
+	bench-engines bench-gateway bench-serving bench-start bench-outbox bench-footprint bench-traffic bench-overload bench-loadgen bench-memory bench-placement bench-delivery bench-fleet bench-records bench-audits
 
 help:           ## list the recipes
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -74,7 +74,7 @@ translations: dev ## bring docs/locale up to date with the English pages
 	@cd docs/_build/gettext && rm -rf adr explanation reference performance.pot
 	@$(BIN)/sphinx-intl update -p docs/_build/gettext -d docs/locale -l zh_CN -w 0 --no-obsolete
 
-bench-engines bench-gateway bench-serving bench-start bench-outbox bench-footprint bench-traffic bench-overload bench-loadgen bench-memory bench-placement bench-delivery bench-fleet bench-records: dev ## measure; figures go to bench/out
+bench-engines bench-gateway bench-serving bench-start bench-outbox bench-footprint bench-traffic bench-overload bench-loadgen bench-memory bench-placement bench-delivery bench-fleet bench-records bench-audits: dev ## measure; figures go to bench/out
 	@$(PY) bench/$(@:bench-%=%)/run.py
 
 bench-placement-live: dev ## the policies of placement on two real engines, about an hour

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from littoral.placement.loop import heard
 from sim.quality import BUDGET, play
 
 SEEDS = range(20)
@@ -17,7 +18,9 @@ def test_the_loss_stays_within_the_budget_in_nineteen_of_twenty_seeds(broken):
 
 
 def test_without_anything_broken_the_cheap_place_serves_its_share():
-    assert min(play(seed).cheap for seed in range(5)) > 0.05
+    shares = [play(seed).cheap for seed in range(5)]
+    assert min(shares) > 0.03
+    assert sum(shares) / len(shares) > 0.08
 
 
 def test_without_the_guard_a_broken_model_overruns_the_budget():
@@ -25,5 +28,6 @@ def test_without_the_guard_a_broken_model_overruns_the_budget():
     assert sum(run.late_loss for run in runs) > 5 * 1.5 * BUDGET
 
 
-def unmoved(guard, _audit):
-    return replace(guard, count=guard.count + 1)
+def unmoved(loop, finding):
+    """The loop as it is, but that its guard never moves."""
+    return replace(found := heard(loop, finding), guard=replace(found.guard, slack=1.0))

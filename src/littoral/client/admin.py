@@ -7,6 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from littoral.client.caller import Caller
+from littoral.domain.audit import QualityView
 from littoral.domain.blob import StoreView
 from littoral.domain.chunk import ChunkPage
 from littoral.domain.enrolment import Invitation, Invited, RootView, Rotation
@@ -136,6 +137,10 @@ class Admin(Caller):
     def shares(self, *, node: str | None = None, limit: str | None = None) -> list[ShareView]:
         """What nodes may use of limits, and have used."""
         return self._items("/shares", ShareView, query={"node": node, "limit": limit})
+
+    def quality(self) -> list[QualityView]:
+        """What audits say of each policy."""
+        return self._items("/quality", QualityView)
 
     def rollout(self, name: str, act: RolloutAct) -> RolloutView:
         """Pause, resume, undo or promote a rollout."""

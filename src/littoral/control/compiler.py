@@ -13,6 +13,7 @@ import msgspec
 
 from littoral.control.check import Specs, Statuses, needs_model, serves_of, version_of
 from littoral.control.staging import Rollout, pinned, staged
+from littoral.domain.audit import Standing
 from littoral.domain.deployment import (
     FORMATS,
     Assignment,
@@ -55,6 +56,7 @@ class Desired:
     signers: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     life_us: int | None = None
     neighbours: Mapping[NodeId, Spot] = field(default_factory=dict[NodeId, Spot])
+    standings: Sequence[Standing] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,9 @@ def compile_snapshot(
     limits, keeping = _limits(desired), _keeping(desired.specs)
     neighbours = dict(sorted(desired.neighbours.items()))
     policies = tuple(_policies(desired.specs))
+    standings = tuple(desired.standings)
     content = [desired.pepper, keys, bare, traffic, limits, keeping, neighbours, policies]
+    content += [standings]
     trust = [desired.signers, desired.life_us, desired.position.site]
     digest = _digest([*content, *trust])
     aged = desired.life_us is not None and issued_us - memo.issued_us >= EXTEND_US
@@ -125,6 +129,7 @@ def compile_snapshot(
         signers=desired.signers,
         neighbours=neighbours,
         policies=policies,
+        standings=standings,
     )
     return snapshot, memo
 

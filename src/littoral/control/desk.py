@@ -15,6 +15,7 @@ from littoral.control.fleet import Fleet
 from littoral.control.key import Keys
 from littoral.control.link import Links
 from littoral.control.publish import Publisher
+from littoral.control.quality import QualityBook
 from littoral.control.releases import Releases
 from littoral.control.remote import Neighbours
 from littoral.control.rollouts import Rollouts
@@ -49,6 +50,7 @@ class Desk:
     neighbours: Neighbours
     roster: Roster
     publisher: Publisher
+    quality: QualityBook
     shares: ShareBook
     signer: Signer
     delivery: Delivery

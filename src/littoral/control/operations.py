@@ -10,6 +10,7 @@ from littoral.control.api.meta import MetaApi
 from littoral.control.api.metric import MetricApi
 from littoral.control.api.model import ModelApi
 from littoral.control.api.node import NodeApi
+from littoral.control.api.quality import QualityApi
 from littoral.control.api.resource import ResourceApi
 from littoral.control.api.rollout import RolloutApi
 from littoral.control.api.share import ShareApi
@@ -42,6 +43,7 @@ def routes(desk: Desk) -> tuple[Route, ...]:
         UsageApi(desk),
         ArchiveApi(desk),
         ShareApi(desk),
+        QualityApi(desk),
         NodeApi(desk),
         AuthorityApi(desk),
     )

@@ -90,6 +90,7 @@ def backstage(parts: ControlParts) -> tuple[Desk, Relay, Sessions]:
             enrolments=desk.enrolments,
             links=desk.links,
             sharing=Sharing(desk.shares, desk.workers),
+            quality=desk.quality,
             report=parts.report,
             coalesce_s=parts.coalesce_s,
             silence_s=parts.silence_s,

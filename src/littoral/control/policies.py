@@ -1,15 +1,26 @@
 """Declared policies of placement: ranges, and that what they name exists."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 from littoral.control.bounds import refuse, within
 from littoral.domain.ids import checked_tag
-from littoral.domain.policy import AUTO, PolicySpec
+from littoral.domain.policy import AUTO, Audits, Judge, JudgeKind, PolicySpec
 from littoral.domain.resource import Kind
+from littoral.trust import shape
 
 MOST_NAMES = 256
 MOST_MISS = 1e9
 MOST_SECONDS = 86_400.0
+MOST_AUDITS = 6000
+MOST_PATTERN = 4096
+_TAKES: Mapping[JudgeKind, tuple[str, ...]] = {
+    "exact": (),
+    "test": ("pattern", "answer", "schema"),
+    "model": ("deployment",),
+    "vote": (),
+}
+"""The fields that each kind of judge reads."""
 
 
 def check_policy(spec: PolicySpec, known: Iterable[tuple[Kind, str]]) -> None:
@@ -41,6 +52,45 @@ def check_policy(spec: PolicySpec, known: Iterable[tuple[Kind, str]]) -> None:
         within("spec.quality.max_loss", spec.quality.max_loss, (0.0, 1.0))
         for name, rating in spec.quality.ratings.items():
             within(f"spec.quality.ratings.{name}", rating, (0.0, 1.0))
+        if spec.quality.audits is not None:
+            _audits(spec, spec.quality.audits, there)
+
+
+def _audits(spec: PolicySpec, audits: Audits, known: frozenset[tuple[Kind, str]]) -> None:
+    """Check which deployments are compared, and by whom: all of them within what is allowed."""
+    path, judge = "spec.quality.audits", audits.judge
+    pair = {"reference": audits.reference, "candidate": audits.candidate}
+    asked = pair | ({"judge.deployment": judge.deployment} if judge.kind == "model" else {})
+    for field, name in asked.items():
+        _named(f"{path}.{field}", (name,), kind="Deployment", known=known)
+        if spec.deployments and name not in spec.deployments:
+            raise refuse(f"{path}.{field}", f"{name!r} is not among spec.deployments")
+    if audits.reference == audits.candidate:
+        raise refuse(f"{path}.candidate", "it is the reference, too: name the cheaper one")
+    within(f"{path}.per_minute", audits.per_minute, (1, MOST_AUDITS))
+    within(f"{path}.off", len(audits.off), (0, MOST_NAMES))
+    _judge(f"{path}.judge", judge)
+
+
+def _judge(path: str, judge: Judge) -> None:
+    given = {
+        "pattern": bool(judge.pattern),
+        "answer": bool(judge.answer),
+        "schema": bool(judge.schema),
+        "deployment": bool(judge.deployment),
+    }
+    taken = _TAKES[judge.kind]
+    for field in (each for each, is_given in given.items() if is_given and each not in taken):
+        raise refuse(f"{path}.{field}", f"a judge of kind {judge.kind} has no {field}")
+    if taken and not any(given[field] for field in taken):
+        raise refuse(path, f"a judge of kind {judge.kind} needs {' or '.join(taken)}")
+    within(f"{path}.pattern", len(judge.pattern), (0, MOST_PATTERN))
+    within(f"{path}.answer", len(judge.answer), (0, MOST_PATTERN))
+    try:
+        re.compile(judge.pattern)
+    except re.error as error:
+        raise refuse(f"{path}.pattern", f"it is no regular expression: {error}") from error
+    shape.check(judge.schema, path=f"{path}.schema")
 
 
 def _check_match(spec: PolicySpec) -> None:

@@ -6,13 +6,14 @@ from dataclasses import replace
 import msgspec
 
 from littoral.control.apply import Resources
-from littoral.control.check import Statuses
+from littoral.control.check import Specs, Statuses
 from littoral.control.compiler import Desired, Memo, compile_snapshot
 from littoral.control.key import Keys
 from littoral.control.place import Place, Places
 from littoral.control.rollouts import kept_rollouts
 from littoral.control.signer import Signer
 from littoral.control.site import Site, raise_epoch
+from littoral.domain.audit import Standing
 from littoral.domain.ids import NodeId, ProjectId
 from littoral.domain.limits import Limits
 from littoral.domain.ports import Clock, State
@@ -68,6 +69,8 @@ class Publisher:
         self._neighbours = neighbours
         self.residencies: Mapping[ProjectId, Residency] = {}
         """Where the requests of projects may be, as of the last snapshot."""
+        self.standings: Callable[[Specs], Sequence[Standing]] = _unaudited
+        """What audits say of policies."""
         self.limits: Mapping[str, Limits] = {}
         """All limits, as of the last snapshot."""
         self._known: dict[str, tuple[Sequence[Key], Sequence[KeyGrant]]] = {}
@@ -87,6 +90,7 @@ class Publisher:
             cluster=self._site.cluster,
             signers=self._signer.keys.publics,
             neighbours=self._neighbours(),
+            standings=self.standings(specs),
             position=place.position,
             life_us=place.life_us,
         )
@@ -141,3 +145,9 @@ class Publisher:
 
     def _keep(self, node: NodeId, memo: Memo) -> None:
         self._state.put_value(_PREFIX + node, msgspec.json.encode(memo))
+
+
+def _unaudited(specs: Specs) -> Sequence[Standing]:
+    """Nothing: nobody has told what audits say."""
+    del specs
+    return ()

@@ -10,13 +10,13 @@ import anyio
 import msgspec
 
 from littoral.control.check import Specs
-from littoral.control.staging import NEXT, Rollout, followed, pinned, share_of
+from littoral.control.staging import Rollout, followed, pinned, share_of
 from littoral.control.worker import Bell, Workers
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.errors import Conflict, InvalidInput, UnknownName
 from littoral.domain.node import Event, Level
 from littoral.domain.ports import Chance, Clock, Entropy, Failpoints, Sink, State
-from littoral.domain.rollout import Arm, RolloutAct, RolloutSpec
+from littoral.domain.rollout import NEXT, Arm, RolloutAct, RolloutSpec
 from littoral.domain.units import Micros
 from littoral.domain.usage import UsageRecord
 from littoral.domain.view import PlacedEndpoint, RolloutView

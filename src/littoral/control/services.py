@@ -20,6 +20,7 @@ from littoral.control.key import Keys
 from littoral.control.link import Links
 from littoral.control.place import Places
 from littoral.control.publish import Publisher
+from littoral.control.quality import QualityBook
 from littoral.control.releases import Releases
 from littoral.control.remote import Neighbours
 from littoral.control.rollouts import EntropyChance, RolloutParts, Rollouts
@@ -59,7 +60,6 @@ def desk_of(parts: ControlParts, vault: Vault) -> Desk:
         clock=parts.clock,
         neighbours=fleet.spots,
     )
-    blobs = _node_blobs(parts, fleet, signer, resources=resources, bell=bell)
     return Desk(
         state=parts.state,
         ledger=parts.ledger,
@@ -73,7 +73,7 @@ def desk_of(parts: ControlParts, vault: Vault) -> Desk:
         enrolments=Enrolments(_enrolment(parts, authority, fleet, site=site, signer=signer)),
         links=Links(parts.clock),
         neighbours=Neighbours(fleet, look_s=parts.look_s),
-        node_blobs=blobs,
+        node_blobs=(blobs := _node_blobs(parts, fleet, signer, resources=resources, bell=bell)),
         rollouts=_rollouts(parts, fleet, resources, workers=workers, bell=bell),
         archive=_archive(parts, resources),
         releases=(releases := _releases(parts, blobs, bell)),
@@ -82,6 +82,7 @@ def desk_of(parts: ControlParts, vault: Vault) -> Desk:
         sweep=_sweep(parts, blobs),
         roster=_roster(parts, fleet),
         publisher=publisher,
+        quality=_quality(parts, resources, publisher),
         shares=_shares(parts, fleet, publisher),
         signer=signer,
         delivery=Delivery(publisher, workers, bell),
@@ -129,6 +130,19 @@ def _node_blobs(
             awaits=waits,
         )
     )
+
+
+def _quality(parts: ControlParts, resources: Resources, publisher: Publisher) -> QualityBook:
+    found = QualityBook(
+        parts.state,
+        parts.inbox,
+        parts.ledger,
+        specs=resources.specs,
+        clock=parts.clock,
+        sink=parts.events,
+    )
+    publisher.standings = found.standings
+    return found
 
 
 def _releases(parts: ControlParts, node_blobs: NodeBlobs, bell: Bell) -> Releases:

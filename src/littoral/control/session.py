@@ -14,6 +14,7 @@ from littoral.control.fleet import DISCONNECTED_S, Fleet
 from littoral.control.incident import incidents
 from littoral.control.link import Link, Links, is_news, refusal_of, supply, until_offered
 from littoral.control.publish import Publisher
+from littoral.control.quality import QualityBook
 from littoral.control.relay import Relay
 from littoral.control.remote import Neighbours
 from littoral.control.rollouts import Rollouts
@@ -90,6 +91,7 @@ class SessionParts:
     enrolments: Enrolments
     links: Links
     sharing: Sharing
+    quality: QualityBook
     report: Callable[[str, BaseException], None]
     coalesce_s: Seconds = COALESCE_S
     silence_s: Seconds = DISCONNECTED_S
@@ -265,6 +267,8 @@ class Sessions:
         for code, message in incidents(this.node, batch, done):
             self._event(code, message)
         parts.rollouts.take(row.usage for row in batch.rows if row.usage is not None)
+        if batch.lane == "sample" and await parts.workers.state(parts.quality.fold):
+            parts.bell.ring()
         parts.failpoints.hit("records.applied")
         parts.failpoints.hit("stored.sent")
         await this.channel.send(Stored(outbox=records.outbox, lane=batch.lane, mark=done.mark))

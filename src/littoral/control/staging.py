@@ -2,18 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
 
 from littoral.control.check import Specs, needs_model, serves_of, version_of
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.ids import NodeId
 from littoral.domain.model import ModelSpec
-from littoral.domain.rollout import RolloutState
+from littoral.domain.rollout import NEXT, RolloutState
 from littoral.domain.units import Micros
 from littoral.placement.canary import is_chosen
-
-NEXT: Final = ".next"
-"""What the name of a deployment's new version ends with, while both run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from littoral.domain.audit import Numbered
 from littoral.domain.chunk import Line
 from littoral.domain.ids import KeyId, NodeId, ProjectId
 from littoral.domain.limits import Spent
@@ -131,6 +132,10 @@ class Inbox(Protocol):
 
     def events(self, wanted: Wanted) -> Sequence[NumberedEvent]:
         """The last events that were asked for, oldest first."""
+        ...
+
+    def notes(self, after: int, *, limit: int) -> Sequence[Numbered]:
+        """Findings and votes numbered above ``after``, in order; each number is given once."""
         ...
 
     def rollups(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from littoral.domain.audit import Finding, Vote
 from littoral.domain.deferral import Deferral, DeferralState
 from littoral.domain.endpoint import Endpoint, Folded
 from littoral.domain.ids import EndpointId, ProjectId
@@ -115,6 +116,20 @@ class Said:
     level: Level
     code: str
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Gateway to node, for control: an audit ended."""
+
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voted:
+    """Gateway to node, for control: a caller voted."""
+
+    vote: Vote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

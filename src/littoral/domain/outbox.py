@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, assert_never, get_args
 
+from littoral.domain.audit import Finding, Vote
 from littoral.domain.ids import ProjectId, RequestId
 from littoral.domain.node import Event
 from littoral.domain.units import Bytes, Micros
@@ -50,7 +51,7 @@ class Rollup:
     figures: Mapping[str, float]
 
 
-Note: TypeAlias = Event | Sample | Rollup
+Note: TypeAlias = Event | Sample | Rollup | Finding | Vote
 """What goes into a lane that may lose its oldest rows."""
 
 
@@ -59,7 +60,7 @@ def lane_of(note: Note) -> Lane:
     match note:
         case Event():
             return "event"
-        case Sample():
+        case Sample() | Finding() | Vote():
             return "sample"
         case Rollup():
             return "metric"
@@ -91,6 +92,8 @@ class Row:
     rollup: Rollup | None = None
     hole: int | None = None
     damaged: int | None = None
+    finding: Finding | None = None
+    vote: Vote | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +194,7 @@ def dated(batch: Batch, now_us: Micros) -> Batch:
 
 
 def _at(row: Row) -> int:
-    note = row.usage or row.event or row.rollup
+    note = row.usage or row.event or row.rollup or row.finding or row.vote
     return 0 if note is None else note.at_us
 
 
@@ -203,7 +206,12 @@ def _at_most(row: Row, now_us: Micros) -> Row:
         event = replace(event, at_us=now_us)
     if rollup is not None and rollup.at_us > now_us:
         rollup = replace(rollup, at_us=now_us)
-    return replace(row, usage=usage, event=event, rollup=rollup)
+    finding, vote = row.finding, row.vote
+    if finding is not None and finding.at_us > now_us:
+        finding = replace(finding, at_us=now_us)
+    if vote is not None and vote.at_us > now_us:
+        vote = replace(vote, at_us=now_us)
+    return replace(row, usage=usage, event=event, rollup=rollup, finding=finding, vote=vote)
 
 
 def receipt(judgement: Judgement, rows: Sequence[Row], cursor: Mark) -> Receipt:

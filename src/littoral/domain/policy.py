@@ -11,6 +11,9 @@ Worth: TypeAlias = float | Literal["auto"]
 """What a missed deadline costs, in the platform's currency; ``auto``: thirty times a request at the
 dearest place of its model, 1 where all are free."""
 AUTO: Final = "auto"
+JudgeKind: TypeAlias = Literal["exact", "test", "model", "vote"]
+"""Who says which of two answers is better: whether they are the same, a test that either passes or
+not, a model, or the callers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +33,53 @@ EVERYONE: Final = Match()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """How two answers are compared; ``kind`` says which of the other fields count.
+
+    ``test``: an answer passes that has ``pattern`` in it, is ``answer`` but for blanks, or is JSON
+    that ``schema`` allows; of these, all that are given. ``model``: ``deployment`` is asked.
+    """
+
+    kind: JudgeKind = "exact"
+    pattern: str = ""
+    answer: str = ""
+    schema: Mapping[str, object] = field(default_factory=dict[str, object])
+    deployment: str = ""
+
+
+BY_LIKENESS: Final = Judge()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audits:
+    """Which two deployments are compared on a share of the requests, and by which judge.
+
+    ``reference`` is the better one, ``candidate`` the cheaper; the loss of the candidate is held
+    below the policy's ``max_loss``. ``off`` are tags that are neither audited nor held. A gateway
+    begins at most ``per_minute`` audits of the policy.
+    """
+
+    reference: str
+    candidate: str
+    judge: Judge = BY_LIKENESS
+    off: tuple[str, ...] = ()
+    per_minute: int = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
     """How good answers of each deployment are, 0 to 1 by whoever rated them, and what may be lost.
 
     A deployment is not asked whose rating is more than ``max_loss`` below the best one's. Those
     without a rating count as the best.
+
+    With ``audits`` that is what holds until there are enough of them. From then on ``max_loss`` is
+    the loss per request that is accepted on average, and audits say which tags the candidate gets.
     """
 
     ratings: Mapping[str, float] = field(default_factory=dict[str, float])
     max_loss: float = 0.0
+    audits: Audits | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,10 @@
 """Rollout: how a changed deployment reaches everybody, step by step, and what holds it back."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
+NEXT: Final = ".next"
+"""Ends the name under which the new version of a deployment runs beside it."""
 RolloutState: TypeAlias = Literal["settled", "running", "paused", "undone"]
 RolloutAct: TypeAlias = Literal["pause", "resume", "undo", "promote"]
 

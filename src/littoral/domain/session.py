@@ -22,6 +22,7 @@ from littoral.domain.local import (
     Folds,
     Freed,
     Heard,
+    Judged,
     Keep,
     Leave,
     Look,
@@ -36,6 +37,7 @@ from littoral.domain.local import (
     Shelved,
     Tables,
     Told,
+    Voted,
 )
 from littoral.domain.neighbour import Greeting, PieceAnswer, PieceAsk
 from littoral.domain.node import NodeStatus
@@ -251,6 +253,8 @@ Frame: TypeAlias = (
     | Freed
     | Pulse
     | Said
+    | Judged
+    | Voted
     | Keep
     | Look
     | Leave
@@ -333,6 +337,8 @@ FRAMES: Mapping[int, type[Frame]] = {
     109: Defer,
     110: Carry,
     111: Carried,
+    112: Judged,
+    113: Voted,
     120: Manifest,
     121: KeysPart,
     122: DeploymentsPart,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from littoral.domain.audit import Standing
 from littoral.domain.deployment import Assignment
 from littoral.domain.ids import NodeId, ProjectId
 from littoral.domain.limits import Limits
@@ -55,6 +56,8 @@ class Snapshot:
     unread: tuple[str, ...] = ()
     """What of it this build could not read, for people: it is left out, with what it bounds."""
     policies: tuple[Policy, ...] = ()
+    standings: tuple[Standing, ...] = ()
+    """What audits say, of those policies that have any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,7 @@ class PoliciesPart:
     unread: tuple[str, ...] = ()
     """Projects whose policy this build could not read, and neighbours (``nd_...``)."""
     placement: tuple[Policy, ...] = ()
+    standings: tuple[Standing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from littoral.domain.errors import InvalidInput, UnknownModel, UnknownName
-from littoral.gateway import admission, openapi, realtime
+from littoral.gateway import admission, openapi, realtime, vote
 from littoral.gateway.dialect import openai
 from littoral.gateway.dialect.anthropic import models as anthropic
 from littoral.gateway.dialect.anthropic.voice import ANTHROPIC
@@ -35,7 +35,8 @@ OLLAMA_PATHS: Final = {
 
 def serves(url: bytes) -> bool:
     """Whether a path, without its query, is answered here."""
-    return url == _MODELS or url.startswith(_MODELS + b"/") or url in OLLAMA_PATHS
+    models = url == _MODELS or url.startswith(_MODELS + b"/")
+    return models or url in OLLAMA_PATHS or url == vote.PATH
 
 
 def parts_of(url: bytes) -> tuple[str, dict[str, str]]:

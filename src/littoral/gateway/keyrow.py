@@ -1,11 +1,12 @@
 """Key row: a key's grant as the warm path reads it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from littoral.cost.length import kind_of
 from littoral.domain import flight
+from littoral.domain.audit import Standing
 from littoral.domain.guard import UNGUARDED
 from littoral.domain.policy import Policy
 from littoral.domain.project import KeyGrant
@@ -14,7 +15,7 @@ from littoral.gateway.guard import mask_of
 from littoral.gateway.quota import Gate
 from littoral.gateway.wanted import Wanted, wanted_of
 from littoral.placement.filters import residence_mask
-from littoral.placement.policy import Asker, tagged
+from littoral.placement.policy import Asker, is_whose, tagged
 
 
 class Sort(NamedTuple):
@@ -35,6 +36,7 @@ class KeyRow:
     __slots__ = (
         "adapts",
         "any_model",
+        "audits",
         "brownout",
         "cache",
         "expires_us",
@@ -51,6 +53,7 @@ class KeyRow:
         "redacts",
         "residence",
         "sorts",
+        "standings",
         "wants",
         "weight",
     )
@@ -67,6 +70,9 @@ class KeyRow:
         self.models = frozenset(grant.models)
         self.prefixes = tuple(name[:-1] for name in grant.models if name.endswith("*"))
         self.policies: tuple[Policy, ...] = ()
+        self.standings: Mapping[str, Standing] = {}
+        self.audits = False
+        """Whether some of its requests may be audited."""
         self.wants: dict[str, Wanted | None] = {}
         self.sorts: dict[str, Sort] = {}
 
@@ -83,10 +89,21 @@ class KeyRow:
         self.redacts = mask_of(guard.redact)
         """Kinds of personal data that may not leave, as bits."""
 
+    def heed(self, policies: Sequence[Policy], standings: Mapping[str, Standing]) -> None:
+        """Take all policies, and what audits of them say, by name."""
+        self.policies, self.standings = tuple(policies), standings
+        grant = self.grant
+        self.audits = any(
+            each.name in standings and is_whose(each.spec.match, grant.project, grant.id)
+            for each in policies
+        )
+        self.adapts = self.adapts or self.audits
+
     def wanted(self, model: str) -> Wanted | None:
         """What a policy asks of the place of its requests for a model, if any does."""
         if model not in self.wants:
-            self.wants[model] = wanted_of(self.policies, self._asker(model))
+            asker = self._asker(model)
+            self.wants[model] = wanted_of(self.policies, asker, self.standings)
         return self.wants[model]
 
     def sort(self, model: str) -> Sort:

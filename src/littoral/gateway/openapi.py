@@ -18,6 +18,7 @@ from littoral.gateway import (
     request,
     speech,
     tokenization,
+    vote,
 )
 from littoral.gateway.dialect.anthropic import body as anthropic
 from littoral.gateway.dialect.anthropic.voice import ANTHROPIC
@@ -155,6 +156,9 @@ SHOWN: Final[Mapping[tuple[str, str], Shown]] = {
     ("get", "/api/tags"): Shown("The models that the key may use, in Ollama's shape", voice=OLLAMA),
     ("get", "/api/ps"): Shown("Those of them that run", voice=OLLAMA),
     ("get", "/api/version"): Shown("The version of Ollama's API that is spoken", voice=OLLAMA),
+    ("post", "/v1/votes"): Shown(
+        "Say how good the answer to a request of this key was", takes=vote.Ballot
+    ),
     ("post", "/api/show"): Shown("What is known of one model", voice=OLLAMA, takes=Named),
 }
 """By method and path."""

@@ -162,11 +162,19 @@ class ModelRow:
 
     def bar(self, wanted: Wanted) -> int:
         """Positions that a policy does not allow, as bits."""
-        found = self.barred.get(wanted.name)
+        scope = wanted.scope
+        found = self.barred.get(scope)
         if found is None:
             deployments = [place.endpoint.deployment for place in self.places]
-            found = self.barred[wanted.name] = barred(wanted.spec, deployments)
+            found = self.barred[scope] = barred(
+                wanted.spec, deployments, tag=wanted.tag, standing=wanted.standing
+            )
         return found
+
+    def allow(self, wanted: Wanted | None) -> None:
+        """Let a policy bar nobody here: who chose these places has looked at what it lists."""
+        if wanted is not None:
+            self.barred[wanted.scope] = 0
 
     def price(self, wanted: Wanted, tokens_in: int) -> float:
         """What it costs to miss a policy's deadline; 0 where that has no price."""
@@ -266,12 +274,13 @@ class Source:
         new.keeping = snapshot.keeping
         new.grants = {grant.id: grant for grant in snapshot.keys}
         settings = {each.project: each for each in snapshot.traffic}
+        standings = {each.policy: each for each in snapshot.standings}
         keys: dict[str, KeyRow] = {}
         for grant in snapshot.keys:
             row = keys[grant.id] = KeyRow(grant, self._gates_of(grant))
-            row.policies = snapshot.policies
             if grant.project in settings:
                 row.share(settings[grant.project])
+            row.heed(snapshot.policies, standings)
             if self._ended and not grant.survives:
                 row.lapse()
         new.keys = keys

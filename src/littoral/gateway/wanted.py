@@ -1,9 +1,10 @@
 """Wanted: what a policy asks of the place of one key's requests for one model, ready for use."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from littoral.domain.audit import Standing
 from littoral.domain.policy import Policy, PolicySpec
 from littoral.placement.filters import residence_mask
 from littoral.placement.harm import Flight, slope
@@ -16,12 +17,23 @@ LEAST_S: Final = 0.05
 
 
 class Wanted(NamedTuple):
-    """The policy's name and text; its deadline, seconds, infinite for none; its residency's bit."""
+    """The policy's name and text; its deadline, seconds, infinite for none; its residency's bit.
+
+    ``tag`` is that of the requests, else the policy's name; ``standing`` is what audits of the
+    policy say.
+    """
 
     name: str
     spec: PolicySpec
     total_s: float
     needs: int
+    tag: str = ""
+    standing: Standing | None = None
+
+    @property
+    def scope(self) -> str:
+        """What it is remembered by, wherever its tag matters."""
+        return f"{self.name}\n{self.tag}" if self.standing is not None else self.name
 
     @property
     def priced(self) -> bool:
@@ -40,15 +52,20 @@ class Under(NamedTuple):
     spread: float
 
 
-def wanted_of(policies: Sequence[Policy], asker: Asker) -> Wanted | None:
+def wanted_of(
+    policies: Sequence[Policy], asker: Asker, standings: Mapping[str, Standing]
+) -> Wanted | None:
     """What holds for these requests, if anything does."""
-    found = holding(policies, tagged(policies, asker))
+    asker = tagged(policies, asker)
+    found = holding(policies, asker)
     if found is None:
         return None
     spec = found.spec
     total_s = math.inf if spec.total_s is None else spec.total_s
     needs = 0 if spec.residency == "any" else residence_mask((spec.residency,))
-    return Wanted(found.name, spec, total_s, needs)
+    standing = standings.get(found.name)
+    tag = asker.tag or found.name
+    return Wanted(found.name, spec, total_s, needs, tag=tag, standing=standing)
 
 
 def harm_of(under: Sequence[Under], now: float, *, delay_s: float) -> float:

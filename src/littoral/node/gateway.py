@@ -8,11 +8,12 @@ import anyio
 
 from littoral.domain.errors import LittoralError
 from littoral.domain.ports import Chance, Channel, ChannelClosed, Clock
-from littoral.domain.session import Frame, Freed, Pulse, Said, Settled
+from littoral.domain.session import Frame, Freed, Judged, Pulse, Said, Settled, Voted
 from littoral.domain.units import Seconds
 from littoral.node.backoff import Patience, delay
 from littoral.node.board import Board
 from littoral.node.booking import Booking
+from littoral.node.findings import Findings
 from littoral.node.relay import Relay
 from littoral.node.shelf import Link, Shelf
 
@@ -66,6 +67,7 @@ class GatewayKeeper:
         booking: What to do with what it settled.
         shelf: What to do with the responses it keeps, asks for and runs.
         relay: The calls between it and other nodes.
+        findings: What to do with what its audits find.
         clock: Tells how long it lived.
         chance: Jitter of restarts.
         patience: How long it may take to end when it is asked to, and to come back.
@@ -80,6 +82,7 @@ class GatewayKeeper:
         booking: Booking,
         shelf: Shelf,
         relay: Relay,
+        findings: Findings,
         clock: Clock,
         chance: Chance,
         patience: Patience,
@@ -90,6 +93,7 @@ class GatewayKeeper:
         self._booking = booking
         self._shelf = shelf
         self._relay = relay
+        self._findings = findings
         self._clock = clock
         self._chance = chance
         self._patience = patience
@@ -161,6 +165,8 @@ class GatewayKeeper:
                     self._board.fences.met(self._role, frame.fence)
                 elif isinstance(frame, Said):
                     self._board.say(self._role, frame.code, frame.message, level=frame.level)
+                elif isinstance(frame, Judged | Voted):
+                    self._findings.take(frame)
                 elif not self._relay.take(self._role, frame):
                     link.take(frame)
         except ChannelClosed as error:

@@ -17,6 +17,7 @@ from littoral.node.clock import FloorClock
 from littoral.node.converge import Converger
 from littoral.node.deferral import deferrals_of
 from littoral.node.engine import EngineParts
+from littoral.node.findings import Findings
 from littoral.node.gateway import GatewayKeeper
 from littoral.node.learning import Learning
 from littoral.node.limits import LimitRows
@@ -59,6 +60,7 @@ class _Wired:
         self.peers = peers_of(parts, self.relay, self.board)
         late = deferrals_of(parts, self.clock, self.board, booked=self._run_booked)
         self.shelf = Shelf(parts.responses, clock=parts.clock, board=self.board, deferrals=late)
+        self.findings = Findings(parts.outbox, self._news)
         self.bookings = [self._booking(table, at + 1) for at, table in enumerate(tables)]
         self.keepers = [
             GatewayKeeper(
@@ -67,6 +69,7 @@ class _Wired:
                 booking=booking,
                 shelf=self.shelf,
                 relay=self.relay,
+                findings=self.findings,
                 clock=parts.clock,
                 chance=parts.chance,
                 patience=parts.patience,
@@ -100,6 +103,9 @@ class _Wired:
     def _run_booked(self, records: Sequence[UsageRecord]) -> None:
         self.limits.spent(records)
         self.uplink.flush.appended()
+
+    def _news(self) -> None:
+        self.uplink.flush.news()
 
     async def _idle(self, endpoint: EndpointId) -> None:
         for booking in self.bookings:
@@ -297,6 +303,7 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
         group.start_soon(node.uplink_later)
         group.start_soon(node.reports.run)
         group.start_soon(node.shelf.run)
+        group.start_soon(node.findings.run)
         group.start_soon(node.tending.run, node.uplink, parts.patience.pace)
         if parts.tunnel is not None:
             group.start_soon(node.relay.attach, parts.tunnel)

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from littoral.domain.audit import Standing
 from littoral.domain.policy import AUTO, Match, Policy, PolicySpec, Quality, Worth
+from littoral.domain.rollout import NEXT
 
 TIMES: Final = 30.0
 """A miss that prices itself costs so many requests at the dearest place."""
@@ -53,11 +55,18 @@ def covers(match: Match, asker: Asker) -> bool:
     Checked by: tests/unit/placement/test_policy.py.
     """
     return (
-        _named(match.projects, asker.project)
-        and _named(match.keys, asker.key)
+        is_whose(match, asker.project, asker.key)
         and _named(match.models, asker.model)
         and _tagged(match.tags, asker.tag)
     )
+
+
+def is_whose(match: Match, project: str, key: str) -> bool:
+    """Return whether a policy is for requests of a key, for some models at least.
+
+    Checked by: tests/unit/placement/test_policy.py.
+    """
+    return _named(match.projects, project) and _named(match.keys, key)
 
 
 def _tagged(patterns: Sequence[str], tag: str) -> bool:
@@ -72,21 +81,57 @@ def _named(patterns: Sequence[str], name: str) -> bool:
     )
 
 
-def barred(spec: PolicySpec, deployments: Sequence[str]) -> int:
+def barred(
+    spec: PolicySpec,
+    deployments: Sequence[str],
+    *,
+    tag: str = "",
+    standing: Standing | None = None,
+) -> int:
     """Return which candidates may not be asked, one bit each.
 
     Args:
         spec: The policy.
         deployments: The deployment of each candidate, in order.
+        tag: The request's.
+        standing: What audits say, if there are any.
 
     Checked by: tests/unit/placement/test_policy.py.
     """
     mask = 0
     for at, name in enumerate(deployments):
         listed = not spec.deployments or name in spec.deployments
-        if not listed or not good_enough(spec.quality, name, deployments):
+        held = is_held(spec.quality, name, deployments, tag=tag, standing=standing)
+        good = good_enough(spec.quality, name, deployments) if held is None else not held
+        if not listed or not good:
             mask |= 1 << at
     return mask
+
+
+def is_held(
+    quality: Quality | None,
+    name: str,
+    deployments: Sequence[str],
+    *,
+    tag: str,
+    standing: Standing | None,
+) -> bool | None:
+    """Return whether audits keep a tag from a deployment; None where they say nothing of that.
+
+    A new version of a deployment, which runs beside it, counts as the deployment.
+
+    Checked by: tests/unit/placement/test_policy.py.
+    """
+    audits = None if quality is None else quality.audits
+    if audits is None or standing is None or not standing.decided or tag in audits.off:
+        return None
+    known = {each.removesuffix(NEXT) for each in deployments}
+    if audits.reference not in known:
+        return None
+    base = name.removesuffix(NEXT)
+    if base == audits.reference:
+        return False
+    return tag not in standing.tags if base == audits.candidate else None
 
 
 def good_enough(quality: Quality | None, name: str, deployments: Sequence[str]) -> bool:

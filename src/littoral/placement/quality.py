@@ -35,10 +35,11 @@ MOST_SLACK: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posterior:
-    """What is known of one tag: faded count and sum of losses, and how often it is asked."""
+    """What is known of one tag: faded count and sums of losses, and how often it is asked."""
 
     count: float = 0.0
     total: float = 0.0
+    squares: float = 0.0
     asked: float = 0.0
 
 
@@ -85,7 +86,10 @@ def audited(posterior: Posterior, loss: float) -> Posterior:
     """
     clipped = max(-1.0, min(1.0, loss))
     return replace(
-        posterior, count=posterior.count * FADE + 1.0, total=posterior.total * FADE + clipped
+        posterior,
+        count=posterior.count * FADE + 1.0,
+        total=posterior.total * FADE + clipped,
+        squares=posterior.squares * FADE + clipped * clipped,
     )
 
 
@@ -95,6 +99,22 @@ def expected(posterior: Posterior, *, mean: float) -> float:
     Checked by: tests/unit/placement/test_quality.py.
     """
     return (posterior.total + SHRINK * mean) / (posterior.count + SHRINK)
+
+
+def error(posterior: Posterior, *, mean: float, square: float) -> float:
+    """Return the standard error of what is expected of a tag.
+
+    Args:
+        posterior: What is known of it.
+        mean: Of all tags' losses.
+        square: The mean of their squares.
+
+    Checked by: tests/unit/placement/test_quality.py.
+    """
+    count = posterior.count + SHRINK
+    second = (posterior.squares + SHRINK * square) / count
+    first = expected(posterior, mean=mean)
+    return math.sqrt(max(0.0, second - first * first) / count)
 
 
 def allowed(posteriors: Mapping[str, Posterior], *, budget: float, slack: float) -> frozenset[str]:

@@ -11,17 +11,34 @@ from typing import TypeAlias, TypeVar, cast
 
 import msgspec
 
+from littoral.domain.audit import Finding, Vote
 from littoral.domain.errors import Damaged
 from littoral.domain.node import Event
 from littoral.domain.outbox import Lane, Note, Rollup, Row, Sample, lane_of
 from littoral.domain.units import Micros
 from littoral.domain.usage import UsageRecord
 
-Content: TypeAlias = UsageRecord | Event | Sample | Rollup
+Content: TypeAlias = UsageRecord | Event | Sample | Rollup | Finding | Vote
 T = TypeVar("T")
 DAMAGED = 0
 """The kind of a row whose body failed its mac: an array of its length alone stands in its place."""
-KINDS: Mapping[type[Content], int] = {UsageRecord: 1, Event: 2, Sample: 3, Rollup: 4}
+KINDS: Mapping[type[Content], int] = {
+    UsageRecord: 1,
+    Event: 2,
+    Sample: 3,
+    Rollup: 4,
+    Finding: 5,
+    Vote: 6,
+}
+ROW_FIELDS: Mapping[type[Content], str] = {
+    UsageRecord: "usage",
+    Event: "event",
+    Sample: "sample",
+    Rollup: "rollup",
+    Finding: "finding",
+    Vote: "vote",
+}
+"""Which field of a row holds it."""
 RECORDS: Mapping[int, type[Content]] = {kind: record for record, kind in KINDS.items()}
 NAMES = tuple(field.name for field in fields(UsageRecord))
 _FIELDS: Mapping[type[Content], tuple[str, ...]] = {
@@ -88,19 +105,17 @@ def row_of(seq: int, kind: int, body: bytes, *, mac: bytes) -> Row:
     Raises:
         Damaged: Its body cannot be read, or a newer version wrote its kind.
     """
-    match kind:
-        case 0:
-            return Row(seq=seq, mac=mac, damaged=_length(body))
-        case 1:
-            return Row(seq=seq, mac=mac, usage=unpack(body, UsageRecord))
-        case 2:
-            return Row(seq=seq, mac=mac, event=unpack(body, Event))
-        case 3:
-            return Row(seq=seq, mac=mac, sample=unpack(body, Sample))
-        case 4:
-            return Row(seq=seq, mac=mac, rollup=unpack(body, Rollup))
-        case _:
-            raise Damaged(f"a row is of the kind {kind}, which this version does not know")
+    if kind == DAMAGED:
+        return Row(seq=seq, mac=mac, damaged=_length(body))
+    record = RECORDS.get(kind)
+    if record is None:
+        raise Damaged(f"a row is of the kind {kind}, which this version does not know")
+    return holding(unpack(body, record), seq=seq, mac=mac)
+
+
+def holding(content: Content, *, seq: int, mac: bytes = b"") -> Row:
+    """The row that holds a record."""
+    return Row(seq=seq, mac=mac, **{ROW_FIELDS[type(content)]: content})  # pyright: ignore[reportArgumentType]  each field has its type
 
 
 def damaged(length: int) -> bytes:

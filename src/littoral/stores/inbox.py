@@ -8,6 +8,7 @@ from typing import cast
 import apsw
 import msgspec
 
+from littoral.domain.audit import Finding, Numbered, Vote
 from littoral.domain.ids import NodeId
 from littoral.domain.node import Event
 from littoral.domain.outbox import (
@@ -55,6 +56,13 @@ create table sample(
   sealed blob not null
 ) strict""",
     ),
+    (
+        """\
+create table note(
+  number integer primary key autoincrement, node text not null, kind text not null,
+  body text not null
+) strict""",
+    ),
 )
 CURSOR = "select stored, mac from cursor where node = ? and outbox = ? and lane = ?"
 CURSORS = "select lane, stored, mac from cursor where node = ? and outbox = ?"
@@ -73,7 +81,9 @@ order by number desc limit :limit"""
 ROLLUPS = """\
 select at_us, span_s, figures from rollup where node = ? and at_us >= ? and at_us < ?
 order by at_us desc limit ?"""
-MOST_EVENTS, MOST_ROLLUPS, MOST_SAMPLES = 100_000, 1_000_000, 100_000
+ADD_NOTE = "insert into note(node, kind, body) values(?, ?, ?)"
+NOTES = "select number, kind, body from note where number > ? order by number limit ?"
+MOST_EVENTS, MOST_ROLLUPS, MOST_SAMPLES, MOST_NOTES = 100_000, 1_000_000, 100_000, 100_000
 PRUNE = (
     f"delete from event where number <= (select max(number) from event) - {MOST_EVENTS}",  # noqa: S608  ours
     f"""\
@@ -82,6 +92,7 @@ delete from rollup where at_us < (
     f"""\
 delete from sample where at_us < (
   select at_us from sample order by at_us desc limit 1 offset {MOST_SAMPLES})""",  # noqa: S608  ours
+    f"delete from note where number <= (select max(number) from note) - {MOST_NOTES}",  # noqa: S608  ours
 )
 PRUNE_EVERY = 1000
 """Writes after which what is too much is dropped."""
@@ -149,6 +160,10 @@ class SqliteInbox:
         bindings |= {"code": wanted.code, "level": wanted.level}
         return [_numbered(row) for row in reversed(self._database.read(EVENTS, bindings))]
 
+    def notes(self, after: int, *, limit: int) -> Sequence[Numbered]:
+        """Findings and votes numbered above ``after``, in order."""
+        return [_note(row) for row in self._database.read(NOTES, (after, limit))]
+
     def rollups(
         self, node: NodeId, *, limit: int, since_us: int = 0, until_us: int = LATEST_US
     ) -> Sequence[Rollup]:
@@ -169,6 +184,10 @@ def _add(connection: apsw.Connection, node: NodeId, row: Row) -> None:
     if row.rollup is not None:
         figures = json.dumps(dict(row.rollup.figures))
         run(connection, ADD_ROLLUP, (node, row.rollup.at_us, row.rollup.span_s, figures))
+    note = row.finding or row.vote
+    if note is not None:
+        kind = "vote" if row.finding is None else "finding"
+        run(connection, ADD_NOTE, (node, kind, msgspec.json.encode(note).decode()))
     if row.sample is not None:
         sample = row.sample
         values = (sample.request, node, sample.project, sample.at_us, sample.sealed)
@@ -185,6 +204,12 @@ def _numbered(row: Columns) -> NumberedEvent:
     names = ("at_us", "level", "subject", "code", "message", "count")
     event = msgspec.convert(dict(zip(names, values, strict=True)), Event)
     return NumberedEvent(number=cast("int", number), node=str(node), event=event)
+
+
+def _note(row: Columns) -> Numbered:
+    kind: type[Finding | Vote] = Vote if row[1] == "vote" else Finding
+    note = msgspec.json.decode(str(row[2]), type=kind)
+    return Numbered(number=cast("int", row[0]), note=note)
 
 
 def _rollup(row: Columns) -> Rollup:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from littoral.domain.audit import Numbered
 from littoral.domain.ids import NodeId
 from littoral.domain.node import Event
 from littoral.domain.outbox import LATEST_US, Batch, Lane, Mark, Receipt, Rollup, judge, receipt
@@ -15,6 +16,7 @@ class MemoryInbox:
     def __init__(self) -> None:
         self._cursors: dict[tuple[NodeId, str], dict[Lane, Mark]] = {}
         self._events: dict[tuple[str, Micros, str, str], NumberedEvent] = {}
+        self._notes: list[Numbered] = []
         self._rollups: dict[NodeId, dict[Micros, Rollup]] = {}
 
     def apply(self, node: NodeId, outbox: str, batch: Batch) -> Receipt:
@@ -25,6 +27,9 @@ class MemoryInbox:
         for row in rows:
             if row.event is not None:
                 self._add(node, row.event)
+            note = row.finding or row.vote
+            if note is not None:
+                self._notes.append(Numbered(number=len(self._notes) + 1, note=note))
             if row.rollup is not None:
                 self._rollups.setdefault(node, {})[row.rollup.at_us] = row.rollup
         done = receipt(judgement, rows, before)
@@ -45,6 +50,10 @@ class MemoryInbox:
         """The last events that were asked for, oldest first."""
         found = [each for each in self._events.values() if _fits(each, wanted)]
         return found[-wanted.limit :]
+
+    def notes(self, after: int, *, limit: int) -> Sequence[Numbered]:
+        """Findings and votes numbered above ``after``, in order."""
+        return self._notes[after : after + limit]
 
     def rollups(
         self, node: NodeId, *, limit: int, since_us: int = 0, until_us: int = LATEST_US

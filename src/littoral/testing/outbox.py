@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
+from littoral.domain.audit import Finding, Vote
 from littoral.domain.errors import LedgerFull, StorageFull
 from littoral.domain.limits import Spent, spendings
 from littoral.domain.node import Event
@@ -226,7 +227,12 @@ def _row(note: Note) -> Row:
             return Row(seq=0, sample=note)
         case Rollup():
             return Row(seq=0, rollup=note)
+        case Finding():
+            return Row(seq=0, finding=note)
+        case Vote():
+            return Row(seq=0, vote=note)
 
 
 def _cost(row: Row) -> int:
-    return len(repr(row.usage or row.event or row.sample or row.rollup))
+    note = row.usage or row.event or row.sample or row.rollup
+    return len(repr(note or row.finding or row.vote))

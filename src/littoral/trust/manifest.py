@@ -140,6 +140,7 @@ def cut(snapshot: Snapshot) -> Mapping[str, Part]:
             keeping=snapshot.keeping,
             neighbours=snapshot.neighbours,
             placement=snapshot.policies,
+            standings=snapshot.standings,
         ),
         "limits": LimitsPart(limits=snapshot.limits),
         "trust": TrustPart(pepper=snapshot.pepper, signers=snapshot.signers),
@@ -214,6 +215,7 @@ def _joined(manifest: Manifest, parts: Sequence[Part]) -> Snapshot:
         signers=trust.signers,
         unread=_unread(parts),
         policies=policies.placement,
+        standings=policies.standings,
     )
 
 

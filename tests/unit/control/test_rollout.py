@@ -7,10 +7,10 @@ import anyio
 import pytest
 
 from littoral.control.rollouts import EntropyChance
-from littoral.control.staging import NEXT, followed, share_of, staged
+from littoral.control.staging import followed, share_of, staged
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.ids import NodeId
-from littoral.domain.rollout import RolloutSpec
+from littoral.domain.rollout import NEXT, RolloutSpec
 from littoral.domain.units import Micros
 from littoral.testing.usage import usage_record
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from littoral.domain.ids import ProjectId, RequestId
+from littoral.domain.audit import Finding, Vote
+from littoral.domain.ids import DeploymentName, KeyId, ProjectId, RequestId
 from littoral.domain.node import Event
 from littoral.domain.outbox import Batch, LaneLevel, Rollup, Row, Sample, dated, is_full, lane_of
 from littoral.domain.units import Bytes, Micros
@@ -13,10 +14,28 @@ from littoral.testing.usage import usage_record
 EVENT = Event(at_us=Micros(5), level="info", subject="s", code="c", message="m")
 SAMPLE = Sample(at_us=Micros(5), request=RequestId("r"), project=ProjectId("p"), sealed=b"")
 ROLLUP = Rollup(at_us=Micros(5), span_s=60, figures={})
+FINDING = Finding(
+    at_us=Micros(5),
+    policy="p",
+    tag="t",
+    candidate=DeploymentName("near"),
+    judge="exact",
+    loss=0.0,
+    cheap=True,
+    probability=0.15,
+)
+VOTE = Vote(at_us=Micros(5), request=RequestId("r"), key=KeyId("k"), score=1.0)
 
 
 @pytest.mark.parametrize(
-    ("note", "lane"), [(EVENT, "event"), (SAMPLE, "sample"), (ROLLUP, "metric")]
+    ("note", "lane"),
+    [
+        (EVENT, "event"),
+        (SAMPLE, "sample"),
+        (FINDING, "sample"),
+        (VOTE, "sample"),
+        (ROLLUP, "metric"),
+    ],
 )
 def test_each_note_has_a_lane(note, lane) -> None:
     assert lane_of(note) == lane
@@ -24,7 +43,13 @@ def test_each_note_has_a_lane(note, lane) -> None:
 
 @pytest.mark.parametrize(
     ("field", "note"),
-    [("event", EVENT), ("rollup", ROLLUP), ("usage", usage_record(1, at_us=Micros(5)))],
+    [
+        ("event", EVENT),
+        ("rollup", ROLLUP),
+        ("usage", usage_record(1, at_us=Micros(5))),
+        ("finding", FINDING),
+        ("vote", VOTE),
+    ],
 )
 def test_what_says_to_be_of_later_is_of_when_it_came(field, note) -> None:
     early = Row(seq=1, **{field: replace(note, at_us=Micros(2))})

@@ -113,7 +113,7 @@ def hurt(source: Source, kind: str, at: int) -> None:
 @given(PLACES, FAULTS, POLICIES, st.integers(-1, 5), st.integers(0, 63))
 def test_whatever_fails_a_request_stays_where_it_may_be(places, faults, spec, warm, aside):
     policy = Policy(name="p", spec=spec)
-    wanted = wanted_of([policy], Asker("p", "k", "m"))
+    wanted = wanted_of([policy], Asker("p", "k", "m"), {})
     source = source_of(places, (policy,))
     skip = 0
     for kind, at in [*faults, ("load", 0)]:

@@ -14,6 +14,7 @@ from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
 from littoral.node.backoff import Patience
 from littoral.node.booking import Booking, FlightTable
+from littoral.node.findings import Findings
 from littoral.node.gateway import GatewayKeeper
 from littoral.node.limits import LimitRows
 from littoral.node.relay import Relay
@@ -110,6 +111,7 @@ class House:
                 deferrals=around.deferrals(),
             ),
             relay=Relay(NodeId("nd")),
+            findings=Findings(self.outbox, lambda: None),
             clock=around.clock,
             chance=around.chance,
             patience=Patience(),

@@ -2,13 +2,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from littoral.domain.policy import Match, Policy, PolicySpec, Quality
+from littoral.domain.audit import Standing
+from littoral.domain.ids import DeploymentName
+from littoral.domain.policy import Audits, Match, Policy, PolicySpec, Quality
 from littoral.placement.policy import (
     Asker,
     barred,
     covers,
     good_enough,
     holding,
+    is_held,
+    is_whose,
     price_of,
     tagged,
 )
@@ -108,3 +112,38 @@ def test_a_miss_prices_itself_by_the_dearest_place():
     assert price_of(0.5, 0.1) == 0.5
     assert price_of("auto", 0.1) == pytest.approx(3.0)
     assert price_of("auto", 0.0) == 1.0
+
+
+AUDITED = Quality(
+    ratings={"near": 0.1, "far": 0.9},
+    audits=Audits(reference="far", candidate="near", off=("off",)),
+)
+
+
+def standing(*tags, decided=True):
+    return Standing(policy="p", candidate=DeploymentName("near"), decided=decided, tags=tags)
+
+
+def kept(tag, found, names=("near", "far", "far.next", "third")):
+    return barred(PolicySpec(quality=AUDITED), names, tag=tag, standing=found)
+
+
+def test_audits_say_which_tags_the_cheaper_deployment_gets_and_ratings_nothing_any_more():
+    assert kept("good", standing("good")) == 0
+    assert kept("bad", standing("good")) == 0b0001
+    assert kept("good", standing("good"), ("near.next", "far")) == 0
+    assert kept("bad", standing("good"), ("near.next", "far")) == 0b01
+
+
+def test_ratings_hold_where_audits_say_nothing():
+    assert kept("good", None) == 0b0001
+    assert kept("good", standing("good", decided=False)) == 0b0001
+    assert kept("off", standing("off")) == 0b0001
+    assert kept("good", standing("good"), ("near", "third")) == 0
+    assert is_held(None, "near", ["near"], tag="t", standing=standing()) is None
+
+
+def test_a_policy_is_for_a_key_whatever_its_models():
+    assert is_whose(Match(models=("m",)), "web", "key-1")
+    assert not is_whose(Match(projects=("other",)), "web", "key-1")
+    assert not is_whose(Match(keys=("other",)), "web", "key-1")

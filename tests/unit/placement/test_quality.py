@@ -16,6 +16,7 @@ from littoral.placement.quality import (
     Posterior,
     allowed,
     audited,
+    error,
     expected,
     loss,
     share,
@@ -33,10 +34,11 @@ def after(guard, count, *, lost, cheap=True):
 
 def test_an_audit_counts_less_with_each_later_one():
     once = audited(Posterior(), 0.5)
-    assert once == Posterior(count=1.0, total=0.5)
+    assert once == Posterior(count=1.0, total=0.5, squares=0.25)
     twice = audited(once, -3.0)
     assert twice.count == pytest.approx(FADE + 1.0)
     assert twice.total == pytest.approx(0.5 * FADE - 1.0)
+    assert twice.squares == pytest.approx(0.25 * FADE + 1.0)
 
 
 def test_a_tag_that_nobody_audited_is_like_all_others():
@@ -116,3 +118,10 @@ def test_an_audit_stands_for_as_many_requests_as_it_was_picked_from():
     ]
     assert loss(audits).mean == pytest.approx(2.0 / 12.0)
     assert loss(()).error == math.inf
+
+
+def test_the_error_of_a_tag_falls_with_its_audits_and_rises_with_their_spread():
+    few = error(Posterior(count=2.0, total=1.0, squares=1.0), mean=0.5, square=0.5)
+    many = error(Posterior(count=40.0, total=20.0, squares=20.0), mean=0.5, square=0.5)
+    even = error(Posterior(count=40.0, total=20.0, squares=10.0), mean=0.5, square=0.25)
+    assert few > many > even == 0.0

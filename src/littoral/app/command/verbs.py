@@ -250,6 +250,12 @@ VERBS: tuple[Verb, ...] = (
             "littoral placement records --since 2026-11-01 --model tiny --csv > records.csv",
         ),
     ),
+    Verb(
+        "placement quality",
+        "quality:quality",
+        "watch",
+        ("littoral placement quality", "littoral placement quality --json"),
+    ),
     Verb("requests show", "requests:show", "watch", ("littoral requests show <x-request-id>",)),
     Verb(
         "nodes invite",

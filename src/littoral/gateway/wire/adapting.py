@@ -17,11 +17,13 @@ from littoral.gateway.cache import consent, key_of
 from littoral.gateway.question import question_of
 from littoral.gateway.queue import INTERACTIVE
 from littoral.gateway.refusal import Refusal, refuse
+from littoral.gateway.served import Served
 from littoral.gateway.settlement import OK
 from littoral.gateway.table import Place
 from littoral.gateway.tally import Usage
 from littoral.gateway.wire.waiting import FIRST_BYTE_S, INTERNAL, Waiting
 from littoral.placement.decide import Verdict
+from littoral.placement.pairing import drawn, may_be
 
 MOST_ASKED: Final = 256 * 1024
 """Longest request whose answer is kept, bytes."""
@@ -40,6 +42,8 @@ class Adapting(Waiting):
     _shelf = b""
     """Under which key the answer is to be kept, and how long."""
     _keep_s = 0.0
+    watched = True
+    """Whether it may be audited: not what the gateway itself asks."""
     _stop: Callable[[], None] | None = None
     """Ends the search for the meaning of the question, while there is one."""
     _meaning: tuple[bytes, Sequence[float]] | None = None
@@ -48,6 +52,8 @@ class Adapting(Waiting):
     def adapt(self, now: float) -> Refusal | bool:
         """Do what the project wants done; True where the answer has been given already."""
         key, done = self.key, Measures()
+        if key.audits and self.watched:
+            self._watch()
         if key.brownout is not None:
             done = self._dim(key.brownout)
             if done.refused:
@@ -56,6 +62,12 @@ class Adapting(Waiting):
         if key.cache is None or self._size > MOST_ASKED:
             return False
         return self._look(key.cache, now, stale_s=STALE_S if done.stale else 0.0)
+
+    def _watch(self) -> None:
+        """Keep the answer where it may have to be compared with another."""
+        wanted = self.key.wanted(self.model.name)
+        if wanted is not None and may_be(wanted.standing, drawn(self.rid)):
+            self._copy = []
 
     # brown-out
 
@@ -227,9 +239,16 @@ class Adapting(Waiting):
     def keep(self) -> None:
         """Keep the answer that was given in full, settled before, where it is to be kept."""
         copy, self._copy = self._copy, None
-        if copy is not None:
+        if copy is None:
+            return
+        data, audit = b"".join(copy), self._worker.audit
+        if audit is not None and self.key.audits and self.watched:
+            key, name, deployment = self.key, self.model.name, self.place.endpoint.deployment
+            asked = self.asked
+            audit.seen(Served(key, name, self.route, asked, self.rid, deployment, data, self._size))
+        if self._shelf:
             tokens_in, _, tokens_out = self.used
-            answer = Kept(b"".join(copy), tokens_in, tokens_out, self._name())
+            answer = Kept(data, tokens_in, tokens_out, self._name())
             self._worker.memory.cache.keep(
                 self._shelf, answer, until=self._worker.time() + self._keep_s
             )

@@ -58,6 +58,7 @@ class Unframed(Exchange):
 
     _framed = staticmethod(_bare)
     _last = b""
+    watched = False
 
     def head(self, cost: float | None, *, length: int | None, close: bool) -> bytes:
         """Note the time of the first byte; nobody reads a head."""

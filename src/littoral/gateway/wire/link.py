@@ -25,6 +25,7 @@ from littoral.domain.session import (
     Tables,
 )
 from littoral.domain.units import Seconds
+from littoral.gateway.wire.auditing import Auditor
 from littoral.gateway.wire.carrier import Carriers
 from littoral.gateway.wire.guest import Guests
 from littoral.gateway.wire.runs import Runs
@@ -72,6 +73,7 @@ class Link(asyncio.Protocol):
         self._worker.report = self.report
         self._worker.shelf.send = self.send
         self._worker.calls.send = self.send
+        self._worker.audit = Auditor(self._worker, self.send)
 
     def data_received(self, data: bytes) -> None:
         """Take every whole frame."""

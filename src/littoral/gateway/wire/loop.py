@@ -160,6 +160,8 @@ class Gateway:
         self._stop_by = worker.clock.now() + self._drain_s
         if self._server is not None:
             self._server.close()
+        if worker.audit is not None:
+            worker.audit.stop()
         self._close_idle()
 
     def _close_idle(self) -> None:

@@ -11,7 +11,7 @@ from littoral.gateway.refusal import Refusal, malformed, patience
 from littoral.gateway.route import RESPONSES, ROUTES
 from littoral.gateway.table import KeyRow
 from littoral.gateway.voice import Voice
-from littoral.gateway.wire import errand
+from littoral.gateway.wire import errand, voting
 from littoral.gateway.wire.answer import Asker
 from littoral.gateway.wire.ask import Ask, ask_of, barred
 from littoral.gateway.wire.deferring import Deferring
@@ -279,8 +279,7 @@ class Client(Paced):
         body = desk.told_to_all(url, message.method)
         if body is None:
             key = self._key_of(message.known) if desk.serves(url) else desk.nothing(url)
-            tables = worker.source.tables
-            body = key if isinstance(key, Refusal) else desk.show(tables, key, message)
+            body = key if isinstance(key, Refusal) else voting.show(worker, key, message)
         rid = worker.request_id()
         if isinstance(body, Refusal):
             self.refuse(body, rid)

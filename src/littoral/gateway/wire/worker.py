@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from typing import Final, Protocol
 
+from littoral.domain.audit import Vote
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ports import Clock, Entropy, Failpoints
 from littoral.domain.session import Reach, Recording
 from littoral.gateway import health
 from littoral.gateway.quota import Quotas
 from littoral.gateway.refusal import Refusal
+from littoral.gateway.served import Served
 from littoral.gateway.settlement import Flights
 from littoral.gateway.shed import Strain
-from littoral.gateway.table import KeyRow, Place, Source
+from littoral.gateway.table import KeyRow, ModelRow, Place, Source
 from littoral.gateway.traffic import Memory
 from littoral.gateway.wheel import Timed, Wheel
 from littoral.gateway.wire.batch import Batch
@@ -69,6 +71,26 @@ class Embed(Protocol):
         ...
 
 
+class Audit(Protocol):
+    """Puts questions to others, too, as ``wire.auditing`` does."""
+
+    def seen(self, served: Served) -> None:
+        """A request was answered that may be audited."""
+        ...
+
+    def give_way(self, model: ModelRow) -> bool:
+        """End what holds a slot of a model for which a request would wait; whether any did."""
+        ...
+
+    def vote(self, vote: Vote) -> None:
+        """Pass on what a caller thinks."""
+        ...
+
+    def stop(self) -> None:
+        """End all."""
+        ...
+
+
 class Worker:
     """Tables, flight slots, pools, time, and counters.
 
@@ -89,6 +111,8 @@ class Worker:
     """Whether usage can be recorded, as the node said last."""
     embed: Embed | None = None
     """Asks for the meaning of a text; None where nobody does."""
+    audit: Audit | None = None
+    """Puts some questions to others, too; None where nobody does."""
 
     def __init__(  # noqa: PLR0913  the ports of one process
         self,
