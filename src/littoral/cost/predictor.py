@@ -19,7 +19,7 @@ from littoral.cost.phase import (
     rescaled,
     trend_after,
 )
-from littoral.cost.recursion import Recursion, begin, predict, step, widen
+from littoral.cost.recursion import Four, Recursion, begin, predict, step, widen
 from littoral.cost.terms import stretch
 from littoral.domain.endpoint import Folded
 from littoral.domain.ids import EndpointId
@@ -119,7 +119,8 @@ class Predictor:
 
 def fresh(endpoint: EndpointId, *, prior: Prior = UNKNOWN) -> Predictor:
     """Start an endpoint's predictor from its prior."""
-    return Predictor(endpoint=endpoint, prior=prior, recursion=begin(tuple(prior)))
+    theta = prior.fixed_s, prior.prefill_s, prior.step_s, prior.crowd_s
+    return Predictor(endpoint=endpoint, prior=prior, recursion=begin(theta))
 
 
 def measured(probes: Sequence[tuple[int, int, float, float]]) -> Prior:
@@ -282,7 +283,7 @@ def _plausible(outcome: Outcome) -> bool:
     return 0.0 < first <= outcome.total_s < math.inf and outcome.slots > 0
 
 
-def _features(outcome: Outcome) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _features(outcome: Outcome) -> tuple[Four, Four]:
     """Return the features of the last and of the first token, the wait for a slot in both."""
     uncached = float(max(1, outcome.tokens_in - outcome.tokens_cached))
     more = float(max(0, outcome.tokens_out - 1))
@@ -337,7 +338,7 @@ def _pinball(over: float) -> float:
     return TARGET * over if over > 0.0 else (TARGET - 1.0) * over
 
 
-def _bound(predictor: Predictor, features: tuple[float, ...]) -> float:
+def _bound(predictor: Predictor, features: Four) -> float:
     """Return the p90 that the coefficients themselves give, whatever was issued."""
     width = max(NARROWEST, predictor.q90 - predictor.q50)
     q50, scale = _phase(predictor)

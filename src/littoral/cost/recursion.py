@@ -1,10 +1,12 @@
-"""Recursion: least squares on log seconds, one outcome at a time."""
+"""Recursion: least squares on log seconds, one outcome at a time.
+
+Of four coefficients, and written out for them: a step in loops takes several times as long.
+"""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from operator import mul
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 FORGET: Final = 0.985
 """Weight that an outcome keeps with each later one: a memory of 67."""
@@ -23,36 +25,45 @@ REFRESH: Final = 1000
 
 _times: Callable[[float, float], float] = mul
 _exp = math.exp
-Matrix: TypeAlias = tuple[tuple[float, ...], ...]
+Four: TypeAlias = tuple[float, float, float, float]
+"""One number a coefficient, or a feature."""
+Triangle: TypeAlias = tuple[float, float, float, float, float, float, float, float, float, float]
+"""A symmetric matrix of four rows: its upper triangle, row by row."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recursion:
-    """Coefficients, their priors, and the covariance of their logs, row by row."""
+class Recursion(NamedTuple):
+    """Coefficients, the least and the most that each may become, and the covariance of their logs.
 
-    theta: tuple[float, ...]
-    prior: tuple[float, ...]
-    covariance: Matrix
-    count: int = 0
+    ``steps`` counts the outcomes. A tuple, since a frozen record takes a microsecond to make.
+    """
+
+    theta: Four
+    least: Four
+    most: Four
+    covariance: Triangle
+    steps: int = 0
 
 
-def begin(prior: tuple[float, ...]) -> Recursion:
+def begin(prior: Four) -> Recursion:
     """Start from prior coefficients, seconds a unit of each feature, all above 0.
 
     That the whole machine is slower or faster is thought likelier than that one coefficient alone
     is off, so the first outcome moves all of them.
     """
-    size = range(len(prior))
-    covariance = tuple(tuple(SPEED + MIX * (row == col) for col in size) for row in size)
-    return Recursion(theta=prior, prior=prior, covariance=covariance)
+    a, b, c, d = prior
+    least = a / RANGE, b / RANGE, c / RANGE, d / RANGE
+    most = a * RANGE, b * RANGE, c * RANGE, d * RANGE
+    own, both = SPEED + MIX, SPEED
+    covariance = (own, both, both, both, own, both, both, own, both, own)
+    return Recursion(prior, least, most, covariance)
 
 
-def predict(theta: tuple[float, ...], x: tuple[float, ...]) -> float:
+def predict(theta: Iterable[float], x: Iterable[float]) -> float:
     """Return the seconds of features ``x``."""
     return sum(map(_times, theta, x))
 
 
-def step(state: Recursion, x: tuple[float, ...], y: float) -> Recursion:
+def step(state: Recursion, x: Four, y: float) -> Recursion:
     """Learn from one outcome.
 
     A Gauss-Newton step on log seconds in the logs of the coefficients: residuals are relative,
@@ -63,70 +74,82 @@ def step(state: Recursion, x: tuple[float, ...], y: float) -> Recursion:
 
     Args:
         state: What is known so far.
-        x: Features, as many as coefficients, the first above 0.
+        x: Features, the first above 0.
         y: Seconds that it took, above 0.
 
     Source: recursive least squares with directional forgetting (Kulhavy).
     Checked by: tests/unit/cost/test_recursion.py.
     """
-    theta, prior, rows = state.theta, state.prior, state.covariance
-    terms = list(map(_times, theta, x))
-    yhat = sum(terms)
+    theta, least, most, covariance, steps = state
+    (t0, t1, t2, t3), (x0, x1, x2, x3) = theta, x
+    s0, s1, s2, s3 = t0 * x0, t1 * x1, t2 * x2, t3 * x3
+    yhat = s0 + s1 + s2 + s3
     error = math.log(y / yhat)
     clipped = -CLIP if error < -CLIP else min(error, CLIP)
     surprise = 1.0 if clipped == error else SURPRISE
-    share = [term / yhat for term in terms]
-    gain = [sum(map(_times, row, share)) for row in rows]
-    before = sum(map(_times, share, gain))
-    before = max(before, 1e-12)
+    s0, s1, s2, s3 = share = s0 / yhat, s1 / yhat, s2 / yhat, s3 / yhat
+    g0, g1, g2, g3 = gain = _gain(covariance, share)
+    before = max(s0 * g0 + s1 * g1 + s2 * g2 + s3 * g3, 1e-12)
     kept = surprise / (1.0 + surprise * before)
-    count = state.count + 1
-    return Recursion(
-        theta=_moved(theta, gain, prior=prior, by=kept * clipped),
-        prior=prior,
-        covariance=_changed(
-            rows,
-            gain,
-            by=(kept / FORGET - 1.0) / before,
-            jitter=1e-9 if count % REFRESH == 0 else 0.0,
-        ),
-        count=count,
-    )
+    by, steps = (kept / FORGET - 1.0) / before, steps + 1
+    moved = _moved(theta, gain, kept * clipped, within=(least, most))
+    jitter = 0.0 if steps % REFRESH else 1e-9
+    return Recursion(moved, least, most, _changed(covariance, gain, by, jitter=jitter), steps)
 
 
 def widen(state: Recursion, factor: float) -> Recursion:
     """Trust the coefficients less, so that the next outcomes move them more."""
-    size = len(state.prior)
-    trace = sum(state.covariance[i][i] for i in range(size))
-    factor = max(1.0, min(factor, size * CEILING / trace))
-    covariance = tuple(tuple(value * factor for value in row) for row in state.covariance)
-    return Recursion(theta=state.theta, prior=state.prior, covariance=covariance, count=state.count)
+    p00, p01, p02, p03, p11, p12, p13, p22, p23, p33 = state.covariance
+    k = max(1.0, min(factor, 4 * CEILING / (p00 + p11 + p22 + p33)))
+    covariance = (
+        *(p00 * k, p01 * k, p02 * k, p03 * k),
+        *(p11 * k, p12 * k, p13 * k),
+        *(p22 * k, p23 * k),
+        p33 * k,
+    )
+    return state._replace(covariance=covariance)
 
 
-def _moved(
-    theta: tuple[float, ...], gain: list[float], *, prior: tuple[float, ...], by: float
-) -> tuple[float, ...]:
-    """Move each coefficient by its gain, by at most the clip, within the range of its prior."""
+def _gain(old: Triangle, share: Four) -> Four:
+    """Return the covariance times the shares."""
+    p00, p01, p02, p03, p11, p12, p13, p22, p23, p33 = old
+    s0, s1, s2, s3 = share
+    return (
+        p00 * s0 + p01 * s1 + p02 * s2 + p03 * s3,
+        p01 * s0 + p11 * s1 + p12 * s2 + p13 * s3,
+        p02 * s0 + p12 * s1 + p22 * s2 + p23 * s3,
+        p03 * s0 + p13 * s1 + p23 * s2 + p33 * s3,
+    )
+
+
+def _moved(theta: Four, gain: Four, by: float, *, within: tuple[Four, Four]) -> Four:
+    """Move each coefficient by its gain, by at most the clip, and no further than it may go."""
     moved: list[float] = []
-    for value, each, first in zip(theta, gain, prior, strict=True):
+    for value, each, least, most in zip(theta, gain, *within, strict=True):
         log = each * by
         if not -CLIP <= log <= CLIP:
             log = math.copysign(CLIP, log)
         value *= _exp(log)  # noqa: PLW2901  a new one at every step
-        if not first / RANGE <= value <= first * RANGE:
-            value = first / RANGE if value < first else first * RANGE  # noqa: PLW2901  likewise
-        moved.append(value)
-    return tuple(moved)
+        moved.append(value if least <= value <= most else least if value < least else most)
+    m0, m1, m2, m3 = moved
+    return m0, m1, m2, m3
 
 
-def _changed(old: Matrix, gain: list[float], *, by: float, jitter: float) -> Matrix:
-    """Add ``by`` times the square of ``gain``: one triangle computed, the other mirrored."""
-    new = [list(row) for row in old]
-    size = len(gain)
-    for i, row in enumerate(new):
-        factor = by * gain[i]
-        value = row[i] + factor * gain[i]
-        row[i] = (value if value > 0.0 else 0.0) + jitter  # noqa: FURB136  max() is a call
-        for j in range(i + 1, size):
-            row[j] = new[j][i] = row[j] + factor * gain[j]
-    return tuple(map(tuple, new))
+def _changed(old: Triangle, gain: Four, by: float, *, jitter: float) -> Triangle:
+    """Add ``by`` times the square of ``gain``; no variance below 0, and each more by ``jitter``."""
+    p00, p01, p02, p03, p11, p12, p13, p22, p23, p33 = old
+    g0, g1, g2, g3 = gain
+    b0, b1, b2, b3 = by * g0, by * g1, by * g2, by * g3
+    p00, p11, p22, p33 = p00 + b0 * g0, p11 + b1 * g1, p22 + b2 * g2, p33 + b3 * g3
+    return (
+        (p00 if p00 > 0.0 else 0.0) + jitter,  # noqa: FURB136  max() is a call, as below
+        p01 + b0 * g1,
+        p02 + b0 * g2,
+        p03 + b0 * g3,
+        (p11 if p11 > 0.0 else 0.0) + jitter,  # noqa: FURB136  as above
+        p12 + b1 * g2,
+        p13 + b1 * g3,
+        (p22 if p22 > 0.0 else 0.0) + jitter,  # noqa: FURB136  as above
+        p23 + b2 * g3,
+        (p33 if p33 > 0.0 else 0.0) + jitter,  # noqa: FURB136  as above
+    )

@@ -17,6 +17,8 @@ UNBOUNDED: Final = 1 << 62
 """Context of a candidate that does not say its own."""
 FAR: Final = math.exp(WIDEST)
 """A deadline this many medians away is kept, whatever the width."""
+SURE: Final = 1.0001
+"""A deadline so many widths above the median is one that the p90 keeps, however it is rounded."""
 TENTH_Z: Final = 1.2815515655446004 / math.sqrt(2.0)
 """Makes a deadline that is just the p90 be missed in one of ten: the normal's tail at z = 1."""
 
@@ -65,18 +67,19 @@ class Verdict(NamedTuple):
     rejected: Rejected
 
 
-_Stakes: TypeAlias = tuple[int, int, float, float, float]
-"""Tokens in and out, the deadline, the width of the output's length, the cost of a miss."""
-_Option: TypeAlias = tuple[float, float, int, float]
-"""total_p50, cost times 1e6, position, first_p50: the lesser of two is the faster."""
-_NOBODY: Final[_Option] = (math.inf, math.inf, -1, 0.0)
+_Stakes: TypeAlias = tuple[float, float]
+"""The width of the output's length, and the price of a miss or 0."""
+_Option: TypeAlias = tuple[float, float, float, int, float]
+"""Cost with the price of a miss, or 0; total_p50, cost times 1e6, position, first_p50: the lesser
+of two is the safer, where misses have no price the faster."""
+_NOBODY: Final[_Option] = (math.inf, math.inf, math.inf, -1, 0.0)
 # ADR 0008: ``_new`` costs half of ``Verdict(...)``.
-_root: Final = math.sqrt
+_root, _exp, _log, _erfc = math.sqrt, math.exp, math.log, math.erfc
 _Fields: TypeAlias = tuple[int, Why, float, float, float, float, Rejected]
 _new: Callable[[type[Verdict], _Fields], Verdict] = tuple.__new__  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  generic
 
 
-def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot path
+def rank(  # noqa: PLR0913, PLR0915  ADR 0008: scalars come in on the hot path, none of it calls
     rows: Sequence[Row],
     loads: Sequence[int],
     *,
@@ -112,35 +115,41 @@ def rank(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot pa
     Checked by: tests/unit/placement/test_rank.py, and against the filters in test_decide.py.
     """
     resident = lacking = short = unready = 0
-    passed: list[_Option] = []
-    late: list[_Option] = []
+    passed, late = list[_Option](), list[_Option]()
+    out, tokens, more = skip | barred, tokens_in + tokens_out, tokens_out - 1
+    stake = miss_cost if miss_cost > 0.0 and total_s < math.inf else 0.0
+    ends = _log(max(total_s, 1e-9)) if total_s < math.inf else 0.0
     for position, row in enumerate(rows):
-        _, ready, has, context, slots, t0, t_in, step, _, _, price_in, price_out, _, crowd, _ = row
-        if (skip or barred) and (skip | barred) >> position & 1:
+        _, up, has, room, slots, t0, t_in, step, wide, scale, p_in, p_out, usable, crowd, harm = row
+        if out and out >> position & 1:
             continue
-        if mask & ~has:
-            lacking += 1
-            resident += mask & ~has >= RESIDENCE
-        elif tokens_in + tokens_out > context:
+        lack = mask & ~has
+        if lack:
+            lacking, resident = lacking + 1, resident + (lack >= RESIDENCE)
+        elif tokens > room:
             short += 1
-        elif not ready:
+        elif not up:
             unready += 1
         else:
-            load = loads[position]
-            others = load if load < slots else slots - 1
-            first = t0 + t_in * tokens_in
-            total = first + (step + crowd * others) * (tokens_out - 1)
+            load, first = loads[position], t0 + (reading := t_in * tokens_in)
+            total = first + (step + crowd * (load if load < slots else slots - 1)) * more
             if load >= slots:
                 wait = (load - slots + 1) / slots * total
-                first += wait
-                total += wait
-            cost = tokens_in * price_in + tokens_out * price_out
-            near = total * FAR > total_s
-            is_late = near and _p90(row, total, length * (1.0 - first / total)) > total_s
-            (late if is_late else passed).append((total, cost, position, first))
-    stakes, shut = (tokens_in, tokens_out, total_s, length, miss_cost), (barred & ~skip).bit_count()
+                first, total = first + wait, total + wait
+            cost, priced, is_late = tokens_in * p_in + tokens_out * p_out, 0.0, False
+            if stake or total * FAR > total_s:
+                writing = length * (1.0 - first / total)
+                width = scale * _root(wide * wide + writing * writing)
+                width = width if width > NARROWEST else NARROWEST  # noqa: FURB136  max() is a call
+                reach = (ends - _log(total)) / width
+                is_late = reach < SURE and total * _exp(min(width, WIDEST)) > total_s
+                if stake:
+                    miss = 1.0 - usable * (1.0 - _erfc(reach * TENTH_Z) / 2.0)
+                    priced = cost / 1e6 + stake * (miss + harm * (reading + crowd * more))
+            (late if is_late else passed).append((priced, total, cost, position, first))
+    shut = (barred & ~skip).bit_count()
     rejected = (resident, lacking - resident, short, unready, len(late), shut)
-    return _settled(rows, passed, late, stakes=stakes, rejected=rejected, retry=skip > 0)
+    return _settled(rows, passed, late, stakes=(length, stake), rejected=rejected, retry=skip > 0)
 
 
 def _p90(row: Row, total: float, writing: float) -> float:
@@ -166,14 +175,12 @@ def _settled(
     rejected: Rejected,
     retry: bool,
 ) -> Verdict:
-    if stakes[4] > 0.0 and stakes[2] < math.inf:
-        best, why = _safest(rows, passed, late, stakes=stakes)
-    else:
-        best, why = _cheapest(passed, late)
-    total, cost, position, first = best
+    length, stake = stakes
+    best, why = _safest(passed, late, stake) if stake else _cheapest(passed, late)
+    _, total, cost, position, first = best
     if position < 0:
         return Verdict(-1, "none", 0.0, 0.0, 0.0, 0.0, rejected)
-    p90 = _p90(rows[position], total, stakes[3] * (1.0 - first / total))
+    p90 = _p90(rows[position], total, length * (1.0 - first / total))
     if why == "shed":
         position = -1
     elif retry:
@@ -185,11 +192,11 @@ def _cheapest(passed: Sequence[_Option], late: Sequence[_Option]) -> tuple[_Opti
     """Choose the fastest of the cheapest; of those that are late the fastest."""
     best, near, limit = _NOBODY, 0, math.inf
     for option in passed:
-        if option[1] < limit:  # noqa: PLR1730  ADR 0008: min() is a call
-            limit = option[1]
+        if option[2] < limit:  # noqa: PLR1730  ADR 0008: min() is a call
+            limit = option[2]
     limit *= NEAR
     for option in passed:
-        if option[1] <= limit:
+        if option[2] <= limit:
             near += 1
             if option < best:  # noqa: PLR1730  ADR 0008: min() is a call
                 best = option
@@ -199,40 +206,18 @@ def _cheapest(passed: Sequence[_Option], late: Sequence[_Option]) -> tuple[_Opti
 
 
 def _safest(
-    rows: Sequence[Row],
-    passed: Sequence[_Option],
-    late: Sequence[_Option],
-    *,
-    stakes: _Stakes,
+    passed: Sequence[_Option], late: Sequence[_Option], stake: float
 ) -> tuple[_Option, Why]:
     """Choose by cost, own miss and harm together, with refusal as one more candidate."""
-    tokens_in, tokens_out, total_s, length, miss_cost = stakes
-    log, erfc, ends = math.log, math.erfc, math.log(max(total_s, 1e-9))
-    score, best = math.inf, _NOBODY
-    for option in passed or late:
-        total, cost, position, first = option
-        money = cost / 1e6
-        if money > score:
-            continue
-        _, _, _, _, _, _, t_in, _, speed, scale, _, _, usable, t_crowd, harm = rows[position]
-        writing = length * (1.0 - first / total)
-        width = scale * _root(speed * speed + writing * writing)
-        if width < NARROWEST:  # noqa: PLR1730  ADR 0008: max() is a call
-            width = NARROWEST
-        miss = 1.0 - usable * (1.0 - erfc((ends - log(total)) / width * TENTH_Z) / 2.0)
-        if harm:
-            miss += harm * (t_in * tokens_in + t_crowd * (tokens_out - 1))
-        priced = money + miss_cost * miss
-        if priced < score or (priced == score and option < best):
-            score, best = priced, option
-    if score > miss_cost and best is not _NOBODY:
+    best = min(passed or late, default=_NOBODY)
+    if best[0] > stake and best is not _NOBODY:
         return best, "shed"
     if not passed:
         return best, "least_miss"
     if len(passed) == 1:
         return best, "only"
-    least = min(option[1] for option in passed)
-    return best, "safest" if best[1] > least * NEAR else "cheapest"
+    least = min(option[2] for option in passed)
+    return best, "safest" if best[2] > least * NEAR else "cheapest"
 
 
 def row_of(candidate: Candidate, folded: Folded) -> Row:

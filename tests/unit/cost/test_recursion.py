@@ -11,6 +11,7 @@ from littoral.cost.recursion import (
     MIX,
     RANGE,
     SPEED,
+    Four,
     Recursion,
     begin,
     predict,
@@ -20,6 +21,8 @@ from littoral.cost.recursion import (
 
 PRIOR = (0.02, 0.003, 0.03, 0.01)
 TRUE = (0.05, 0.002, 0.06, 0.004)
+ONE = (1.0, 1.0, 1.0, 1.0)
+ALONE = (1.0, 0.0, 0.0, 0.0)
 FEATURES = st.tuples(st.just(1.0), st.floats(1, 4000), st.floats(0, 2000), st.floats(0, 8000))
 
 
@@ -35,18 +38,26 @@ def determinant(matrix: list[list[float]]) -> float:
 
 
 def sound(state: Recursion) -> bool:
-    """Finite, symmetric, positive definite by its leading minors, coefficients at least 0."""
-    rows = [list(row) for row in state.covariance]
-    size = range(len(rows))
+    """Finite, positive definite by its leading minors, coefficients at least 0."""
+    rows = square(state)
     return (
         all(math.isfinite(value) for row in rows for value in row)
-        and all(rows[i][j] == rows[j][i] for i in size for j in size)
-        and all(determinant([row[: n + 1] for row in rows[: n + 1]]) > 0 for n in size)
+        and all(determinant([row[: n + 1] for row in rows[: n + 1]]) > 0 for n in range(4))
         and all(math.isfinite(value) and value >= 0 for value in state.theta)
     )
 
 
-def mixed(index: int) -> tuple[float, ...]:
+def square(state: Recursion) -> list[list[float]]:
+    """The covariance with both its triangles."""
+    left = iter(state.covariance)
+    found = [[0.0] * 4 for _ in range(4)]
+    for i in range(4):
+        for j in range(i, 4):
+            found[i][j] = found[j][i] = next(left)
+    return found
+
+
+def mixed(index: int) -> Four:
     return (1.0, 20.0 + index * 37 % 400, 5.0 + index * 53 % 190, float(index * 29 % 500))
 
 
@@ -62,7 +73,7 @@ def test_it_finds_the_coefficients_behind_exact_outcomes():
     for index in range(300, 320):
         x = mixed(index)
         assert predict(state.theta, x) == pytest.approx(predict(TRUE, x), rel=0.02)
-    assert state.count == 300
+    assert state.steps == 300
     assert sound(state)
 
 
@@ -87,13 +98,13 @@ def test_it_follows_a_slowdown():
 
 def test_without_forgetting_it_is_batch_least_squares_on_logs(monkeypatch):
     monkeypatch.setattr("littoral.cost.recursion.FORGET", 1.0)
-    state = begin((1.0,))
+    state = begin(ONE)
     logs = [0.01, -0.3, 0.2, 0.0, -0.04]
     for value in logs:
-        state = step(state, (1.0,), math.exp(value))
+        state = step(state, ALONE, math.exp(value))
     shrunk = sum(logs) / (len(logs) + 1 / (SPEED + MIX))
     assert math.log(state.theta[0]) == pytest.approx(shrunk, abs=1e-12)
-    assert state.covariance[0][0] == pytest.approx(1 / (len(logs) + 1 / (SPEED + MIX)))
+    assert state.covariance[0] == pytest.approx(1 / (len(logs) + 1 / (SPEED + MIX)))
 
 
 def test_one_outlier_moves_a_learned_prediction_by_less_than_a_quarter():
@@ -139,8 +150,8 @@ def test_what_outcomes_do_not_speak_of_is_not_forgotten():
     state = begin(PRIOR)
     for _ in range(600):
         state = step(state, (1.0, 0.0, 0.0, 0.0), 0.02)
-    assert state.covariance[0][0] == pytest.approx(1 / FORGET - 1, rel=0.01)
-    assert 1.0 < state.covariance[3][3] <= SPEED + MIX
+    assert state.covariance[0] == pytest.approx(1 / FORGET - 1, rel=0.01)
+    assert 1.0 < state.covariance[-1] <= SPEED + MIX
     assert state.theta == PRIOR
 
 
@@ -172,27 +183,36 @@ def test_a_surprise_makes_it_learn_faster():
 
 
 def test_coefficients_stay_within_reach_of_their_priors():
-    state = begin((1.0, 1.0))
+    state = begin(ONE)
     for _ in range(100):
-        state = step(state, (1.0, 1.0), 1e30)
-    assert state.theta == (RANGE, RANGE)
+        state = step(state, ONE, 1e30)
+    assert state.theta == (RANGE,) * 4
     for _ in range(100):
-        state = step(state, (1.0, 1.0), 1e-30)
-    assert state.theta == (1 / RANGE, 1 / RANGE)
+        state = step(state, ONE, 1e-30)
+    assert state.theta == (1 / RANGE,) * 4
 
 
 def test_the_diagonal_is_refreshed_now_and_then():
-    state = Recursion(theta=(1.0,), prior=(1.0,), covariance=((0.0,),), count=998)
-    state = step(state, (1.0,), 1.0)
-    assert state.covariance == ((0.0,),)
-    assert step(state, (1.0,), 1.0).covariance == ((1e-9,),)
+    state = begin(ONE)._replace(covariance=(0.0,) * 10, steps=998)
+    state = step(state, ONE, 4.0)
+    assert state.covariance == (0.0,) * 10
+    refreshed = step(state, ONE, 4.0)
+    assert [row[i] for i, row in enumerate(square(refreshed))] == [1e-9] * 4
+    assert sum(refreshed.covariance) == pytest.approx(4e-9)
+
+
+def test_a_variance_that_rounding_made_negative_is_nothing():
+    state = begin(ONE)
+    state = state._replace(covariance=(-1e-20, *state.covariance[1:]))
+    assert step(state, (0.0, 1.0, 0.0, 0.0), 1.0).covariance[0] == 0.0
 
 
 def test_widening_leaves_the_coefficients_and_stops_at_the_ceiling():
-    narrow = Recursion(theta=(1.0, 2.0), prior=(1.0, 1.0), covariance=((1.0, 2.0), (2.0, 16.0)))
+    variances = (1.0, 2.0, 0.0, 0.0, 16.0, 0.0, 0.0, 3.0, 0.5, 4.0)
+    narrow = begin((1.0, 2.0, 1.0, 1.0))._replace(covariance=variances)
     wide = widen(narrow, 4.0)
     assert wide.theta == narrow.theta
-    assert wide.covariance == ((4.0, 8.0), (8.0, 64.0))
+    assert wide.covariance == tuple(4.0 * value for value in variances)
     widest = widen(narrow, 1e9)
-    assert widest.covariance[0][0] + widest.covariance[1][1] == pytest.approx(2 * CEILING)
-    assert widen(widest, 4.0).covariance[0][1] == pytest.approx(widest.covariance[0][1])
+    assert sum(square(widest)[i][i] for i in range(4)) == pytest.approx(4 * CEILING)
+    assert widen(widest, 4.0).covariance == pytest.approx(widest.covariance)
