@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import anyio
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from littoral.app.codec import MAX_FRAME, pack, unpack
+from littoral.app.unix import UnixStream, adopted, connect
 from littoral.domain.errors import Damaged
 from littoral.domain.ids import NodeId
 from littoral.domain.link import LinkFacts
@@ -31,7 +32,7 @@ class SocketChannel:
         stream: The connected socket; this channel owns it.
     """
 
-    def __init__(self, stream: SocketStream) -> None:
+    def __init__(self, stream: UnixStream) -> None:
         self._stream = stream
         self._buffered = BufferedByteReceiveStream(stream)
         self._turn = anyio.Lock()
@@ -84,7 +85,7 @@ class UnixNetwork:
     async def dial(self, address: str) -> AsyncGenerator[Channel]:
         """Open a channel to a listener."""
         try:
-            channel = SocketChannel(await anyio.connect_unix(address))
+            channel = SocketChannel(await connect(address))
         except OSError as error:
             raise ChannelClosed(f"nobody listens at {address!r}") from error
         try:
@@ -98,10 +99,11 @@ class UnixNetwork:
     ) -> AsyncGenerator[None]:
         """Serve each new channel with ``handler`` in its own task until the context ends."""
 
-        async def serve(stream: SocketStream) -> None:
+        async def serve(accepted: SocketStream) -> None:
+            stream = UnixStream(accepted)
             channel = SocketChannel(stream)
             try:
-                if _peer_uid(stream) == os.getuid():
+                if _peer_uid(stream.raw) == os.getuid():
                     await handler(channel)
             except* ChannelClosed:
                 pass  # the peer left: its handler has nothing more to do
@@ -123,10 +125,9 @@ class UnixNetwork:
 
 async def adopt(end: socket.socket) -> Channel:
     """Make a channel of a connected socket, such as one end of a socket pair."""
-    return SocketChannel(await anyio.abc.UNIXSocketStream.from_socket(end))
+    return SocketChannel(await adopted(end))
 
 
-def _peer_uid(stream: SocketStream) -> int:
-    raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610  anyio's, not Django's
+def _peer_uid(raw: socket.socket) -> int:
     credentials = raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED_BYTES)
     return int.from_bytes(credentials[4:8], sys.byteorder)

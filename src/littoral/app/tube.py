@@ -10,8 +10,9 @@ from contextlib import suppress
 from typing import Final, TypeAlias, final
 
 import anyio
-from anyio.abc import ByteStream, TaskGroup
+from anyio.abc import ByteStream, SocketStream, TaskGroup
 
+from littoral.app.unix import UnixStream, connect
 from littoral.domain.ids import DeploymentName, KeyId, NodeId, ProjectId, RequestId
 from littoral.domain.session import Credit, Data, Open, Reset
 from littoral.domain.stream import CHUNK, MOST_STREAMS, CallHead, Inward, Outward, ReplyHead
@@ -164,7 +165,7 @@ class Doorway(Tubes):
     async def _serve(self, send: Send) -> None:
         await anyio.Path(self._path).unlink(missing_ok=True)
 
-        async def enter(pipe: ByteStream) -> None:
+        async def enter(pipe: SocketStream) -> None:
             stream, self._next = self._next, self._next + 2
             if len(self._open) >= self._most:
                 await pipe.aclose()
@@ -172,7 +173,7 @@ class Doorway(Tubes):
             tube = self._new(stream, send)
             send(Open(stream=stream, head=_HEAD))
             try:
-                await tube.run(pipe)
+                await tube.run(UnixStream(pipe))
             finally:
                 self._drop(stream)
 
@@ -204,7 +205,7 @@ class Hatch(Tubes):
 
     async def _dial(self, tube: Tube, stream: int, send: Send) -> None:
         try:
-            await tube.run(await anyio.connect_unix(self._path))
+            await tube.run(await connect(self._path))
         except OSError:
             send(Reset(stream=stream, code="session_lost", message="control's API is closed"))
         finally:
