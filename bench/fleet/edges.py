@@ -1,9 +1,10 @@
 """Many edges in one process: the node's own code over real sockets, on disks in memory.
 
 Reads one JSON object from standard input, ``{"url", "tokens"}``, and joins one edge with each
-token. Prints ``{"joined"}`` once, then each half second ``{"there", "again", "cpu_s"}``: how many
-have been welcomed and have not lost their session since, and how many have been welcomed since the
-last line on standard input. An edge that has not noticed yet that control is gone is still there.
+token, which lives from then on. Prints each half second ``{"joined", "there", "again", "cpu_s"}``:
+how many have joined, how many have been welcomed and have not lost their session since, and how
+many have been welcomed since the last line on standard input. An edge that has not noticed yet that
+control is gone is still there.
 
 An edge has no engine, and a gateway that nobody asks. Nothing else is left out: it enrols over
 HTTPS, keeps its certificate, takes signed snapshots, beats, and writes its figures of the minute
@@ -15,7 +16,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -35,7 +36,6 @@ from littoral.domain.ports import Channel, Network
 from littoral.domain.quota import QuotaTable, renew, table_bytes
 from littoral.domain.session import Welcome
 from littoral.domain.units import Bytes, Seconds
-from littoral.lab.member import anchors_of
 from littoral.node.backoff import Patience
 from littoral.node.enrolment import Joining, Wish
 from littoral.node.gateway import TICK
@@ -247,7 +247,7 @@ class Edge:
             failpoints=self._failpoints,
             sink=self._sink,
             unpack=unpack,
-            anchors=lambda: anchors_of(held),
+            anchors=lambda: held.anchors,
             flights=[memoryview(bytearray(SLOT_BYTES))],
             quota=QuotaTable(quota, columns=COLUMNS, mine=0, rows=ROWS),
             gateways=[launch],
@@ -265,26 +265,24 @@ async def _none(*_asked: object) -> str:
 
 
 async def main() -> None:
-    """Join all, then live."""
+    """Join all, each of which lives from then on."""
     asked = json.loads(sys.stdin.readline())
-    roll = Roll()
-    edges = [Edge(number, roll) for number in range(len(asked["tokens"]))]
+    roll, joined = Roll(), 0
     limiter = anyio.CapacityLimiter(JOINING)
 
-    async def limited(work: Callable[[], Awaitable[None]]) -> None:
+    async def live(edge: Edge, token: str) -> None:
+        nonlocal joined
         async with limiter:
-            await work()
+            await edge.join(asked["url"], token)
+        joined += 1
+        await edge.run()
 
     async with anyio.create_task_group() as group:
-        for edge, token in zip(edges, asked["tokens"], strict=True):
-            group.start_soon(limited, partial(edge.join, asked["url"], token))
-    print(json.dumps({"joined": len(edges)}), flush=True)
-    async with anyio.create_task_group() as group:
         group.start_soon(roll.ask)
-        for edge in edges:
-            group.start_soon(edge.run)
+        for number, token in enumerate(asked["tokens"]):
+            group.start_soon(live, Edge(number, roll), token)
         while True:
-            told = {"there": len(roll.there), "again": len(roll.again)}
+            told = {"joined": joined, "there": len(roll.there), "again": len(roll.again)}
             print(json.dumps(told | {"cpu_s": time.process_time()}), flush=True)
             await anyio.sleep(0.5)
 

@@ -111,18 +111,35 @@ def invited(site: Site, count: int) -> tuple[str, list[str]]:
     return answers[0][1]["url"], [answer[1]["token"] for answer in answers]
 
 
+def calm(pid: int, *, within_s: float) -> float:
+    """Seconds until a process has taken less than a tenth of a core for two of them."""
+    began = time.monotonic()
+    while time.monotonic() - began < within_s:
+        before = cpu_s(pid)
+        time.sleep(2.0)
+        if cpu_s(pid) - before < 0.2:
+            return time.monotonic() - began - 2.0
+    sys.exit(f"control is still busy after {within_s:.0f} s")
+
+
 def measured(site: Site, fleet: Fleet, given: argparse.Namespace) -> dict[str, float]:
     """Let them join, beat, lose control, and come back."""
-    fleet.until("joined", given.edges, within_s=600)
-    first_s = fleet.until("there", given.edges, within_s=600)
-    time.sleep(given.settle)
     control = site.processes()["control"]
+    asleep = cpu_s(control)
+    joined_s = fleet.until("joined", given.edges, within_s=600)
+    first_s = fleet.until("there", given.edges, within_s=600)
+    calm_s = calm(control, within_s=600)
+    joining = cpu_s(control) - asleep
+    time.sleep(given.settle)
     before, edges_before = cpu_s(control), fleet.told["cpu_s"]
     time.sleep(given.seconds)
     steady = 100 * (cpu_s(control) - before) / given.seconds
     found = {
         "edges": given.edges,
+        "joining_s": round(joined_s, 1),
         "all_there_after_joining_s": round(first_s, 1),
+        "calm_after_that_s": round(calm_s, 1),
+        "joining_control_cpu_s": round(joining, 1),
         "control_cpu_percent": round(steady, 1),
         "control_pss_mib": round(pss_mib(control), 1),
         "edges_cpu_percent": round(100 * (fleet.told["cpu_s"] - edges_before) / given.seconds, 1),

@@ -55,6 +55,8 @@ class Fleet:
         self.bell = Bell()
         """Rings when a node came, went, or said something new of itself."""
         self._sites: Mapping[str, Disconnect] = {}
+        self._rows = 0
+        self._spots: tuple[int, Mapping[NodeId, Spot]] = (-1, {})
         self._heard = {
             node.id: _Heard(node, None)
             for node in (
@@ -79,7 +81,7 @@ class Fleet:
     def joined(self, node: Node, rhythm: Rhythm = LIVELY) -> None:
         """A session of this node is open."""
         self._heard[node.id] = _Heard(node, self._clock.now(), rhythm)
-        self.bell.ring()
+        self._changed()
 
     def rhythm(self, node: Node) -> Rhythm:
         """How often this node says that it lives: seldom where its site's link is metered."""
@@ -98,10 +100,16 @@ class Fleet:
         else:
             old = heard.node
             heard.node = replace(node, seen_us=old.seen_us, status=old.status, build=old.build)
+        self._changed()
 
     def forget(self, node: NodeId) -> None:
         """A row was removed."""
         self._heard.pop(node, None)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._rows += 1
+        self.bell.ring()
 
     def hears(self, node: NodeId) -> bool:
         """Whether a session of this node is open."""
@@ -192,9 +200,13 @@ class Fleet:
         return [self._judged(self._heard[name]) for name in sorted(self._heard)]
 
     def spots(self) -> Mapping[NodeId, Spot]:
-        """Where each node stands that may be called, or call."""
-        nodes = [self._heard[name].node for name in sorted(self._heard)]
-        return {node.id: spot_of(node) for node in nodes if node.mark not in GONE}
+        """Where each node stands that may be called, or call; one object until it changes."""
+        rows, found = self._rows, self._spots
+        if found[0] != rows:
+            nodes = [self._heard[name].node for name in sorted(self._heard)]
+            spots = {node.id: spot_of(node) for node in nodes if node.mark not in GONE}
+            found = self._spots = rows, found[1] if spots == found[1] else spots
+        return found[1]
 
     def node(self, name: str) -> Node:
         """One node.

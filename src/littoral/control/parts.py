@@ -106,5 +106,4 @@ def public_door(desk: Desk) -> PublicApi:
         authority=desk.authority,
         fleet=desk.fleet,
         workers=desk.workers,
-        bell=desk.bell,
     )

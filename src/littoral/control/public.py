@@ -10,7 +10,7 @@ from littoral.control.authority import Authority
 from littoral.control.enrolment import Enrolments
 from littoral.control.fleet import Fleet
 from littoral.control.route import Call, Public, Route
-from littoral.control.worker import Bell, Workers
+from littoral.control.worker import Workers
 from littoral.domain.enrolment import (
     Authorities,
     Challenge,
@@ -31,7 +31,6 @@ class PublicApi:
         authority: Whose roots are shown.
         fleet: Learns what was written.
         workers: Where it is done.
-        bell: Rings when the fleet has changed.
     """
 
     def __init__(
@@ -41,13 +40,11 @@ class PublicApi:
         authority: Authority,
         fleet: Fleet,
         workers: Workers,
-        bell: Bell,
     ) -> None:
         self._enrolments = enrolments
         self._authority = authority
         self._fleet = fleet
         self._workers = workers
-        self._bell = bell
 
     def routes(self) -> Sequence[Route]:
         """Its operations."""
@@ -101,7 +98,6 @@ class PublicApi:
         answer, rows = await self._workers.state(join)
         for node in rows:
             self._fleet.learn(node)
-        self._bell.ring()
         return answer
 
     async def challenge(self, node: str) -> Challenge:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import msgspec
 
 from littoral.control.apply import Resources
+from littoral.control.census import Census
 from littoral.control.check import Specs, Statuses
 from littoral.control.compiler import Desired, Memo, compile_snapshot
 from littoral.control.key import Keys
@@ -18,7 +19,7 @@ from littoral.domain.ids import NodeId, ProjectId
 from littoral.domain.limits import Limits
 from littoral.domain.ports import Clock, State
 from littoral.domain.project import Key, KeyGrant
-from littoral.domain.reach import Residency, Spot
+from littoral.domain.reach import Residency
 from littoral.domain.session import Frame
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros
@@ -40,7 +41,7 @@ class Publisher:
         resources: The specs, credentials opened.
         statuses: What is known of model versions.
         clock: Stamps snapshots.
-        neighbours: All nodes, and where they stand.
+        census: The nodes to name.
     """
 
     def __init__(  # noqa: PLR0913  all that a snapshot is made from
@@ -55,7 +56,7 @@ class Publisher:
         resources: Resources,
         statuses: Callable[[], Statuses],
         clock: Clock,
-        neighbours: Callable[[], Mapping[NodeId, Spot]],
+        census: Census,
     ) -> None:
         self._state = state
         self._site = site
@@ -66,7 +67,8 @@ class Publisher:
         self._resources = resources
         self._statuses = statuses
         self._clock = clock
-        self._neighbours = neighbours
+        self.census = census
+        """The nodes that snapshots name."""
         self.residencies: Mapping[ProjectId, Residency] = {}
         """Where the requests of projects may be, as of the last snapshot."""
         self.standings: Callable[[Specs], Sequence[Standing]] = _unaudited
@@ -89,7 +91,7 @@ class Publisher:
             key_limits=self._keys.limits(),
             cluster=self._site.cluster,
             signers=self._signer.keys.publics,
-            neighbours=self._neighbours(),
+            neighbours=self.census.named_to(node),
             standings=self.standings(specs),
             position=place.position,
             life_us=place.life_us,

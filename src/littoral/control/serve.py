@@ -39,6 +39,7 @@ async def serve(parts: ControlParts, *, api_socket: str, session_address: str) -
             group.start_soon(_listen, control, parts.network, session_address)
             group.start_soon(_watch, control.desk, parts.report)
             group.start_soon(control.desk.neighbours.run)
+            group.start_soon(control.desk.publisher.census.run, control.desk.bell)
             group.start_soon(until_cancelled, server)
             if (place := parts.doors.session) is not None and parts.remote is not None:
                 network = parts.remote(_shown(parts, control.desk), partial(admit, control.desk))
@@ -104,13 +105,16 @@ async def _listen(control: Control, network: Network, address: str) -> None:
 async def _watch(desk: Desk, report: Callable[[str, BaseException], None]) -> None:
     """Notice what moves without the API, and write events down, until cancelled."""
     seen: object = None
+    told = -1
     while True:
         try:
-            mark = await _mark(desk)
+            mark, number = await _mark(desk), desk.events.number
             if mark != seen:
                 seen = mark
                 desk.fleet.agree(await desk.workers.state(partial(disconnects, desk.state)))
                 desk.bell.ring()
+            if number != told:
+                told = number
                 await desk.workers.state(desk.events.flush)
         except LittoralError as error:
             report("watch", error)
@@ -127,7 +131,7 @@ def disconnects(state: State) -> Mapping[str, Disconnect]:
 
 
 async def _mark(desk: Desk) -> object:
-    """What differs when the desired state, or the events, may have changed."""
+    """What differs when the desired state may have changed."""
     revision = await desk.workers.state(desk.state.revision)
     phases = [(item.model, item.version, item.phase) for item in desk.obtainer.statuses()]
-    return revision, phases, desk.events.number
+    return revision, phases

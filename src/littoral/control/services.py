@@ -8,6 +8,7 @@ from littoral.control.apply import Resources
 from littoral.control.archive import Archive, ArchiveParts
 from littoral.control.authority import Authority
 from littoral.control.blobs import BlobParts, NodeBlobs
+from littoral.control.census import Census
 from littoral.control.check import Statuses, statuses_by_version
 from littoral.control.credential import Credentials
 from littoral.control.delivery import Delivery
@@ -58,7 +59,7 @@ def desk_of(parts: ControlParts, vault: Vault) -> Desk:
         resources=(resources := _resources(parts, vault, partial(_statuses, parts))),
         statuses=partial(_statuses, parts),
         clock=parts.clock,
-        neighbours=fleet.spots,
+        census=Census(fleet, parts.clock),
     )
     return Desk(
         state=parts.state,

@@ -254,6 +254,7 @@ class Cloud:
             anyio.create_task_group() as group,
         ):
             group.start_soon(desk.neighbours.run)
+            group.start_soon(desk.publisher.census.run, desk.bell)
             group.start_soon(desk.rollouts.run)
 
     def _network(self, admit: Callable[[Peer], str]) -> Network:

@@ -97,5 +97,4 @@ class NodeApi:
         node = await self._desk.workers.state(change)
         self._desk.fleet.learn(node)
         self._desk.bell.ring()
-        self._desk.fleet.bell.ring()
         return self._desk.fleet.node(node.id)
