@@ -12,7 +12,7 @@ from typing import TypedDict, cast
 
 from littoral.app.handed import line_for
 from littoral.app.settings import Settings
-from littoral.domain.ports import Chance, Clock
+from littoral.domain.clock import Chance, Clock
 from littoral.domain.units import Seconds
 
 NEVER = Seconds(float("inf"))

@@ -4,12 +4,14 @@ import fcntl
 import mmap
 import os
 import struct
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from littoral.app.settings import Settings
-from littoral.domain.quota import QuotaTable, renew, table_bytes
+from littoral.domain.quota import MAGIC, QuotaTable, renew, table_bytes
+from littoral.domain.words import WORD_BYTES
 from littoral.stores.durable import room_for
 
 PLACE = "run/quota"
@@ -63,6 +65,8 @@ def quota_file(settings: Settings, *, mine: int, columns: int = 0) -> Generator[
     """
     descriptor = os.open(settings.path(PLACE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        if mine == NODE and os.pread(descriptor, WORD_BYTES, 0) != MAGIC.to_bytes(8, sys.byteorder):
+            os.ftruncate(descriptor, 0)  # so that what was there need not be overwritten with zeros
         columns = max(columns, settings.gateway_workers + 1)
         size = max(os.fstat(descriptor).st_size, table_bytes(columns))
         with room_for("the quota table"):

@@ -6,7 +6,6 @@ Standard library only: the command line reads this before anything heavy is load
 
 import json
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
@@ -287,6 +286,8 @@ def _refuse_unknown(names: Iterable[str], known: Iterable[str], *, where: str) -
 
 
 def _from_file(file: Path, *, must_exist: bool) -> dict[str, Value]:
+    import tomllib  # noqa: PLC0415  only the command line reads files
+
     try:
         table = cast("dict[str, Value]", tomllib.loads(file.read_text("utf-8")))
     except FileNotFoundError:

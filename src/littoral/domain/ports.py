@@ -12,6 +12,9 @@ from littoral.domain.blob import StoredBlob
 from littoral.domain.books import Inbox as Inbox  # noqa: PLC0414  every port is known from here
 from littoral.domain.books import Ledger as Ledger  # noqa: PLC0414  every port is known from here
 from littoral.domain.books import Outbox as Outbox  # noqa: PLC0414  likewise
+from littoral.domain.clock import Chance as Chance  # noqa: PLC0414  likewise
+from littoral.domain.clock import Clock as Clock  # noqa: PLC0414  likewise
+from littoral.domain.clock import Entropy as Entropy  # noqa: PLC0414  likewise
 from littoral.domain.endpoint import Endpoint, EngineSpec
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ids import Digest, KeyId, NodeId
@@ -22,35 +25,7 @@ from littoral.domain.project import Key
 from littoral.domain.resource import Kind, Resource
 from littoral.domain.session import Frame
 from littoral.domain.switch import Streamed
-from littoral.domain.units import Bytes, Micros, Seconds
-
-
-class Clock(Protocol):
-    """Time, as an argument."""
-
-    def now(self) -> Seconds:
-        """Monotonic seconds; only differences mean anything."""
-        ...
-
-    def wall(self) -> Micros:
-        """UTC microseconds, for display, expiry and quota windows only."""
-        ...
-
-
-class Chance(Protocol):
-    """Seedable randomness for jitter and exploration; never for secrets."""
-
-    def random(self) -> float:
-        """A float in [0, 1)."""
-        ...
-
-
-class Entropy(Protocol):
-    """Bytes nobody can guess: keys, ids, nonces."""
-
-    def bytes(self, count: int) -> bytes:
-        """``count`` unpredictable bytes."""
-        ...
+from littoral.domain.units import Bytes
 
 
 class Failpoints(Protocol):

@@ -24,13 +24,15 @@ from littoral.domain.limits import PERIODS, period_of
 from littoral.domain.loads import ENDPOINTS, Loads
 from littoral.domain.words import WORD_BYTES, Words
 
-MAGIC = 0x4C49544C494D0002
+MAGIC = 0x4C49544C494D0003
 ROWS = 16_384
 """Most limited keys, projects and models of a node."""
 NAME_BYTES = 128
 
 _HEAD = 16
-_MAGIC, _OWNER, _BOOT = range(3)
+_MAGIC, _OWNER, _BOOT, _TOP = range(4)
+"""Of these the last is how many rows from the first one on were ever named: what lies beyond is
+neither read nor written, and so takes no memory."""
 _SHARED = 16
 REQUESTS, TOKENS, BASE, SINCE, UNTIL, PACE_IN, INTERVAL_IN = range(7)
 """Words of a row that requests change: both rates' arrival times in ns, money at the period's
@@ -113,6 +115,8 @@ def _block(rows: int) -> int:
 def renew(words: Words, boot: int, rows: int = ROWS) -> None:
     """Make memory a table: what another layout wrote is cleared, rates of another boot too.
 
+    Memory that begins with 0 is new, and zero throughout.
+
     Only while no gateway lives.
 
     Args:
@@ -121,18 +125,20 @@ def renew(words: Words, boot: int, rows: int = ROWS) -> None:
         rows: How many rows the table has.
     """
     if words[_MAGIC] != MAGIC:
-        words.cast("B")[:] = bytes(len(words) * WORD_BYTES)
+        if words[_MAGIC]:
+            words.cast("B")[:] = bytes(len(words) * WORD_BYTES)
         words[_MAGIC] = MAGIC
     if words[_BOOT] != boot:
         first = _HEAD + rows * NAME_BYTES // WORD_BYTES
-        for at in range(first, first + rows * _SHARED, _SHARED):
+        for at in range(first, first + words[_TOP] * _SHARED, _SHARED):
             words[at + REQUESTS] = words[at + TOKENS] = 0
         words[_BOOT] = boot
     words[_OWNER] = 0
 
 
-def names(words: Words, rows: int = ROWS) -> dict[str, int]:
+def names(words: Words) -> dict[str, int]:
     """The rows that have a name."""
+    rows = words[_TOP]
     data = bytes(words.cast("B")[_HEAD * WORD_BYTES : _HEAD * WORD_BYTES + rows * NAME_BYTES])
     found = ((data[i * NAME_BYTES : (i + 1) * NAME_BYTES].rstrip(b"\0"), i) for i in range(rows))
     return {name.decode("utf-8", "replace"): row for name, row in found if name}
@@ -140,6 +146,7 @@ def names(words: Words, rows: int = ROWS) -> dict[str, int]:
 
 def rename(words: Words, row: int, name: str) -> None:
     """Give a row to a limit, or (``""``) to none."""
+    words[_TOP] = max(words[_TOP], row + 1)
     at = _HEAD * WORD_BYTES + row * NAME_BYTES
     words.cast("B")[at : at + NAME_BYTES] = name.encode().ljust(NAME_BYTES, b"\0")[:NAME_BYTES]
 
@@ -168,6 +175,11 @@ class QuotaTable:
         self._columns = tuple(at + _JOURNAL for at in self._journals)
         self._journal = self._journals[mine]
         self._own = self._columns[mine]
+
+    @property
+    def top(self) -> int:
+        """How many rows from the first one on were ever named."""
+        return self.words[_TOP]
 
     # what stands in a row
 
@@ -380,7 +392,7 @@ class QuotaTable:
     def forget(self, column: int) -> None:
         """All slots of a dead process are booked: nothing of it is open, its journal is empty."""
         words, first = self.words, self._columns[column]
-        for at in range(first, first + self.rows * _COLUMN, _COLUMN):
+        for at in range(first, first + words[_TOP] * _COLUMN, _COLUMN):
             words[at] = words[at + HELD] = words[at + RESERVED] = 0
         self.loads(column).clear()
         words[self._journals[column]] = IDLE

@@ -78,8 +78,8 @@ class LimitRows:
     def __init__(self, table: QuotaTable, clock: Clock) -> None:
         self._table = table
         self.clock = clock
-        self._names = names(table.words, table.rows)
-        self._free = sorted(set(range(table.rows)) - set(self._names.values()), reverse=True)
+        self._names = names(table.words)
+        self._free = sorted(set(range(table.top)) - set(self._names.values()), reverse=True)
         self._spent: dict[str, dict[int, int]] = {}
         self._rows: dict[str, int] = {}
         self._budgets: dict[str, int] = {}
@@ -196,9 +196,9 @@ class LimitRows:
 
     def _row(self, limit: str, name: str) -> int | None:
         row = self._names.get(name)
-        if row is not None or not self._free:
+        if row is not None or not (self._free or self._table.top < self._table.rows):
             return row
-        row = self._names[name] = self._free.pop()
+        row = self._names[name] = self._free.pop() if self._free else self._table.top
         old = self._rows.get(limit)
         words, at = self._table.words, self._table.at(row)
         if old is not None:

@@ -4,6 +4,7 @@ import select
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from littoral.app.quota_file import NODE, boot, quota_file
 from littoral.app.settings import Settings
@@ -41,6 +42,23 @@ def test_what_is_counted_outlives_the_process_and_columns_only_grow(tmp_path):
     with quota_file(settings(tmp_path), mine=NODE) as table:
         assert table.taken(4) == 99
     assert (tmp_path / "run/quota").stat().st_size == table_bytes(4, ROWS)
+
+
+def test_a_table_of_another_layout_is_emptied_and_costs_no_memory(tmp_path):
+    path = tmp_path / "run/quota"
+    given = settings(tmp_path)
+    path.write_bytes(b"\1" * table_bytes(2, ROWS))
+    with quota_file(given, mine=NODE) as table:
+        assert not any(table.words[table.at(ROWS - 1) : table.at(ROWS - 1) + 16])
+        assert table.top == 0
+        resident = 0
+    with quota_file(given, mine=NODE) as table:
+        for line in Path("/proc/self/smaps").read_text("ascii").split(str(path))[-1].splitlines():
+            if line.startswith("Rss:"):
+                resident = int(line.split()[1])
+                break
+        assert resident <= 64
+        assert table.top == 0
 
 
 def test_the_lock_of_a_process_that_is_killed_is_free_and_its_half_section_undone(tmp_path):

@@ -120,6 +120,7 @@ def test_a_section_that_was_sealed_is_not_undone(table):
 
 
 def test_what_was_lost_is_told_until_it_is_forgotten(table):
+    rename(table.words, 0, "a")
     charge = open_one(table, 0)
     table.acquire()
     table.begin(charge.rows, 9, opening=False)
@@ -153,9 +154,9 @@ def test_the_node_counts_in_a_column_of_its_own_and_may_clear_a_row(table):
 def test_rows_are_known_by_their_names(table):
     rename(table.words, 3, "key:ä")
     rename(table.words, 5, "x" * NAME_BYTES)
-    assert names(table.words, table.rows) == {"key:ä": 3, "x" * NAME_BYTES: 5}
+    assert names(table.words) == {"key:ä": 3, "x" * NAME_BYTES: 5}
     rename(table.words, 3, "")
-    assert list(names(table.words, table.rows).values()) == [5]
+    assert list(names(table.words).values()) == [5]
 
 
 def test_another_boot_ends_rates_and_another_layout_ends_everything(table):
@@ -166,11 +167,24 @@ def test_another_boot_ends_rates_and_another_layout_ends_everything(table):
     assert table.words[table.at(2) + REQUESTS] == 9
     renew(table.words, 2, table.rows)
     assert table.words[table.at(2) + REQUESTS] == table.words[table.at(2) + TOKENS] == 0
-    assert (names(table.words, table.rows), table.words[table.at(2) + SINCE]) == ({"a": 2}, 4)
+    assert (names(table.words), table.words[table.at(2) + SINCE]) == ({"a": 2}, 4)
     table.words[0] = 1
     renew(table.words, 2, table.rows)
-    assert names(table.words, table.rows) == {}
+    assert names(table.words) == {}
     assert table.words[table.at(2) + SINCE] == 0
+
+
+def test_rows_beyond_the_last_that_was_named_are_left_alone(table):
+    assert table.top == 0
+    rename(table.words, 2, "a")
+    rename(table.words, 1, "b")
+    assert table.top == 3
+    table.words[table.at(3) + REQUESTS] = table.words[table.at(2) + REQUESTS] = 9
+    renew(table.words, 2, table.rows)
+    assert (table.words[table.at(2) + REQUESTS], table.words[table.at(3) + REQUESTS]) == (0, 9)
+    table.words[0] = 0
+    renew(table.words, 2, table.rows)
+    assert table.words[table.at(3) + REQUESTS] == 9
 
 
 def test_a_table_is_as_large_as_its_last_column():
