@@ -11,6 +11,7 @@ import msgspec
 
 from littoral.domain.deployment import Assignment
 from littoral.domain.limits import Limits
+from littoral.domain.prior import FleetPrior, PriorsPart
 from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.reach import Spot
 from littoral.domain.session import Frame
@@ -26,6 +27,7 @@ TOLERANT: Final[Mapping[type[Frame], Mapping[str, tuple[type, str]]]] = {
         "neighbours": (Spot, ""),
     },
     LimitsPart: {"limits": (Limits, "")},
+    PriorsPart: {"priors": (FleetPrior, "")},
 }
 """Of each part its fields of many entries: what an entry is, and which of its fields names it.
 

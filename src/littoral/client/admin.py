@@ -16,6 +16,7 @@ from littoral.domain.ids import KeyId, NodeId
 from littoral.domain.model import VersionStatus
 from littoral.domain.node import Node
 from littoral.domain.outbox import Rollup
+from littoral.domain.prior import PredictorView
 from littoral.domain.project import Key
 from littoral.domain.resource import SPECS, Change, Kind, Metadata, Resource
 from littoral.domain.rollout import RolloutAct
@@ -227,6 +228,10 @@ class Admin(Caller):
     def chunks(self, query: Mapping[str, str | int | None]) -> ChunkPage:
         """A page of records in columns, bounded by since, until, node and model."""
         return self._get("/records/chunks", ChunkPage, query=query)
+
+    def predictors(self) -> list[PredictorView]:
+        """What nodes have learned of their engines, and how far it is trusted."""
+        return self._items("/predictors", PredictorView)
 
     def request(self, request: str) -> list[UsageRecord]:
         """Every attempt of one request."""

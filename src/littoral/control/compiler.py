@@ -26,6 +26,7 @@ from littoral.domain.life import EXTEND_US
 from littoral.domain.limits import NO_LIMITS, Limits, limit_ids
 from littoral.domain.model import Artefact, ModelSpec
 from littoral.domain.policy import Policy, PolicySpec
+from littoral.domain.prior import FleetPrior
 from littoral.domain.project import KEEPING, Keeping, KeyGrant, ProjectSpec
 from littoral.domain.reach import Spot
 from littoral.domain.selector import Position, selects
@@ -57,6 +58,7 @@ class Desired:
     life_us: int | None = None
     neighbours: Mapping[NodeId, Spot] = field(default_factory=dict[NodeId, Spot])
     standings: Sequence[Standing] = ()
+    priors: Mapping[str, FleetPrior] = field(default_factory=dict[str, FleetPrior])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ def compile_snapshot(
     content = [desired.pepper, keys, bare, traffic, limits, keeping, neighbours, policies]
     content += [standings]
     trust = [desired.signers, desired.life_us, desired.position.site]
-    digest = _digest([*content, *trust])
+    digest = _digest([*content, *trust, *([desired.priors] if desired.priors else [])])
     aged = desired.life_us is not None and issued_us - memo.issued_us >= EXTEND_US
     if aged or (memo.epoch, memo.digest) != (desired.epoch, digest):
         version = memo.version + 1
@@ -130,6 +132,7 @@ def compile_snapshot(
         neighbours=neighbours,
         policies=policies,
         standings=standings,
+        priors=desired.priors,
     )
     return snapshot, memo
 

@@ -14,6 +14,7 @@ from littoral.control.event import Events
 from littoral.control.fleet import Fleet
 from littoral.control.key import Keys
 from littoral.control.link import Links
+from littoral.control.priors import Priors
 from littoral.control.publish import Publisher
 from littoral.control.quality import QualityBook
 from littoral.control.releases import Releases
@@ -38,6 +39,7 @@ class Desk:
     state: State
     ledger: Ledger
     archive: Archive
+    priors: Priors
     blobs: Blobs
     obtainer: Obtainer
     clock: Clock

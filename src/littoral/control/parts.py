@@ -91,6 +91,7 @@ def backstage(parts: ControlParts) -> tuple[Desk, Relay, Sessions]:
             links=desk.links,
             sharing=Sharing(desk.shares, desk.workers),
             quality=desk.quality,
+            priors=desk.priors,
             report=parts.report,
             coalesce_s=parts.coalesce_s,
             silence_s=parts.silence_s,

@@ -11,6 +11,7 @@ from littoral.control.check import Specs, Statuses
 from littoral.control.compiler import Desired, Memo, compile_snapshot
 from littoral.control.key import Keys
 from littoral.control.place import Place, Places
+from littoral.control.priors import kept_priors
 from littoral.control.rollouts import kept_rollouts
 from littoral.control.signer import Signer
 from littoral.control.site import Site, raise_epoch
@@ -95,6 +96,7 @@ class Publisher:
             standings=self.standings(specs),
             position=place.position,
             life_us=place.life_us,
+            priors=kept_priors(self._state),
         )
         memo = self._memo(node)
         snapshot, kept = compile_snapshot(

@@ -20,6 +20,7 @@ from littoral.control.fleet import Fleet, agreed
 from littoral.control.key import Keys
 from littoral.control.link import Links
 from littoral.control.place import Places
+from littoral.control.priors import Priors
 from littoral.control.publish import Publisher
 from littoral.control.quality import QualityBook
 from littoral.control.releases import Releases
@@ -77,6 +78,7 @@ def desk_of(parts: ControlParts, vault: Vault) -> Desk:
         node_blobs=(blobs := _node_blobs(parts, fleet, signer, resources=resources, bell=bell)),
         rollouts=_rollouts(parts, fleet, resources, workers=workers, bell=bell),
         archive=_archive(parts, resources),
+        priors=_priors(parts, bell),
         releases=(releases := _releases(parts, blobs, bell)),
         updates=Updates(releases, fleet, signer=signer, clock=parts.clock, sink=parts.events),
         deltas=_deltas(parts, blobs, resources, workers=workers, bell=bell),
@@ -186,6 +188,10 @@ def _rollouts(
             endpoints=fleet.endpoints,
         )
     )
+
+
+def _priors(parts: ControlParts, bell: Bell) -> Priors:
+    return Priors(parts.state, parts.clock, sink=parts.events, workers=parts.workers, bell=bell)
 
 
 def _archive(parts: ControlParts, resources: Resources) -> Archive:

@@ -13,6 +13,7 @@ from littoral.control.enrolment import Enrolments
 from littoral.control.fleet import DISCONNECTED_S, Fleet
 from littoral.control.incident import incidents
 from littoral.control.link import Link, Links, is_news, refusal_of, supply, until_offered
+from littoral.control.priors import Priors
 from littoral.control.publish import Publisher
 from littoral.control.quality import QualityBook
 from littoral.control.relay import Relay
@@ -36,6 +37,7 @@ from littoral.domain.ports import (
     Ledger,
     Sink,
 )
+from littoral.domain.prior import Coefficients
 from littoral.domain.release import UpdateReport
 from littoral.domain.session import (
     LEAST_PROTOCOL,
@@ -92,6 +94,7 @@ class SessionParts:
     links: Links
     sharing: Sharing
     quality: QualityBook
+    priors: Priors
     report: Callable[[str, BaseException], None]
     coalesce_s: Seconds = COALESCE_S
     silence_s: Seconds = DISCONNECTED_S
@@ -221,6 +224,9 @@ class Sessions:
             case BlobAsk() | BlobProgress() | BlobsHeld():
                 self._parts.fleet.beat(this.node, None)
                 await self._parts.blobs.heard(this.node, frame, channel=this.channel)
+            case Coefficients():
+                self._parts.fleet.beat(this.node, None)
+                await self._parts.priors.heard(this.node, frame)
             case UpdateReport():
                 await self._parts.updates.reported(this.node, frame)
             case Applied():

@@ -10,6 +10,7 @@ from littoral.control.tally import Place, Tallied
 from littoral.cost.residual import Accuracy
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.policy import Policy, PolicySpec
+from littoral.domain.prior import WORST
 from littoral.placement.account import outlook
 from littoral.placement.history import Priced, moments, priced
 
@@ -54,7 +55,13 @@ def families(desk: Desk, specs: Specs) -> Sequence[Family]:
     """All metrics as they are now; counters begin when control does."""
     tally = desk.archive.tally
     places = tally.places()
-    return (*_predictions(places), *_decisions(places), *_money(places), *_kept(desk, specs))
+    return (
+        *_predictions(places),
+        *_predictors(desk),
+        *_decisions(places),
+        *_money(places),
+        *_kept(desk, specs),
+    )
 
 
 def _predictions(places: Mapping[Place, Tallied]) -> Iterator[Family]:
@@ -73,6 +80,27 @@ def _predictions(places: Mapping[Place, Tallied]) -> Iterator[Family]:
     for name, told, pick in _JUDGED:
         samples = [(of[place], pick(found)) for place, found in judged.items()]
         yield _gauge(f"littoral_prediction_{name}", told, samples)
+
+
+def _predictors(desk: Desk) -> Iterator[Family]:
+    known = [
+        ({"node": each.node, "endpoint": each.learned.endpoint}, each.learned)
+        for each in desk.priors.predictors()
+    ]
+    yield _gauge(
+        "littoral_predictor_state",
+        "1 for the state that a predictor is in.",
+        [
+            ({**of, "state": state}, float(learned.state == state))
+            for of, learned in known
+            for state in WORST
+        ],
+    )
+    yield _gauge(
+        "littoral_predictor_outcomes",
+        "Outcomes that it has learned from.",
+        [(of, float(learned.outcomes)) for of, learned in known],
+    )
 
 
 def _decisions(places: Mapping[Place, Tallied]) -> Iterator[Family]:

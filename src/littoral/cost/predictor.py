@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from littoral.cost.length import Length, seen
 from littoral.cost.phase import (
@@ -23,9 +23,8 @@ from littoral.cost.recursion import Four, Recursion, begin, predict, step, widen
 from littoral.cost.terms import stretch
 from littoral.domain.endpoint import Folded
 from littoral.domain.ids import EndpointId
+from littoral.domain.prior import State
 from littoral.domain.units import Seconds, Tokens
-
-State: TypeAlias = Literal["cold", "ok", "suspect", "off"]
 
 COLD_OUTCOMES: Final = 12
 COLD_SPREAD: Final = math.log(3.0)

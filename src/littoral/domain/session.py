@@ -42,6 +42,7 @@ from littoral.domain.local import (
 from littoral.domain.neighbour import Greeting, PieceAnswer, PieceAsk
 from littoral.domain.node import NodeStatus
 from littoral.domain.outbox import Batch, Lane, Mark
+from littoral.domain.prior import Coefficients, PriorsPart
 from littoral.domain.release import UpdateOrder, UpdateReport
 from littoral.domain.share import Drawn, Shares
 from littoral.domain.snapshot import (
@@ -281,6 +282,8 @@ Frame: TypeAlias = (
     | PoliciesPart
     | LimitsPart
     | TrustPart
+    | PriorsPart
+    | Coefficients
 )
 
 FRAMES: Mapping[int, type[Frame]] = {
@@ -315,6 +318,7 @@ FRAMES: Mapping[int, type[Frame]] = {
     50: Drawn,
     56: UpdateOrder,
     57: UpdateReport,
+    60: Coefficients,
     64: Tables,
     65: Endpoints,
     66: Folds,
@@ -345,6 +349,7 @@ FRAMES: Mapping[int, type[Frame]] = {
     123: PoliciesPart,
     124: LimitsPart,
     125: TrustPart,
+    126: PriorsPart,
 }
 """Number of each frame on the wire; from 64 on they stay on one host, and from 120 on they are no
 frames of a session but what snapshots are made of."""
@@ -356,6 +361,7 @@ LANES: Mapping[type[Frame], int] = {
     Reset: INFERENCE,
     Remotes: INFERENCE,
     Records: TELEMETRY,
+    Coefficients: TELEMETRY,
     PieceAnswer: TELEMETRY,
 }
 """Lane of each frame between a node and control; those not named here are in the control lane.

@@ -14,6 +14,7 @@ from littoral.domain.deployment import Assignment
 from littoral.domain.ids import NodeId, ProjectId
 from littoral.domain.limits import Limits
 from littoral.domain.policy import Policy
+from littoral.domain.prior import FleetPrior, PriorsPart
 from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.reach import Spot
 from littoral.domain.traffic import TrafficGrant
@@ -58,6 +59,8 @@ class Snapshot:
     policies: tuple[Policy, ...] = ()
     standings: tuple[Standing, ...] = ()
     """What audits say, of those policies that have any."""
+    priors: Mapping[str, FleetPrior] = field(default_factory=dict[str, FleetPrior])
+    """What predictors begin with, by the names of kinds of engines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +150,7 @@ class TrustPart:
     signers: Mapping[str, bytes]
 
 
-Part: TypeAlias = KeysPart | DeploymentsPart | PoliciesPart | LimitsPart | TrustPart
+Part: TypeAlias = KeysPart | DeploymentsPart | PoliciesPart | LimitsPart | TrustPart | PriorsPart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from littoral.domain.ids import EndpointId
 from littoral.domain.units import Seconds
 from littoral.domain.usage import CACHE, UsageRecord
 from littoral.node.board import Board
+from littoral.node.recollection import Recollection
 from littoral.node.signal import Signal
 from littoral.node.strain import Strains
 
@@ -46,11 +47,20 @@ class Learning:
         board: Where folds go, and where an endpoint's slots are found.
         open_now: What requests under way have used until now.
         strains: How much others use this host.
+        memory: What was learned before, or elsewhere; None: nothing was.
     """
 
     def __init__(
-        self, board: Board, *, open_now: Callable[[], Sequence[UsageRecord]], strains: Strains
+        self,
+        board: Board,
+        *,
+        open_now: Callable[[], Sequence[UsageRecord]],
+        strains: Strains,
+        memory: Recollection | None = None,
     ) -> None:
+        self._memory = memory
+        self._met: dict[EndpointId, object] = {}
+        """Endpoints of which nothing was known, and the snapshot that said so."""
         self._board = board
         self._open_now = open_now
         self._strains = strains
@@ -88,10 +98,28 @@ class Learning:
         while True:
             self._strains.take(self._board.pids)
             now = self._strains.now
+            if met := self._meet():
+                self._board.put_folds(self._fold(met))
             if self._predictors and abs(math.log(now / self._folded)) > MOVED:
                 self._board.put_folds(self._fold(list(self._predictors)))
                 self._folded = now
             await anyio.sleep(LOOK)
+
+    def _meet(self) -> list[EndpointId]:
+        """Begin with what is remembered of engines that are new here; returns these."""
+        if self._memory is None:
+            return []
+        met: list[EndpointId] = []
+        for endpoint in self._board.shown:
+            snapshot = self._board.snapshot
+            if endpoint.id in self._predictors or self._met.get(endpoint.id) is snapshot:
+                continue
+            self._met[endpoint.id] = snapshot
+            found = self._memory.begun(endpoint.id)
+            if found is not None:
+                self._predictors[endpoint.id] = found
+                met.append(endpoint.id)
+        return met
 
     def _learned(self) -> list[Folded]:
         beside = [*self._recent, *self._open_now()]
@@ -111,10 +139,15 @@ class Learning:
             kind = kind_of(tag=record.tag, key=record.key, model=record.model)
             self._hear(outcome, kind)
             touched[record.endpoint] = None
+        if self._memory is not None:
+            self._memory.note(self._predictors[each] for each in touched)
         return self._fold(list(touched))
 
     def _begun(self, endpoint: EndpointId) -> Predictor:
-        """A predictor that begins with what the engine's probes say, if there are any."""
+        """A predictor that begins with what is remembered, else with what the probes say."""
+        found = None if self._memory is None else self._memory.begun(endpoint)
+        if found is not None:
+            return found
         probes = [
             (each.tokens_in, each.tokens_out, each.first_s, each.total_s)
             for each in self._board.status().speeds

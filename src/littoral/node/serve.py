@@ -24,6 +24,7 @@ from littoral.node.limits import LimitRows
 from littoral.node.memory import Promises
 from littoral.node.parts import NodeParts
 from littoral.node.previous import Previous
+from littoral.node.recollection import Recollection
 from littoral.node.relay import Relay
 from littoral.node.reports import ReportParts, Reports
 from littoral.node.session import SessionParts, Uplink
@@ -48,10 +49,17 @@ class _Wired:
         self.board = Board(clock=self.clock, sink=parts.sink, report=parts.report)
         self.board.brim.unmetered = parts.serve_unmetered
         tables = [FlightTable(memory) for memory in parts.flights]
+        self.memory = Recollection(
+            self.board,
+            parts.disk,
+            post=self._post,
+            pace=parts.patience.pace,
+        )
         self.learning = Learning(
             self.board,
             open_now=lambda: [each for table in tables for each in table.open()],
             strains=Strains(self.clock, parts.strain),
+            memory=self.memory,
         )
         self.limits = LimitRows(parts.quota, self.clock)
         self.sharing = sharing_of(parts, self.limits, self.board)
@@ -296,6 +304,7 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
         group.start_soon(node.standing.run, parts.patience.pace)
         group.start_soon(node.learning.run)
         group.start_soon(node.learning.watch)
+        group.start_soon(node.memory.run)
         group.start_soon(node.converger.run)
         if node.artefacts is not None:
             group.start_soon(node.artefacts.run)
@@ -318,5 +327,6 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
         await node.keep()
         with anyio.move_on_after(FLUSH):
             await node.uplink.flush.drained()
+        node.memory.save()
         node.reports.end()
         group.cancel_scope.cancel()

@@ -9,6 +9,7 @@ from typing import Final
 from littoral.domain.errors import Damaged
 from littoral.domain.ids import NodeId
 from littoral.domain.life import EXTEND_US
+from littoral.domain.prior import PriorsPart
 from littoral.domain.project import KeyGrant
 from littoral.domain.session import Frame
 from littoral.domain.snapshot import (
@@ -144,6 +145,7 @@ def cut(snapshot: Snapshot) -> Mapping[str, Part]:
         ),
         "limits": LimitsPart(limits=snapshot.limits),
         "trust": TrustPart(pepper=snapshot.pepper, signers=snapshot.signers),
+        **({"priors": PriorsPart(priors=snapshot.priors)} if snapshot.priors else {}),
     }
 
 
@@ -179,6 +181,7 @@ def _joined(manifest: Manifest, parts: Sequence[Part]) -> Snapshot:
     keys: list[KeyGrant] = []
     deployments, policies = DeploymentsPart(assignments=()), PoliciesPart(traffic=(), keeping={})
     limits, trust = LimitsPart(limits={}), TrustPart(pepper=b"", signers={})
+    priors = PriorsPart(priors={})
     for part in parts:
         match part:
             case KeysPart():
@@ -189,6 +192,8 @@ def _joined(manifest: Manifest, parts: Sequence[Part]) -> Snapshot:
                 policies = part
             case LimitsPart():
                 limits = part
+            case PriorsPart():
+                priors = part
             case _:
                 trust = part
     bad = _unusable(parts)
@@ -216,6 +221,7 @@ def _joined(manifest: Manifest, parts: Sequence[Part]) -> Snapshot:
         unread=_unread(parts),
         policies=policies.placement,
         standings=policies.standings,
+        priors=priors.priors,
     )
 
 
@@ -246,6 +252,7 @@ def _unread(parts: Iterable[Part]) -> tuple[str, ...]:
         DeploymentsPart: "deployment",
         PoliciesPart: "policy of",
         LimitsPart: "limits of",
+        PriorsPart: "prior of",
     }
     return tuple(
         f"{kinds[type(part)]} {name}"
@@ -276,6 +283,7 @@ _KINDS: Final[Mapping[str, type[Part]]] = {
     "policies": PoliciesPart,
     "limits": LimitsPart,
     "trust": TrustPart,
+    "priors": PriorsPart,
 }
 
 

@@ -19,11 +19,23 @@ from littoral.app.plot import Series, chart
 from littoral.app.system import SystemClock
 from littoral.domain.decided import why_of
 from littoral.domain.ids import NodeId
+from littoral.domain.prior import WORST, PredictorView, State
 from littoral.domain.usage import UsageRecord
 from littoral.placement.account import Ledgered, Outlook, Saved, endpoints, outlook, saved
 from littoral.placement.history import moments
 
-HEAD = ("PLACE", "MODEL", "REQUESTS", "P90 HOLDS", "INTERVAL", "BIAS", "ERROR", "P90/TIME", "COST")
+HEAD = (
+    "PLACE",
+    "MODEL",
+    "REQUESTS",
+    "P90 HOLDS",
+    "INTERVAL",
+    "BIAS",
+    "ERROR",
+    "P90/TIME",
+    "COST",
+    "STATE",
+)
 COLUMNS = ("WHEN", "REQUEST", "MODEL", "PLACE", "IN", "OUT", "P50", "P90", "TOOK", "STATUS", "WHY")
 NAMES: Final = tuple(each.name for each in fields(UsageRecord))
 REPLAYED: Final = 20_000
@@ -50,12 +62,13 @@ def report(*, look: Look = WEEK, html: Path | None = None, reach: Reach = HERE) 
         records = recorded.kept(control, look, now=SystemClock().wall())
         prices, policies = recorded.prices(control), recorded.policies(control)
         tags = recorded.tags(control)
+        states = states_of(control.predictors())
     rows, money_ = endpoints(records), saved(records, prices)
     latest = deque(records, maxlen=REPLAYED)
     looked = outlook(moments(latest, prices, policies, tags=tags))
     shown.json(
         {
-            "places": [_plain(each) for each in rows],
+            "places": [{**_plain(each), "state": states.get(each.endpoint)} for each in rows],
             "saved": {
                 "spent": money_.spent,
                 "dearest": money_.dearest,
@@ -73,12 +86,13 @@ def report(*, look: Look = WEEK, html: Path | None = None, reach: Reach = HERE) 
     if not rows:
         shown.note("requests.none")
         return
-    shown.rows(HEAD, [told(each) for each in rows], right=tuple(range(2, len(HEAD))))
+    table = [told(each, states) for each in rows]
+    shown.rows(HEAD, table, right=tuple(range(2, len(HEAD) - 1)))
     shown.line()
     for line in _sums(rows, money_, looked):
         shown.line(line)
     if html is not None:
-        html.write_text(page(rows, money_), "utf-8")
+        html.write_text(page(table, rows, money_), "utf-8")
         shown.line(f"wrote       {html}")
 
 
@@ -158,21 +172,29 @@ def _sums(rows: Sequence[Ledgered], found: Saved, looked: Outlook) -> Iterator[s
     yield f"regret      {money(looked.regret)} a request beyond the cheapest in time{of}"
 
 
-def told(each: Ledgered) -> tuple[str, ...]:
+def states_of(predictors: Sequence[PredictorView]) -> Mapping[str, State]:
+    """The state of each endpoint's predictor; of several nodes' the worst."""
+    found: dict[str, State] = {}
+    for each in sorted(predictors, key=lambda view: WORST.index(view.learned.state)):
+        found[each.learned.endpoint] = each.learned.state
+    return found
+
+
+def told(each: Ledgered, states: Mapping[str, State]) -> tuple[str, ...]:
     """A place's line."""
-    found = each.accuracy
+    found, state = each.accuracy, states.get(each.endpoint, "-")
+    names = (each.endpoint, each.model, count(each.requests))
     if not found.seen:
-        return (each.endpoint, each.model, count(each.requests), *["-"] * 5, money(each.cost))
+        return (*names, *["-"] * 5, money(each.cost), state)
     return (
-        each.endpoint,
-        each.model,
-        count(each.requests),
+        *names,
         f"{found.coverage:.1%}",
         f"{found.coverage_low:.0%}-{found.coverage_high:.0%}",
         f"{found.bias:+.1%}",
         f"{found.mdape:.0%}",
         f"{found.sharpness:.2f}",
         money(each.cost),
+        state,
     )
 
 
@@ -210,12 +232,12 @@ def _spent(found: Saved) -> str:
     )
 
 
-def page(rows: Sequence[Ledgered], found: Saved) -> str:
+def page(table: Sequence[Sequence[str]], rows: Sequence[Ledgered], found: Saved) -> str:
     """The report as one file: a table, and plots of predictions, coverage and shares."""
     head = "".join(f"<th>{markup.escape(each)}</th>" for each in HEAD)
     lines = "".join(
-        "<tr>" + "".join(f"<td>{markup.escape(cell)}</td>" for cell in told(each)) + "</tr>"
-        for each in rows
+        "<tr>" + "".join(f"<td>{markup.escape(cell)}</td>" for cell in each) + "</tr>"
+        for each in table
     )
     began = min((each.cover[0][0] for each in rows if each.cover), default=0)
     pictures = [

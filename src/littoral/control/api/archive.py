@@ -16,6 +16,7 @@ from littoral.control.watching import families, node_of
 from littoral.domain.chunk import ALL, FIRST, Chunk, ChunkId, ChunkPage, RecordPage, Stretch
 from littoral.domain.errors import Damaged, InvalidInput
 from littoral.domain.ids import NodeId
+from littoral.domain.prior import PredictorView
 from littoral.domain.usage import UsageRecord
 from littoral.placement import columns
 
@@ -65,6 +66,14 @@ class ArchiveApi:
             ),
             Route(
                 method="GET",
+                path="/api/v1/predictors",
+                handler=self.predictors,
+                policy=Needs("usage.read"),
+                summary="What nodes have learned of their engines, and how far it is trusted.",
+                gives=tuple[PredictorView, ...],
+            ),
+            Route(
+                method="GET",
                 path="/api/v1/metrics",
                 handler=self.metrics,
                 policy=Needs("usage.read"),
@@ -109,6 +118,11 @@ class ArchiveApi:
             if not found:
                 return RecordPage(records=tuple(rows), unreadable=unreadable)
         return RecordPage(records=tuple(rows), next=_named(after), unreadable=unreadable)
+
+    async def predictors(self, call: Call) -> Sequence[PredictorView]:
+        """All predictors that nodes told of."""
+        del call
+        return self._desk.priors.predictors()
 
     async def metrics(self, call: Call) -> Response:
         """All families."""
