@@ -14,8 +14,9 @@ from littoral.domain.errors import Damaged
 from littoral.domain.ids import DeploymentName, KeyId, NodeId, ProjectId
 from littoral.domain.life import DAY_US
 from littoral.domain.limits import Limits
+from littoral.domain.prior import FleetPrior, PriorsPart
 from littoral.domain.project import Keeping, KeyGrant
-from littoral.domain.session import Goodbye
+from littoral.domain.session import Frame, Goodbye
 from littoral.domain.snapshot import Anchors, PartRef, Snapshot
 from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
@@ -123,6 +124,24 @@ def test_what_is_ours_and_no_older_is_not_refused() -> None:
     found = read(issued().token)
     assert not manifest.refusal(found, node=NODE, anchors=ANCHORS, current=(2, 7))
     assert not manifest.refusal(found, node=NODE, anchors=ANCHORS, current=(1, 99))
+
+
+def test_priors_travel_and_one_that_cannot_be_read_is_named_and_left_out() -> None:
+    prior = FleetPrior(version=1, nodes=2, theta=(1.0,) * 4, q50=0.0, q90=0.2, scale=1.0, power=1.0)
+    snapshot = replace(SNAPSHOT, priors={"good": prior, "other": prior})
+    found = issued(snapshot)
+    assert manifest.join(read(found.token), found.parts, unpack=unpack) == snapshot
+
+    def later(frame: Frame) -> bytes:
+        """Writes a prior as a later version might."""
+        number, body = msgspec.msgpack.decode(pack(frame))
+        if isinstance(frame, PriorsPart):
+            body["priors"]["other"]["theta"] = "by another name"
+        return msgspec.msgpack.encode((number, body))
+
+    found = manifest.issue(snapshot, seed=SEED, pack=later)
+    joined = manifest.join(read(found.token), found.parts, unpack=unpack)
+    assert (dict(joined.priors), joined.unread) == ({"good": prior}, ("prior of other",))
 
 
 def test_a_part_that_this_build_does_not_know_is_left_out() -> None:

@@ -12,6 +12,7 @@ from littoral.domain.decided import decided
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.ids import DeploymentName, EndpointId, NodeId
 from littoral.domain.policy import PolicySpec
+from littoral.domain.prior import Learned, PredictorView
 from littoral.domain.resource import Metadata, Resource
 from littoral.domain.units import Micros, Seconds, Tokens
 from littoral.domain.usage import CACHE
@@ -41,6 +42,12 @@ def record(number: int):
     )
 
 
+def seen(node, state):
+    """What a node said of its predictor of the place near."""
+    learned = Learned(endpoint=EndpointId("near@1"), state=state, outcomes=60)
+    return PredictorView(node=NodeId(node), learned=learned)
+
+
 EVER = ("--since", "1970-01-01")
 
 
@@ -68,6 +75,7 @@ def recorded(stand_in):
     stand_in.on("GET /api/v1/requests", RequestRecords(records=records[::-1]))
     stand_in.on("GET /api/v1/records/chunks", paged(records))
     stand_in.on("GET /api/v1/nodes", {"items": []})
+    stand_in.on("GET /api/v1/predictors", {"items": [seen("nd_1", "ok"), seen("nd_2", "suspect")]})
     stand_in.on("GET /api/v1/requests/rq_59", RequestRecords(records=(records[59],)))
     stand_in.on("GET /api/v1/resources/Deployment", {"items": deployments})
     stand_in.on("GET /api/v1/resources/Policy", {"items": []})
@@ -88,6 +96,10 @@ def test_the_report_has_a_row_a_place_and_the_money(call, tmp_path):
     assert "near@1" in text
     told = call("placement", "report", *EVER, "--json").json
     assert told["why"] == {"cheapest": 60}
+    assert [each["state"] for each in told["places"]] == [None, "suspect"]
+    rows = [line.split() for line in said.out.splitlines()[1:3]]
+    assert [row[-1] for row in rows] == ["-", "suspect"]
+    assert "<td>suspect</td>" in text
     assert told["rejected"] == {"unready": 60}
     assert "why         cheapest 60" in said.out
     assert [each["endpoint"] for each in told["places"]] == ["far@1", "near@1"]
