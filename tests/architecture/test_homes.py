@@ -31,7 +31,13 @@ HOMES: dict[str, set[str]] = {
     "msgspec": {
         *("app", "client", "control", "engines", "gateway", "jobs", "stores"),
         *("node/diary.py", "node/enrolment.py", "node/identity.py", "node/sharing.py"),
-        *("node/previous.py", "node/start.py", "node/sweep.py", "node/update.py"),
+        *(
+            "node/previous.py",
+            "node/recollection.py",
+            "node/start.py",
+            "node/sweep.py",
+            "node/update.py",
+        ),
         "node/upkeep.py",
     },
     "httpx2": {

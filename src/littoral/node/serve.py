@@ -49,12 +49,8 @@ class _Wired:
         self.board = Board(clock=self.clock, sink=parts.sink, report=parts.report)
         self.board.brim.unmetered = parts.serve_unmetered
         tables = [FlightTable(memory) for memory in parts.flights]
-        self.memory = Recollection(
-            self.board,
-            parts.disk,
-            post=self._post,
-            pace=parts.patience.pace,
-        )
+        pace = parts.patience.pace
+        self.memory = Recollection(self.board, parts.disk, post=self._post, pace=pace)
         self.learning = Learning(
             self.board,
             open_now=lambda: [each for table in tables for each in table.open()],
