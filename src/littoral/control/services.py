@@ -49,12 +49,11 @@ def desk_of(parts: ControlParts, vault: Vault) -> Desk:
     """Everything that handlers work with."""
     site = load_site(parts.state, vault)
     fleet, workers, bell = Fleet(parts.state, clock=parts.clock), parts.workers, Bell()
-    signer = Signer(parts.state, vault, clock=parts.clock, entropy=parts.entropy)
     publisher = Publisher(
         parts.state,
         site,
         places=Places(parts.state, vault, fleet=fleet, entropy=parts.entropy, home=site.pepper),
-        signer=signer,
+        signer=(signer := Signer(parts.state, vault, clock=parts.clock, entropy=parts.entropy)),
         pack=parts.pack,
         keys=(keys := Keys(parts.state, vault, clock=parts.clock, entropy=parts.entropy)),
         resources=(resources := _resources(parts, vault, partial(_statuses, parts))),
