@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,11 @@ ECHO = {
     "kind": "Deployment",
     "metadata": {"name": "echo"},
     "spec": {"engine": "fake", "model": "echo", "where": {"tier": "edge"}},
+}
+FAR = {
+    "kind": "Deployment",
+    "metadata": {"name": "far"},
+    "spec": {"engine": "fake", "model": "echo"},
 }
 
 
@@ -58,9 +66,30 @@ class Edge:
         with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310  loopback
             return dict(reply.headers), json.load(reply)["choices"][0]["message"]["content"]
 
+    def defer(self, model: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+        """Ask for an answer within the hour; returns status, headers and body."""
+        body = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
+        return self.call("/v1/chat/completions", body, {"x-littoral-defer": "3600"})
+
+    def call(
+        self, path: str, body: object = None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, dict[str, str], dict[str, Any]]:
+        """One request; returns status, headers and body."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}",
+            None if body is None else json.dumps(body).encode(),
+            {
+                "authorization": f"Bearer {self._key}",
+                "content-type": "application/json",
+                **headers,
+            },
+        )
+        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310  loopback
+            return reply.status, dict(reply.headers), json.load(reply)
+
 
 def test_a_joined_machine_starts_again_and_serves_while_control_is_gone(cloud, tmp_path):
-    assert cloud.request("POST", "/api/v1/apply", {"documents": [ECHO]})[0] == 200
+    assert cloud.request("POST", "/api/v1/apply", {"documents": [ECHO, FAR]})[0] == 200
     body = {"site": "default", "labels": {}, "tier": "edge", "minutes": 15}
     _, invited = cloud.request("POST", "/api/v1/invitations", body)
     edge = Edge(tmp_path / "edge", cloud.key)
@@ -84,11 +113,29 @@ def test_a_joined_machine_starts_again_and_serves_while_control_is_gone(cloud, t
         assert "on this machine" in events.stderr
         assert "(machine_restarted" not in events.stdout
         assert "(supervisor_restarted" in events.stdout
-        refused = edge.run("up", "--detach", "--model", "smollm2-135m")
-        assert refused.returncode == 2
-        assert "a node of a cluster" in refused.stderr
+        no_cloud_begins_here(edge)
+        deferred_until_the_cloud_is_back(cloud, edge)
     finally:
         edge.run("down")
+
+
+def no_cloud_begins_here(edge: Edge) -> None:
+    """A machine that joined is no control plane of its own."""
+    refused = edge.run("up", "--detach", "--model", "smollm2-135m")
+    assert refused.returncode == 2
+    assert "a node of a cluster" in refused.stderr
+
+
+def deferred_until_the_cloud_is_back(cloud: Site, edge: Edge) -> None:
+    """What only the cloud can answer is taken by the edge alone, which says that it is."""
+    status, headers, accepted = edge.defer("far")
+    assert (status, headers["x-littoral-offline"]) == (202, "true")
+    cloud.start()
+    cloud.wait_for(
+        lambda: edge.call(f"/v1/deferred/{accepted['id']}")[2]["status"] == "completed",
+        "the answer of the cloud once it is back",
+        timeout_s=90,
+    )
 
 
 def nodes_that_serve(cloud: Site) -> set[str]:

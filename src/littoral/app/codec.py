@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from littoral.app.tolerance import TOLERANT, tolerated
+from littoral.app.tolerance import TOLERANT, beaten, tolerated
 from littoral.domain.errors import Damaged, TooLarge
-from littoral.domain.session import FRAMES, Frame
+from littoral.domain.session import FRAMES, Beat, Frame
 
 MAX_FRAME = 16 * 1024 * 1024
 """Most bytes of one frame."""
@@ -39,7 +39,12 @@ def unpack_body(number: int, body: bytes) -> Frame | None:
     if decoder is None:
         return None
     try:
-        return decoder.decode(body)
+        try:
+            return decoder.decode(body)
+        except msgspec.ValidationError:
+            if FRAMES[number] is not Beat:
+                raise
+            return beaten(body)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise Damaged(f"bytes that are no frame {number}: {error}") from None
 

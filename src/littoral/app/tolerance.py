@@ -1,7 +1,8 @@
-"""Tolerance: parts of snapshots that a newer control wrote, read entry by entry.
+"""Tolerance: what a build of another version wrote, read entry by entry.
 
-A value outside a closed set that this build knows makes that one entry unusable, and its name is
-kept; it does not cost a node the whole snapshot.
+In parts of snapshots a value outside a closed set that this build knows makes that one entry
+unusable, and its name is kept; it does not cost a node the whole snapshot. A beat of a newer node
+is a sign of life whatever it says: what cannot be read of its status is left out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,11 +11,13 @@ from typing import Final, cast
 import msgspec
 
 from littoral.domain.deployment import Assignment
+from littoral.domain.endpoint import Endpoint
 from littoral.domain.limits import Limits
+from littoral.domain.node import NodeStatus, Speed
 from littoral.domain.prior import FleetPrior, PriorsPart
 from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.reach import Spot
-from littoral.domain.session import Frame
+from littoral.domain.session import Beat, Frame
 from littoral.domain.snapshot import DeploymentsPart, KeysPart, LimitsPart, PoliciesPart
 from littoral.domain.traffic import TrafficGrant
 
@@ -33,6 +36,10 @@ TOLERANT: Final[Mapping[type[Frame], Mapping[str, tuple[type, str]]]] = {
 
 Where no field does, it is a mapping, and names are its keys.
 """
+
+
+STATUS: Final[Mapping[str, type]] = {"endpoints": Endpoint, "speeds": Speed}
+"""The fields of a node's status that have many entries, and what an entry is."""
 
 
 def tolerated(record: type[Frame], body: bytes | msgspec.Raw) -> Frame:
@@ -55,6 +62,26 @@ def tolerated(record: type[Frame], body: bytes | msgspec.Raw) -> Frame:
             unread += _names((each for each in rows if not _is_good(each, kind)), named)
             plain[field] = [each for each in rows if _is_good(each, kind)]
     return msgspec.convert({**plain, "unread": unread}, record)
+
+
+def beaten(body: bytes | msgspec.Raw) -> Beat:
+    """A beat without what this build cannot read of it: engines, speeds, or all of its status.
+
+    Raises:
+        msgspec.ValidationError: It is no beat.
+    """
+    plain = msgspec.msgpack.decode(body, type=dict[str, object])
+    given = plain.get("status")
+    if isinstance(given, Mapping):
+        status = dict(cast("Mapping[str, object]", given))
+        for field, kind in STATUS.items():
+            rows = status.get(field)
+            if isinstance(rows, Sequence) and not isinstance(rows, str | bytes):
+                entries = cast("Sequence[object]", rows)
+                status[field] = [each for each in entries if _is_good(each, kind)]
+        if _is_good(status, NodeStatus):
+            return msgspec.convert({**plain, "status": status}, Beat)
+    return msgspec.convert({**plain, "status": None}, Beat)
 
 
 def _is_good(entry: object, kind: type) -> bool:

@@ -30,8 +30,9 @@ Doubt: TypeAlias = Literal["", "behind", "apart", "jumped"]
 class Floor:
     """What is known: ``base_us`` had passed when the monotonic clock said ``at``.
 
-    ``offset_us`` is from monotonic to wall time, as last believed; ``met`` is whether control has
-    told the time since the start; ``jumped`` when the clock jumped, until that is settled.
+    ``offset_us`` is from monotonic to wall time, as last believed; ``slack_us`` is by how much more
+    than ``APART_US`` that may be wrong; ``met`` is whether control has told the time since the
+    start; ``jumped`` when the clock jumped, until that is settled.
     """
 
     base_us: Micros
@@ -40,6 +41,7 @@ class Floor:
     doubt: Doubt = ""
     met: bool = False
     jumped: Seconds | None = None
+    slack_us: int = 0
 
     def least(self, now: Seconds) -> Micros:
         """The floor at a monotonic time."""
@@ -71,7 +73,7 @@ def look(floor: Floor, *, system_us: Micros, now: Seconds) -> tuple[Floor, Micro
     believed = Micros(floor.offset_us + _us(now))
     ahead = system_us - believed
     if floor.met:
-        doubt: Doubt = "apart" if abs(ahead) > APART_US else ""
+        doubt: Doubt = "apart" if abs(ahead) > APART_US + floor.slack_us else ""
         return _settled(floor, doubt, system_us=system_us, believed=believed, now=now)
     if system_us < floor.least(now) - APART_US:
         return _settled(floor, "behind", system_us=system_us, believed=floor.least(now), now=now)
@@ -95,18 +97,32 @@ def raised(floor: Floor, known_us: Micros, *, system_us: Micros, now: Seconds) -
     return begin(known_us, system_us=system_us, now=now)
 
 
-def meet(floor: Floor, *, server_us: Micros, now: Seconds) -> Floor:
+def meet(floor: Floor, *, server_us: Micros, now: Seconds, took_s: Seconds = Seconds(0.0)) -> Floor:
     """Control said what time it is: that is the floor now, even where the old one was higher.
+
+    On a slow line its word is old when it comes. Half of what it took at most is added; what was
+    believed stays where it is among all that is possible.
+
+    Args:
+        floor: What was known.
+        server_us: What control said.
+        now: What the monotonic clock says.
+        took_s: How long ago that may be.
 
     Checked by: tests/unit/domain/test_floor.py.
     """
+    slack_us = _us(took_s) // 2
+    believed = floor.offset_us + _us(now)
+    if not (floor.met and server_us <= believed <= server_us + 2 * slack_us):
+        believed = server_us + slack_us
     return replace(
         floor,
         base_us=server_us,
         at=now,
-        offset_us=server_us - _us(now),
+        offset_us=believed - _us(now),
         met=True,
         jumped=None,
+        slack_us=slack_us,
     )
 
 
@@ -115,9 +131,9 @@ def _settled(
 ) -> tuple[Floor, Micros]:
     wall = Micros(max(believed if doubt else system_us, floor.least(now)))
     offset_us = wall - _us(now)
-    if (doubt, None, offset_us) == (floor.doubt, floor.jumped, floor.offset_us):
-        return floor, wall
-    return replace(floor, doubt=doubt, jumped=None, offset_us=offset_us), wall
+    slack_us = floor.slack_us if doubt else 0
+    found = replace(floor, doubt=doubt, jumped=None, offset_us=offset_us, slack_us=slack_us)
+    return (floor if found == floor else found), wall
 
 
 def _us(seconds: Seconds) -> int:

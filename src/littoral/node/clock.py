@@ -53,9 +53,9 @@ class FloorClock:
         system = self._system.wall()
         self._begun = raised(self._floor, known_us, system_us=system, now=self.now())
 
-    def meet(self, server_us: Micros) -> None:
-        """Control said what time it is."""
-        self._begun = meet(self._floor, server_us=server_us, now=self.now())
+    def meet(self, server_us: Micros, took_s: Seconds = Seconds(0.0)) -> None:
+        """Control said what time it is, at most so many seconds ago."""
+        self._begun = meet(self._floor, server_us=server_us, now=self.now(), took_s=took_s)
         self.keep()
 
     def keep(self) -> None:

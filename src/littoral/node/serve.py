@@ -189,7 +189,7 @@ class _Wired:
             converger=self.converger,
             blobs=parts.blobs,
             disk=parts.disk,
-            clock=parts.clock,
+            clock=self.clock,
             chance=parts.chance,
             failpoints=parts.failpoints,
             under_way=lambda: sum(len(table.open()) for table in tables),

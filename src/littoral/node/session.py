@@ -195,16 +195,18 @@ class Uplink:
     async def _session(self, channel: Channel) -> None:
         parts = self._parts
         hello = replace(parts.hello, outbox=parts.outbox.name, snapshot=parts.held.number)
+        asked = parts.clock.now()
         await channel.send(hello)
         with anyio.fail_after(WELCOME_WITHIN):
             welcome = await channel.receive()
+        took_s = Seconds(parts.clock.now() - asked)
         if not isinstance(welcome, Welcome):
             code = welcome.code if isinstance(welcome, Goodbye) else "protocol"
             raise PipeClosed(code, f"control said {welcome!r} instead of welcome")
         await self.flush.welcomed(welcome)
         self.connected, self.trouble = True, ""
         self._redial.spread_s, self._suspect_s = welcome.spread_s, welcome.suspect_s
-        parts.standing.met(welcome.server_us)
+        parts.standing.met(welcome.server_us, took_s)
         parts.board.brim.waiting = await self.flush.depth()
         parts.board.say("session", "session_began", back_after(self._gone, parts.clock.now()))
         self._taking = Taking(parts.held, parts.board)
@@ -256,7 +258,9 @@ class Uplink:
             self._parts.held.revoke(frame.keys)
             return
         if isinstance(frame, SnapshotOffer) and frame.server_us is not None:
-            self._parts.standing.met(frame.server_us)
+            facts = self.link()
+            took_s = Seconds(0.0) if facts is None else facts.rtt_s
+            self._parts.standing.met(frame.server_us, took_s)
         self._taking.take(frame)
 
     async def _beat(self, channel: Channel, every: Seconds) -> None:

@@ -59,15 +59,15 @@ class Standing:
         self._doubt = ""
         self._skew_us = 0
 
-    def met(self, server_us: Micros) -> None:
-        """A session with control is open, and this is its time.
+    def met(self, server_us: Micros, took_s: Seconds = Seconds(0.0)) -> None:
+        """A session with control is open, and this was its time at most ``took_s`` seconds ago.
 
         A control on this machine has this machine's clock: it cannot say more of it.
         """
         self._reached = True
         if self._joined:
             with suppress(StorageFull):
-                self._clock.meet(server_us)
+                self._clock.meet(server_us, took_s)
         self.look()
 
     def lost(self) -> None:

@@ -20,11 +20,12 @@ from littoral.app.link.header import (
     unwrap,
     wrap,
 )
+from littoral.domain.endpoint import Machine
 from littoral.domain.errors import Damaged
 from littoral.domain.ids import NodeId
 from littoral.domain.lane import Parcel
 from littoral.domain.session import LEAST_PROTOCOL, PROTOCOL, Beat, Goodbye, Hello, Welcome
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import Bytes, Micros, Seconds
 
 OURS = {
     0: Hello(
@@ -68,6 +69,48 @@ def test_an_older_node_that_names_no_oldest_protocol_speaks_the_first():
 def test_fields_of_a_build_to_come_are_skipped():
     newer = frozen.BEAT | {"mood": "fine", "nested": {"deep": [1, 2, 3]}}
     assert unpack_body(2, msgspec.msgpack.encode(newer)) == Beat(number=7)
+
+
+MACHINE = Machine(cores=2, memory=Bytes(8), memory_free=Bytes(4))
+ENGINE = {"id": "e/0", "deployment": "e", "serves": "m", "engine": "fake", "state": "ready"}
+SPEED = {
+    "endpoint": "e/0", "tokens_in": 1, "tokens_out": 1, "streams": 1, "first_s": 0.1,
+    "total_s": 0.2, "at_us": 5,
+}  # fmt: skip
+
+
+def beat(**status: object) -> Beat:
+    """A beat as this build reads it, with these fields of a status."""
+    plain = {"machine": msgspec.to_builtins(MACHINE), "snapshot": [1, 2], "outbox_depth": 3}
+    body = msgspec.msgpack.encode({"number": 7, "status": {**plain, "endpoints": [], **status}})
+    found = unpack_body(2, body)
+    assert isinstance(found, Beat)
+    assert found.number == 7
+    return found
+
+
+def test_a_beat_says_of_engines_and_speeds_what_this_build_knows():
+    newer = {**ENGINE, "id": "x/0", "state": "hovering"}
+    found = beat(endpoints=[newer, ENGINE], speeds=[{**SPEED, "first_s": "soon"}, SPEED]).status
+    assert found is not None
+    assert [each.id for each in found.endpoints] == ["e/0"]
+    assert [each.endpoint for each in found.speeds] == ["e/0"]
+    assert (found.outbox_depth, found.machine) == (3, MACHINE)
+
+
+@pytest.mark.parametrize(
+    "status", [{"machine": "quantum"}, {"endpoints": "none"}, {"snapshot": [1, 2, 3]}]
+)
+def test_a_beat_whose_status_cannot_be_read_is_a_sign_of_life_all_the_same(status):
+    assert beat(**status).status is None
+
+
+@pytest.mark.parametrize("body", [{"number": "seven"}, {"status": None}, {"status": 5}, []])
+def test_what_has_no_number_is_no_beat(body):
+    if body == {"status": 5}:
+        body = {**body, "number": "seven"}
+    with pytest.raises(Damaged):
+        unpack_body(2, msgspec.msgpack.encode(body))
 
 
 def test_a_type_of_a_build_to_come_is_none_of_ours():

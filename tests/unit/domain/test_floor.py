@@ -197,3 +197,42 @@ def test_what_is_known_already_changes_nothing() -> None:
     assert isinstance(later, Floor)
     assert later.met
     assert later.least(Seconds(2.0)) == NOW + HOUR_US
+
+
+def slow(machine: Machine, took_s: float, late_s: float) -> None:
+    """Control's word comes after ``late_s`` of at most ``took_s`` seconds."""
+    said = Micros(machine.true_us - round(late_s * 1e6))
+    machine.floor = meet(
+        machine.floor, server_us=said, now=Seconds(machine.now), took_s=Seconds(took_s)
+    )
+
+
+@given(took_s=st.floats(0, 60), part=st.floats(0, 1))
+def test_a_slow_line_makes_no_right_clock_suspect(took_s, part) -> None:
+    machine = Machine()
+    slow(machine, took_s, took_s * part)
+    assert machine.wall() == machine.true_us
+    assert machine.floor.doubt == ""
+
+
+@given(took_s=st.floats(0, 60), part=st.floats(0, 1))
+def test_a_wrong_clock_is_put_right_within_half_of_what_the_word_took(took_s, part) -> None:
+    machine = Machine(system_us=NOW + 24 * HOUR_US)
+    slow(machine, took_s, took_s * part)
+    error = abs(machine.wall() - machine.true_us)
+    assert machine.floor.doubt == "apart"
+    assert error <= took_s * 5e5 + 2
+    machine.go(5.0)
+    better = machine.wall() - machine.true_us
+    slow(machine, 60.0, 30.0)
+    assert machine.wall() - machine.true_us == better
+
+
+def test_a_clock_that_was_believed_over_a_slow_line_is_measured_strictly_from_then_on() -> None:
+    machine = Machine()
+    slow(machine, 20.0, 20.0)
+    assert machine.wall() == machine.true_us
+    machine.go(5.0)
+    machine.system_us += 3_000_000
+    assert machine.wall() == machine.true_us
+    assert machine.floor.doubt == "apart"

@@ -21,7 +21,7 @@ from littoral.domain.link import FINAL, LIVELY, SPREAD_S, LinkFacts
 from littoral.domain.pipe import Pipe, PipeClosed
 from littoral.domain.ports import ChannelClosed, Clock
 from littoral.domain.session import LANES, Frame, Goodbye, Welcome
-from littoral.domain.units import Seconds
+from littoral.domain.units import Micros, Seconds
 from littoral.node.signal import Signal
 
 FLUSH_S: Final = Seconds(1.0)
@@ -58,6 +58,7 @@ class Mux:
         self._trouble = ""
         self._resumed = -1
         self._strange = 0
+        self._told: tuple[Micros, Seconds] | None = None
         self.peer = peer
         self.spread_s = SPREAD_S
 
@@ -128,6 +129,14 @@ class Mux:
     def over(self) -> bool:
         """Whether the session has ended, for whatever reason."""
         return bool(self._over)
+
+    @property
+    def told_us(self) -> Micros | None:
+        """What time it is by what the welcome said; None before there was one."""
+        if self._told is None:
+            return None
+        server_us, at = self._told
+        return Micros(server_us + int((self._clock.now() - at) * 1e6))
 
     @property
     def seen(self) -> tuple[int, ...]:
@@ -275,3 +284,4 @@ class Mux:
             self._reason = frame.code
         elif isinstance(frame, Welcome):
             self._lost_s, self.spread_s = frame.lost_s, frame.spread_s
+            self._told = frame.server_us, self._clock.now()

@@ -1,5 +1,6 @@
 """Network: channels whose sessions outlive a connection, over any carrier of pipes."""
 
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -58,6 +59,29 @@ class LinkParts:
     resume_s: Seconds = RESUME_S
     admit: Admit = _anybody
     holds: Callable[[], Micros | None] = _for_ever
+
+
+def _untold() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """When the certificate of a connection's node ends, and what time the other end told."""
+
+    until: Micros | None
+    told: Callable[[], Micros | None] = _untold
+
+    @property
+    def grace_s(self) -> Seconds:
+        """How long the other end may take to tell the time."""
+        return OPENING_S if self.told is not _untold and self.told() is None else Seconds(0.0)
+
+    def left_s(self, clock: Clock) -> float:
+        """Seconds until then; for ever where there is no end."""
+        told = self.told()
+        now = clock.wall() if told is None else told
+        return math.inf if self.until is None else (self.until - now) / 1e6
 
 
 @dataclass(slots=True, eq=False)
@@ -137,7 +161,8 @@ class LinkNetwork:
                         await mux.end("gone", "control does not have this session any more")
                         return
                     accept = answer
-                    await self._carried(mux, pipe, answer.seen, until=until)
+                    end = _End(until, lambda: mux.told_us)
+                    await self._carried(mux, pipe, answer.seen, end=end)
                 lost = parts.clock.now()
             except (ChannelClosed, Damaged, TimeoutError) as error:
                 if accept is None and isinstance(error, ChannelClosed):
@@ -197,7 +222,7 @@ class LinkNetwork:
             await pipe.send(opening(answer))
             until = None if pipe.peer is None else pipe.peer.until_us
             seen = offer.seen if resumed else (0, 0, 0)
-            await self._carried(session.mux, pipe, seen, until=until)
+            await self._carried(session.mux, pipe, seen, end=_End(until))
         except (PipeClosed, LittoralError) as error:
             session.mux.say_trouble(str(error))
         finally:
@@ -216,22 +241,26 @@ class LinkNetwork:
             await pipe.close("protocol", str(error))
         return None
 
-    async def _carried(
-        self, mux: Mux, pipe: Pipe, seen: tuple[int, ...], *, until: Micros | None
-    ) -> None:
+    async def _carried(self, mux: Mux, pipe: Pipe, seen: tuple[int, ...], *, end: _End) -> None:
         """Let the connection carry the session, no longer than the node's certificate holds."""
         async with anyio.create_task_group() as group:
-            if until is not None:
-                group.start_soon(self._until, pipe, until)
+            if end.until is not None:
+                group.start_soon(self._until, pipe, end)
             await mux.carry(pipe, seen)
             group.cancel_scope.cancel()
 
-    async def _until(self, pipe: Pipe, until: Micros) -> None:
-        clock = self._parts.clock
-        left = (until - clock.wall()) / 1e6
+    async def _until(self, pipe: Pipe, end: _End) -> None:
+        """Close at a certificate's end, by control's time once it is told, else by our own.
+
+        Our clock may be ahead: at the dialling end control, which judges by its own, has let us in.
+        """
+        left = end.left_s(self._parts.clock)
+        if left <= 0:
+            await anyio.sleep(end.grace_s)
+            left = end.left_s(self._parts.clock)
         while left > 0:
             await anyio.sleep(min(left, RECHECK_S))
-            left = (until - clock.wall()) / 1e6
+            left = end.left_s(self._parts.clock)
         await pipe.close("certificate", "the certificate of the node has ended")
 
     async def _serve(self, listener: _Listener, session: _Session) -> None:

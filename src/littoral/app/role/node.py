@@ -222,8 +222,10 @@ def _network(
     if credentials is None:
         return UnixNetwork()
 
-    def is_early() -> bool:
-        return clock.wall() < credentials.life.begin_us
+    def is_apart() -> bool:
+        """Whether this host's clock is outside the certificate's life: one of both is wrong."""
+        life = (store.read() or credentials).life
+        return not life.begin_us <= clock.wall() <= life.end_us
 
     def until() -> Micros:
         return (store.read() or credentials).life.end_us
@@ -235,7 +237,7 @@ def _network(
         clock=clock,
         entropy=entropy,
         failpoints=failpoints,
-        lenient=is_early,
+        lenient=is_apart,
         holds=until,
         proxy=proxy,
     )
