@@ -213,6 +213,20 @@ def test_a_node_that_was_revoked_loses_its_channels_and_gets_no_other():
     run(script, listening=A)
 
 
+def test_a_revoked_node_that_listens_is_not_dialled_any_more():
+    async def script(land: Land) -> None:
+        await anyio.sleep(10)
+        assert land.nodes[B].near
+        del land.spots[A]
+        land.nodes[B].knows()
+        await anyio.sleep(1)
+        assert not land.nodes[B].near
+        await anyio.sleep(120)
+        assert not land.nodes[B].near
+
+    run(script, listening=A)
+
+
 def test_a_node_that_starts_without_control_finds_its_neighbours_by_what_it_was_told_before():
     async def script(land: Land) -> None:
         other = Node(B, land, listens=False, disk=land.nodes[B].disk)

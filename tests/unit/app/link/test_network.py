@@ -395,6 +395,25 @@ def test_a_node_whose_clock_is_a_day_ahead_goes_by_the_time_that_control_tells()
     dialled(body, carrier, holds=lambda: until)
 
 
+def test_who_is_revoked_while_its_connection_is_lost_does_not_go_on_with_its_session():
+    carrier, ends, revoked = MemoryCarrier(peer=peer()), Ends(), [""]
+
+    async def main():
+        async with (
+            listening(carrier, ends.serve, admit=lambda _peer: revoked[0]),
+            network(carrier, 2).dial(ADDRESS) as channel,
+        ):
+            await channel.send(Beat(number=1))
+            await anyio.sleep(1)
+            revoked[0] = "it was revoked"
+            carrier.cut()
+            with pytest.raises(ChannelClosed, match="revoked"):
+                await channel.receive()
+        assert numbers(ends) == [1]
+
+    simulate(main)
+
+
 def test_where_control_tells_no_time_our_own_clock_decides():
     carrier = MemoryCarrier(peer=None)
 
