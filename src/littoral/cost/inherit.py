@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
-from typing import Final
+from typing import Final, cast
 
 from littoral.cost.predictor import Predictor, Prior, fresh
+from littoral.cost.recursion import Triangle
 from littoral.domain.ids import EndpointId
 from littoral.domain.prior import FleetPrior, Learned
 
@@ -109,10 +110,10 @@ def inherited(endpoint: EndpointId, prior: FleetPrior) -> Predictor:
     Checked by: tests/unit/cost/test_inherit.py.
     """
     begun = fresh(endpoint, prior=Prior(*prior.theta))
-    covariance = tuple(tuple(value * SHARE for value in row) for row in begun.recursion.covariance)
+    covariance = cast("Triangle", tuple(each * SHARE for each in begun.recursion.covariance))
     return replace(
         begun,
-        recursion=replace(begun.recursion, covariance=covariance),
+        recursion=begun.recursion._replace(covariance=covariance),
         q50=prior.q50,
         q90=max(prior.q90, prior.q50),
         scale=max(1.0, prior.scale) * CAREFUL,
