@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from littoral.control.bounds import refuse, within
 from littoral.domain.ids import checked_tag
-from littoral.domain.policy import AUTO, Audits, Judge, JudgeKind, PolicySpec
+from littoral.domain.policy import AUTO, Audits, Cascade, Judge, JudgeKind, PolicySpec
 from littoral.domain.resource import Kind
 from littoral.trust import shape
 
@@ -21,6 +21,8 @@ _TAKES: Mapping[JudgeKind, tuple[str, ...]] = {
     "vote": (),
 }
 """The fields that each kind of judge reads."""
+MOST_TEXT = 1024
+"""Letters of one of the texts that an answer may be."""
 
 
 def check_policy(spec: PolicySpec, known: Iterable[tuple[Kind, str]]) -> None:
@@ -47,6 +49,8 @@ def check_policy(spec: PolicySpec, known: Iterable[tuple[Kind, str]]) -> None:
     there = frozenset(known)
     _named("spec.match.projects", match.projects, kind="Project", known=there)
     _named("spec.deployments", spec.deployments, kind="Deployment", known=there)
+    if spec.cascade is not None:
+        _check_cascade(spec, spec.cascade, there)
     if spec.quality is not None:
         _named("spec.quality.ratings", spec.quality.ratings, kind="Deployment", known=there)
         within("spec.quality.max_loss", spec.quality.max_loss, (0.0, 1.0))
@@ -93,6 +97,24 @@ def _judge(path: str, judge: Judge) -> None:
     shape.check(judge.schema, path=f"{path}.schema")
 
 
+def _check_cascade(spec: PolicySpec, cascade: Cascade, there: frozenset[tuple[Kind, str]]) -> None:
+    both = (cascade.first, cascade.then)
+    for field, name in zip(("first", "then"), both, strict=True):
+        _named(f"spec.cascade.{field}", (name,), kind="Deployment", known=there, exact=True)
+    if cascade.first == cascade.then:
+        raise refuse("spec.cascade.then", "it is the same deployment as the first one")
+    if spec.deployments and not set(both) <= set(spec.deployments):
+        raise refuse("spec.cascade", "spec.deployments must list both of its deployments")
+    within("spec.cascade.below", cascade.below, (0.0, 1.0))
+    within("spec.cascade.answers", len(cascade.answers), (0, MOST_NAMES))
+    for text in cascade.answers:
+        within("spec.cascade.answers", len(text), (0, MOST_TEXT))
+    if cascade.below is None and not cascade.answers and cascade.schema is None:
+        raise refuse("spec.cascade", "say what is not good enough: below, answers or schema")
+    if cascade.schema is not None:
+        shape.check(cascade.schema, path="spec.cascade.schema")
+
+
 def _check_match(spec: PolicySpec) -> None:
     match = spec.match
     every = {
@@ -111,10 +133,15 @@ def _check_match(spec: PolicySpec) -> None:
 
 
 def _named(
-    path: str, names: Iterable[str], *, kind: Kind, known: frozenset[tuple[Kind, str]]
+    path: str,
+    names: Iterable[str],
+    *,
+    kind: Kind,
+    known: frozenset[tuple[Kind, str]],
+    exact: bool = False,
 ) -> None:
-    """Refuse names that nothing has; those that end in ``*`` stand for any."""
+    """Refuse names that nothing has; those that end in ``*`` stand for any, unless ``exact``."""
     for name in names:
-        if not name.endswith("*") and (kind, name) not in known:
+        if (exact or not name.endswith("*")) and (kind, name) not in known:
             there = ", ".join(sorted(each for of, each in known if of == kind)) or "none yet"
             raise refuse(path, f"there is no {kind} {name!r}; known: {there}")

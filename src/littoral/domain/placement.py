@@ -20,6 +20,7 @@ Why: TypeAlias = Literal[
     "only",
     "least_miss",
     "retry",
+    "escalated",
     "cached",
     "shed",
     "none",

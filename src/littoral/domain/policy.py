@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+from littoral.domain.ids import DeploymentName
 from littoral.domain.reach import Residency
 from littoral.domain.units import Seconds
 
@@ -83,6 +84,23 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cascade:
+    """Ask one deployment first, and another one where its answer is not good enough.
+
+    An answer is good where it passes every check that is given. ``below`` bounds its confidence,
+    the geometric mean of the probabilities that the engine gave to its tokens, 0 to 1: what is
+    below is too little. ``answers`` are the texts that it may be, but for space around it;
+    ``schema`` says what it must be as JSON, in words of JSON Schema that ``trust.shape`` knows.
+    """
+
+    first: DeploymentName
+    then: DeploymentName
+    below: float | None = None
+    answers: tuple[str, ...] = ()
+    schema: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySpec:
     """What is wanted.
 
@@ -95,7 +113,8 @@ class PolicySpec:
     no request is cut for it. ``miss_cost`` is what missing it costs: the choice weighs it against
     money, and refuses what is certain to miss; without it the cheapest place is taken that keeps
     the deadline. ``residency`` holds beside the project's own. ``deployments`` are those that may
-    be asked; empty: all.
+    be asked; empty: all. ``cascade`` holds for requests that are not streamed and want one answer,
+    and only where both of its deployments fit into the deadline.
     """
 
     title: str = ""
@@ -106,6 +125,7 @@ class PolicySpec:
     residency: Residency = "any"
     deployments: tuple[str, ...] = ()
     quality: Quality | None = None
+    cascade: Cascade | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

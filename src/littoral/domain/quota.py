@@ -81,13 +81,15 @@ class Charge(NamedTuple):
 class Use(NamedTuple):
     """The tokens and nano-units that a request may use, or has used.
 
-    ``at_us`` is when it is admitted (UTC microseconds), ``now_ns`` now by the monotonic clock.
+    ``at_us`` is when it is admitted (UTC microseconds), ``now_ns`` now by the monotonic clock;
+    ``calls`` is 0 for what goes on with a request that was counted before.
     """
 
     tokens: int
     money: int
     at_us: int
     now_ns: int
+    calls: int = 1
 
 
 class Lost(NamedTuple):

@@ -31,6 +31,7 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
     aside: int = 0,
     wanted: Wanted | None = None,
     length: float = 0.0,
+    outside: int = 0,
 ) -> Verdict | Refusal:
     """Rank the model's places with their present loads.
 
@@ -45,16 +46,17 @@ def choose(  # noqa: PLR0913  ADR 0008: the request comes as scalars on the hot 
         aside: Positions that shall take it only where no other can, as bits.
         wanted: What a policy asks.
         length: Log half-width from p50 to p90 of the output.
+        outside: Positions that may not be asked, whatever the policy says, as bits.
     """
     rows = model.flat
     loads = [place.in_flight if place.loads is None else place.load() for place in model.places]
     if warm >= 0:
         rows = warmed(model.rows, warm)
     room, full = SPARE if skip else AHEAD, 0
-    barred, miss_cost = 0, 0.0
+    barred, miss_cost = outside, 0.0
     if wanted is not None:
         needs |= wanted.needs
-        barred, miss_cost = model.bar(wanted), model.price(wanted, tokens_in)
+        barred, miss_cost = outside | model.bar(wanted), model.price(wanted, tokens_in)
         total_s = min(total_s, wanted.total_s)
     while True:
         verdict = rank(

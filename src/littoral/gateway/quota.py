@@ -90,7 +90,7 @@ class Gate:
         if words[at + PACE] != self.requests[0] or words[at + INTERVAL] != self.tokens[0]:
             self.look(table, wish.now_ns)
         interval, burst = self.requests
-        if burst:
+        if burst and wish.calls:
             if not interval:
                 return self.too_often(LATER_S)
             tat = words[at + REQUESTS]
@@ -187,7 +187,7 @@ class Gate:
         """Charge a request that no gate refused; inside a section."""
         words, at = table.words, table.at(self.row)
         interval = self.requests[0]
-        if interval:
+        if interval and wish.calls:
             words[at + REQUESTS] = max(words[at + REQUESTS], wish.now_ns) + interval
         if self.holds:
             if self.budget >= 0 and wish.at_us >= words[at + UNTIL]:

@@ -176,6 +176,11 @@ class ModelRow:
         if wanted is not None:
             self.barred[wanted.scope] = 0
 
+    def outside(self, deployment: str) -> int:
+        """Positions of all other deployments, as bits."""
+        places = enumerate(self.places)
+        return sum(1 << at for at, each in places if each.endpoint.deployment != deployment)
+
     def price(self, wanted: Wanted, tokens_in: int) -> float:
         """What it costs to miss a policy's deadline; 0 where that has no price."""
         if wanted.spec.miss_cost is None:

@@ -164,7 +164,8 @@ class Outlook:
 
     ``expected_misses`` and ``cost`` are by the medians predicted, as nobody knows what the places
     not taken would have needed; ``regret`` is what requests cost beyond the cheapest place that
-    would have kept the deadline, on average.
+    would have kept the deadline, on average. ``staged`` requests would have begun a cascade, which
+    costs ``cost_most`` in all where none of their first answers is good enough.
     """
 
     requests: int
@@ -174,6 +175,8 @@ class Outlook:
     shed: int
     cost: float
     regret: float
+    staged: int = 0
+    cost_most: float = 0.0
 
 
 def outlook(moments: Iterable[Moment]) -> Outlook:
@@ -184,6 +187,7 @@ def outlook(moments: Iterable[Moment]) -> Outlook:
     went: Counter[str] = Counter()
     why: Counter[str] = Counter()
     missed, cost, regret = 0, 0.0, 0.0
+    staged, more = 0, 0.0
     for moment in moments:
         why[moment.why] += 1
         chosen = next((o for o in moment.options if o.endpoint == moment.chosen), None)
@@ -193,6 +197,8 @@ def outlook(moments: Iterable[Moment]) -> Outlook:
         went[chosen.deployment] += 1
         missed += chosen.total_p50_s > moment.total_s
         cost += chosen.cost
+        staged += moment.then is not None
+        more += sum(each.cost for each in moment.options if each.endpoint == moment.then)
         kept = [each.cost for each in moment.options if each.rejected is None]
         regret += max(0.0, chosen.cost - min(kept, default=chosen.cost))
     count = why.total()
@@ -204,4 +210,6 @@ def outlook(moments: Iterable[Moment]) -> Outlook:
         shed=why["shed"],
         cost=cost,
         regret=regret / count if count else 0.0,
+        staged=staged,
+        cost_most=cost + more,
     )

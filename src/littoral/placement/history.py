@@ -5,8 +5,9 @@ a node would have, and teaches once it ends. Nothing is known of hosts, links or
 none of it, so what is found here is near to what the gateway knew, not the same.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from heapq import heappop, heappush
 from math import inf
 from typing import Final, NamedTuple
@@ -18,10 +19,10 @@ from littoral.domain.endpoint import Folded
 from littoral.domain.flight import cost_of
 from littoral.domain.ids import EndpointId
 from littoral.domain.placement import Reason, Why
-from littoral.domain.policy import Policy, PolicySpec
+from littoral.domain.policy import Cascade, Policy, PolicySpec
 from littoral.domain.usage import CACHE, UsageRecord
 from littoral.placement.decide import UNBOUNDED, Row, Verdict, rank
-from littoral.placement.policy import Asker, barred, holding, price_of, tagged
+from littoral.placement.policy import Asker, barred, has_slack, holding, price_of, tagged
 
 MICRO: Final = 1e-6
 SLOTS: Final = 4
@@ -77,7 +78,8 @@ class Option:
 class Moment:
     """A request as it came: the places that were known to serve its model, and who would get it.
 
-    ``tag`` is what the policies make of it, which may be another one than was recorded.
+    ``tag`` is what the policies make of it, which may be another one than was recorded. ``then`` is
+    whom a cascade would ask where the answer of the one chosen is not good enough.
     """
 
     record: UsageRecord
@@ -86,6 +88,7 @@ class Moment:
     why: Why
     policy: str | None
     tag: str = ""
+    then: str | None = None
     total_s: float = inf
     counts: Mapping[Reason, int] = field(default_factory=dict[Reason, int])
 
@@ -120,7 +123,7 @@ def moments(
     *,
     tags: Mapping[str, str] | None = None,
 ) -> Iterator[Moment]:
-    """Replay records, each as it came.
+    """Replay records, each as it came; of several answers to one request the first counts.
 
     Args:
         records: Of any models; those that ended otherwise than well are left out.
@@ -135,6 +138,7 @@ def moments(
         if priced.serves:
             known.serves.setdefault(priced.serves, {})[EndpointId(name)] = name
     flying: list[tuple[int, int, UsageRecord, int]] = []
+    answered: set[str] = set()
     good = [each for each in records if each.status == "ok" and each.endpoint != CACHE]
     for number, record in enumerate(sorted(good, key=lambda each: each.at_us)):
         while flying and flying[0][0] <= record.at_us:
@@ -145,9 +149,11 @@ def moments(
         served = known.serves.setdefault(record.model, {})
         served.pop(EndpointId(record.deployment), None)
         served[record.endpoint] = record.deployment
-        asker = tagged(policies, _asker(record, given))
-        policy = holding(policies, asker)
-        yield _moment(known, record, asker, prices=prices, policy=policy)
+        if record.request not in answered:
+            answered.add(record.request)
+            asker = tagged(policies, _asker(record, given))
+            policy = holding(policies, asker)
+            yield _moment(known, record, asker, prices=prices, policy=policy)
         active = known.loads.get(record.endpoint, 0)
         known.loads[record.endpoint] = active + 1
         heappush(flying, (record.at_us + record.total_us, number, record, active))
@@ -202,7 +208,12 @@ def _moment(
     )
     rows = [_row(known, each, _priced(prices, served[each])) for each in places]
     loads = [known.loads.get(each, 0) for each in places]
-    verdict = _ranked(rows, loads, record, length=length, wish=wish)
+    ranked = partial(_ranked, rows, loads, record, length=length)
+    staged = None
+    if spec.cascade is not None and not record.streamed:
+        deployments = [served[each] for each in places]
+        staged = _staged(spec.cascade, deployments, wish, ranked=ranked)
+    verdict = ranked(wish=wish) if staged is None else staged[0]
     options = [
         _option(
             _ranked([rows[at]], [loads[at]], record, length=length, wish=_FREE),
@@ -224,9 +235,33 @@ def _moment(
         why=verdict.why,
         policy=None if policy is None else policy.name,
         tag=asker.tag,
+        then=None if staged is None else places[staged[1]],
         total_s=wish.total_s,
         counts=_counts(options),
     )
+
+
+def _staged(
+    cascade: Cascade,
+    deployments: Sequence[str],
+    wish: _Wish,
+    *,
+    ranked: Callable[..., Verdict],
+) -> tuple[Verdict, int] | None:
+    """Rank both stages of a cascade; None where one has no place, or both do not fit."""
+    first, then = (
+        ranked(wish=wish._replace(barred=wish.barred | _others(deployments, name)))
+        for name in (cascade.first, cascade.then)
+    )
+    if min(first.position, then.position) < 0:
+        return None
+    if not has_slack(first.total_p90, then.total_p90, wish.total_s):
+        return None
+    return first, then.position
+
+
+def _others(deployments: Sequence[str], name: str) -> int:
+    return sum(1 << at for at, each in enumerate(deployments) if each != name)
 
 
 def _ranked(

@@ -145,6 +145,20 @@ def good_enough(quality: Quality | None, name: str, deployments: Sequence[str]) 
     return quality.ratings[name] >= max(rated) - quality.max_loss - 1e-12
 
 
+def has_slack(first_p90: float, then_p90: float, left_s: float) -> bool:
+    """Return whether one answer and then another one come in time, both by their bounds.
+
+    Args:
+        first_p90: Seconds within which nine of ten first answers are there.
+        then_p90: The same of the second ones.
+        left_s: Seconds until the deadline; ``inf`` for none.
+
+    Source: a cascade pays only where the deadline is no less than the sum of both p90.
+    Checked by: tests/unit/placement/test_policy.py.
+    """
+    return first_p90 + then_p90 <= left_s
+
+
 def price_of(worth: Worth | None, dearest: float) -> float:
     """Return what a miss costs; 0 where it has no price.
 

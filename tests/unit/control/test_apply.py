@@ -179,6 +179,8 @@ def test_a_wrong_deployment_is_refused_with_its_path(site, given, spec, param, s
         ("Policy", {"tag": "No"}, "spec.tag"),
         ("Policy", {"tag": "a", "match": {"tags": ["b"]}}, "spec.tag"),
         ("Policy", {"deployments": ["none"]}, "spec.deployments"),
+        ("Policy", {"cascade": {"first": "none", "then": "b", "below": 1}}, "spec.cascade.first"),
+        ("Policy", {"cascade": {"first": "n*", "then": "b", "below": 1}}, "spec.cascade.first"),
         ("Policy", {"quality": {"max_loss": 2}}, "spec.quality.max_loss"),
         ("Policy", {"quality": {"ratings": {"none": 1}}}, "spec.quality.ratings"),
         ("Policy", {"residency": "moon"}, "spec.residency"),
@@ -308,3 +310,32 @@ def test_a_message_says_where_and_what_is_allowed(site, given, spec, message):
 
 def test_the_failpoints_of_control_exist():
     assert {"records.applied", "stored.sent"} <= set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("cascade", "more", "param"),
+    [
+        ({"below": 1.5}, {}, "cascade.below"),
+        ({}, {}, "cascade"),
+        ({"then": "near", "below": 0.5}, {}, "cascade.then"),
+        ({"answers": ["x" * 1025]}, {}, "cascade.answers"),
+        ({"answers": ["x"] * 257}, {}, "cascade.answers"),
+        ({"schema": {"pattern": "a+"}}, {}, "cascade.schema"),
+        ({"below": 0.5}, {"deployments": ["near"]}, "cascade"),
+        ({"below": 0.5, "schema": {"type": "object"}}, {"deployments": ["near", "far"]}, None),
+    ],
+)
+def test_a_cascade_names_two_deployments_and_a_check_that_can_be_made(
+    site, given, cascade, more, param
+):
+    for name in ("near", "far"):
+        assert (
+            site.apply(given.MODEL, given.document("Deployment", name, model="smol")).status_code
+            == 200
+        )
+    spec = {"cascade": {"first": "near", "then": "far"} | cascade} | more
+    answer = site.apply(given.document("Policy", "x", **spec))
+    if param is None:
+        assert answer.status_code == 200
+    else:
+        assert refused(answer)["param"] == f"documents[0].spec.{param}"

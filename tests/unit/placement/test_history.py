@@ -4,9 +4,10 @@ import pytest
 
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.ids import DeploymentName, EndpointId
-from littoral.domain.policy import Match, Policy, PolicySpec
+from littoral.domain.policy import Cascade, Match, Policy, PolicySpec
 from littoral.domain.units import Micros, Seconds, Tokens
 from littoral.domain.usage import CACHE
+from littoral.placement.account import outlook
 from littoral.placement.history import Priced, moments, priced
 from littoral.testing.usage import usage_record
 
@@ -125,3 +126,41 @@ def test_a_deployment_is_priced_as_it_is_declared():
     assert priced("d", spec) == Priced(serves="d", price_in=1.0, price_out=2.0)
     named = replace(spec, serves="chat", slots=7)
     assert (priced("d", named).serves, priced("d", named).slots) == ("chat", 7)
+
+
+def cascade(**wanted) -> Policy:
+    stages = Cascade(first=DeploymentName("near"), then=DeploymentName("far"), below=0.5)
+    return policy(cascade=stages, **wanted)
+
+
+def whole(count: int = 600):
+    return [replace(each, streamed=False) for each in traffic(count)]
+
+
+def test_a_cascade_begins_where_both_bounds_fit_into_the_deadline():
+    free = list(moments(whole(), PRICES, [cascade()]))[-1]
+    assert (free.chosen, free.then) == ("near@1", "far@1")
+    tight = list(moments(whole(), PRICES, [cascade(total_s=Seconds(4.5))]))[-1]
+    assert tight.then is None
+    streamed = list(moments(traffic(60), PRICES, [cascade()]))[-1]
+    assert streamed.then is None
+
+
+def test_a_cascade_needs_a_place_of_each_of_its_deployments():
+    alone = [each for each in whole(60) if each.deployment == "near"]
+    assert list(moments(alone, PRICES, [cascade()]))[-1].then is None
+
+
+def test_of_several_answers_to_one_request_the_first_counts_and_all_teach():
+    first = record(1, "near", at_s=0, total_s=4.0)
+    second = replace(record(1, "far", at_s=4, total_s=1.0), attempt=1)
+    found = list(moments([first, second, record(2, "far", at_s=9, total_s=1.0)], PRICES))
+    assert [each.record.attempt for each in found] == [0, 0]
+    assert [option.learned for option in found[-1].options] == [1, 1]
+
+
+def test_what_a_cascade_costs_is_known_from_below_and_from_above():
+    found = outlook(list(moments(whole(), PRICES, [cascade()]))[20:])
+    assert found.staged == found.requests == 580
+    assert found.cost == 0.0
+    assert found.cost_most == pytest.approx(580 * 140e-6, rel=0.2)

@@ -10,6 +10,7 @@ from littoral.placement.policy import (
     barred,
     covers,
     good_enough,
+    has_slack,
     holding,
     is_held,
     is_whose,
@@ -147,3 +148,17 @@ def test_a_policy_is_for_a_key_whatever_its_models():
     assert is_whose(Match(models=("m",)), "web", "key-1")
     assert not is_whose(Match(projects=("other",)), "web", "key-1")
     assert not is_whose(Match(keys=("other",)), "web", "key-1")
+
+
+def test_two_answers_fit_where_their_bounds_together_do():
+    assert has_slack(1.0, 2.0, 3.0)
+    assert not has_slack(1.0, 2.1, 3.0)
+    assert has_slack(1e9, 1e9, float("inf"))
+
+
+@given(*[st.floats(0, 1e6)] * 4)
+def test_less_time_or_longer_bounds_never_make_room(first, then, left, more):
+    if not has_slack(first, then, left):
+        assert not has_slack(first + more, then, left)
+        assert not has_slack(first, then + more, left)
+        assert not has_slack(first, then, left - more)

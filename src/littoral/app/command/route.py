@@ -1,5 +1,6 @@
 """``littoral route``: why a request ran where it did, and where a policy would send what came."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -49,9 +50,18 @@ def explain(request: str, /, *, limit: int = 5000, reach: Reach = HERE) -> int:
     for record in found:
         if record.endpoint == CACHE:
             shown.line(f"{record.request} was answered from the cache: no place was chosen")
+        elif record.attempt and _is_second(record, found):
+            shown.line(
+                f"attempt {record.attempt} at {record.endpoint}: another answer was not enough"
+            )
         elif record.status != "ok":
             shown.line(f"attempt {record.attempt} at {record.endpoint} ended: {record.status}")
     return 0
+
+
+def _is_second(record: UsageRecord, found: Sequence[UsageRecord]) -> bool:
+    """Whether an answer was there before, so that this one was asked for to replace it."""
+    return any(each.status == "ok" and each.attempt < record.attempt for each in found)
 
 
 def _explain(shown: Screen, told: Moment) -> None:
@@ -67,6 +77,8 @@ def _explain(shown: Screen, told: Moment) -> None:
     shown.line()
     counts = ", ".join(f"{name} {n}" for name, n in told.counts.items()) or "none"
     shown.line(f"rejected    {counts}")
+    if told.then is not None:
+        shown.line(f"cascade     {told.chosen}, then {told.then} if that is not good enough")
     shown.line(f"predicted   {span(record.predicted_us / 1e6)} when it came")
     shown.line(f"bound       {span(record.predicted_p90_us / 1e6)} when it came")
     held = record.total_us <= record.predicted_p90_us
@@ -148,4 +160,15 @@ def _compared(before: Outlook, after: Outlook) -> list[tuple[str, str, str]]:
         ("refused", count(before.went.get(REFUSED, 0)), count(after.went.get(REFUSED, 0))),
         ("deadlines missed by p50", count(before.expected_misses), count(after.expected_misses)),
         ("cost", money(before.cost), money(after.cost)),
+        *_cascaded(before, after),
+    ]
+
+
+def _cascaded(before: Outlook, after: Outlook) -> list[tuple[str, str, str]]:
+    """How many would begin a cascade, and what that costs at most; nothing where none does."""
+    if not before.staged and not after.staged:
+        return []
+    return [
+        ("first of two answers", count(before.staged), count(after.staged)),
+        ("cost if all are escalated", money(before.cost_most), money(after.cost_most)),
     ]

@@ -83,13 +83,25 @@ class Charged:
             self._bounded = quotas.story(gates, now_ns)
         return refusal
 
-    def _hold(self, gates: Sequence[Gate], slot: int, *, now_ns: int) -> Refusal | None:
+    def reserve_more(self, gates: Sequence[Gate], slot: int) -> Refusal | None:
+        """Charge a further call for the same request, which counts as none of its own.
+
+        ``open`` must follow.
+        """
+        self._charge = None
+        if not any(gate.holds for gate in gates):
+            return None
+        return self._hold(gates, slot, now_ns=int(self._started * 1e9), calls=0)
+
+    def _hold(
+        self, gates: Sequence[Gate], slot: int, *, now_ns: int, calls: int = 1
+    ) -> Refusal | None:
         quotas, at_us = self._worker.quotas, now_ns // 1000 + self._worker.offset_us
         tokens, money = self._most_at(self.place)
         most = money
         if money and len(self.model.places) > 1:
             most = max([self._most_at(place)[1] for place in self.model.places])
-        found = quotas.admit(gates, Use(tokens, most, at_us, now_ns), slot, least=money)
+        found = quotas.admit(gates, Use(tokens, most, at_us, now_ns, calls), slot, least=money)
         if isinstance(found, Refusal):
             return found
         if found.rows:

@@ -15,10 +15,10 @@ from littoral.gateway.settlement import CANCELLED, FAILED, OK
 from littoral.gateway.table import KeyRow
 from littoral.gateway.tally import Usage, whole
 from littoral.gateway.wire.answer import Asker
+from littoral.gateway.wire.cascading import Cascading
 from littoral.gateway.wire.hedging import REFUSED
 from littoral.gateway.wire.relay import Events, first_error
 from littoral.gateway.wire.remote import MISDIRECTED
-from littoral.gateway.wire.screened import Screened
 from littoral.gateway.wire.upstream import Engine
 from littoral.gateway.wire.waiting import FIRST_BYTE_S, INTERNAL
 from littoral.gateway.wire.worker import Worker
@@ -30,7 +30,7 @@ _SILENT: Final = refuse(DeadlinePassed, "the engine fell silent, or the deadline
 _LATE: Final = refuse(DeadlinePassed, "the deadline passed before the engine's first byte")
 
 
-class Exchange(Screened):
+class Exchange(Cascading):
     """The middle of the path: a client on one side, an engine on the other.
 
     Args:
@@ -137,7 +137,8 @@ class Exchange(Screened):
 
     def fault(self, error: Exception) -> None:
         """End it: the engine's fault where it made no sense, else ours."""
-        if isinstance(error, ValueError) and (self.route.translator or self.place.mends):
+        read = self.route.translator or self.place.mends or self._trial
+        if isinstance(error, ValueError) and read and self.slot >= 0:
             self._drop_engine()
             self._failed(f"its answer makes no sense: {error}")
             return
@@ -235,11 +236,16 @@ class Exchange(Screened):
             self._failed("its reply is no JSON object")
             return
         counted = len(data) // 4 if route.writes else 0
+        trial = self._trial if self.key.policies else None
+        said = data if trial is None else self.bare(data)
         translator = route.translator or (route.mender if self.place.mends else None)
         if translator is not None:
             self._clock()
-            data = translator.whole(self.asked, data, self.rid.decode())
-        self._deliver(data, self.settle(OK, found.usage, counted))
+            said = translator.whole(self.asked, said, self.rid.decode())
+        if trial is not None and self.goes_on(trial, data, said, usage=found.usage):
+            return
+        cost = self.settle(OK, found.usage, counted)
+        self._deliver(said, cost if trial is None else cost + trial.spent)
         if self.key.adapts:
             self.keep()
 

@@ -1,9 +1,10 @@
 """Placed: where one request goes, by what it needs, by its policy and by who is there."""
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 from littoral.domain.errors import DeadlinePassed, NoCandidate
+from littoral.domain.ids import DeploymentName
 from littoral.gateway.admission import usable
 from littoral.gateway.choice import able, choose
 from littoral.gateway.head import Terms
@@ -13,7 +14,17 @@ from littoral.gateway.wanted import Under, Wanted
 from littoral.gateway.wire.charged import Charged
 from littoral.placement.decide import Verdict
 
-_MISSED: Final = refuse(DeadlinePassed, "every place would miss the deadline")
+MISSED: Final = refuse(DeadlinePassed, "every place would miss the deadline")
+
+
+class Within(NamedTuple):
+    """The deployment that alone may be asked, and what it must have beside what is needed anyway.
+
+    ``needs`` are bits.
+    """
+
+    deployment: DeploymentName
+    needs: int
 
 
 class Placed(Charged):
@@ -37,17 +48,41 @@ class Placed(Charged):
             now: Monotonic seconds; the first call's is when the request left the line.
             skip: Positions already tried, as bits.
         """
-        model = self.model
         if not skip:
             self._started = now
-        key = self.key
+        verdict = self.ranked(now, skip)
+        if isinstance(verdict, Refusal):
+            return self._advised(verdict)
+        if verdict[1] == "least_miss" and self.terms.defer_s:
+            return MISSED
+        self.take(verdict, skip)
+        return None
+
+    def take(self, verdict: Verdict, skip: int) -> None:
+        """Go where a verdict says."""
+        self._skip = skip
+        self._verdict = verdict
+        self.place = self.model.places[verdict[0]]
+
+    def ranked(self, now: float, skip: int, within: Within | None = None) -> Verdict | Refusal:
+        """Compare the places as they are now; nothing changes.
+
+        Args:
+            now: Monotonic seconds.
+            skip: Positions already tried, as bits.
+            within: Where it may go only.
+        """
+        model, key = self.model, self.key
+        needs, outside = self.asked.needs, 0
+        if within is not None:
+            needs, outside = needs | within.needs, model.outside(within.deployment)
         wanted = key.wanted(model.name) if key.policies else None
         if wanted is not None and wanted.priced:
             model.weigh(now)
         tokens_out, length = self.expected()
-        verdict = choose(
+        return choose(
             model,
-            needs=self.asked.needs,
+            needs=needs,
             tokens_in=self.asked.longest or self._tokens_in,
             tokens_out=tokens_out,
             length=length,
@@ -56,15 +91,8 @@ class Placed(Charged):
             warm=self._warm() if self._beginning and not skip else -1,
             aside=0 if model.split is None or skip else aside_of(model.split, self.rid),
             wanted=wanted,
+            outside=outside,
         )
-        if isinstance(verdict, Refusal):
-            return self._advised(verdict)
-        if verdict[1] == "least_miss" and self.terms.defer_s:
-            return _MISSED
-        self._skip = skip
-        self._verdict = verdict
-        self.place = model.places[verdict[0]]
-        return None
 
     def _due(self, wanted: Wanted | None) -> float:
         """By when it is to be answered, by its caller and a policy; tries again do not put it off.

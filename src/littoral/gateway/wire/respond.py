@@ -75,6 +75,11 @@ class Respond(Exchange):
         )
         return None
 
+    @property
+    def may_cascade(self) -> bool:
+        """Not where the answer is stored: its name is given to the first one."""
+        return super().may_cascade and not self._wish.store
+
     # ends from outside
 
     def client_gone(self) -> None:

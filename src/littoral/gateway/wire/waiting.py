@@ -21,7 +21,7 @@ LONGEST_S: Final = 600.0
 MAX_RETRIES: Final = 2
 MOST_REPEATED: Final = 1024 * 1024
 """Longest request that is sent on after another node failed, bytes."""
-_UNRECORDED: Final = refuse(Overloaded, "too many requests wait to be recorded", retry_after_s=1.0)
+UNRECORDED: Final = refuse(Overloaded, "too many requests wait to be recorded", retry_after_s=1.0)
 INTERNAL: Final = Refusal(500, "internal", "something failed here; the request's id names it")
 
 
@@ -56,7 +56,7 @@ class Waiting(Answer):
         refusal = self.unrecorded(gates) if worker.recording.full else None
         slot = worker.flights.take() if refusal is None else -1
         if slot < 0:
-            return refusal or _UNRECORDED
+            return refusal or UNRECORDED
         refusal = self.reserve(gates, slot) if gates else None
         if refusal is not None:
             worker.flights.put_back(slot)

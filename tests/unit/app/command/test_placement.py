@@ -11,7 +11,7 @@ from littoral.domain.chunk import ChunkId, ChunkPage
 from littoral.domain.decided import decided
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.ids import DeploymentName, EndpointId, NodeId
-from littoral.domain.policy import PolicySpec
+from littoral.domain.policy import Cascade, PolicySpec
 from littoral.domain.prior import Learned, PredictorView
 from littoral.domain.resource import Metadata, Resource
 from littoral.domain.units import Micros, Seconds, Tokens
@@ -186,6 +186,25 @@ def test_an_explanation_names_the_tag(call, recorded):
 def test_whoever_may_not_see_keys_goes_by_the_tags_of_records(call, recorded):
     recorded.refuse("GET /api/v1/keys", 403, "denied", "not yours")
     assert "; no tag; " in call("route", "explain", "rq_59").out
+
+
+def test_both_stages_of_a_cascade_are_explained_and_simulated(call, recorded, tmp_path):
+    records = [replace(record(n), streamed=False) for n in range(60)]
+    second = replace(record(60), request=records[59].request, attempt=1)
+    recorded.on("GET /api/v1/requests", RequestRecords(records=tuple(records[::-1])))
+    recorded.on("GET /api/v1/requests/rq_59", RequestRecords(records=(records[59], second)))
+    spec = {"cascade": {"first": "near", "then": "far", "below": 0.5}}
+    file = tmp_path / "policy.yaml"
+    file.write_text(json.dumps({"kind": "Policy", "metadata": {"name": "c"}, "spec": spec}))
+    lines = call("route", "simulate", "-f", str(file)).out.splitlines()
+    assert ["first", "of", "two", "answers", "0", "40"] in [line.split() for line in lines]
+    assert any(line.startswith("cost if all are escalated") for line in lines)
+    declared = PolicySpec(cascade=Cascade(first="near", then="far", below=0.5))
+    policy = Resource(kind="Policy", metadata=Metadata(name="c"), spec=declared)
+    recorded.on("GET /api/v1/resources/Policy", {"items": [policy]})
+    said = call("route", "explain", "rq_59").out
+    assert "cascade     near@1, then far@1 if that is not good enough" in said
+    assert "attempt 1 at far@1: another answer was not enough" in said
 
 
 def test_a_failed_attempt_is_named(call, recorded):
