@@ -9,7 +9,6 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from littoral.domain.policy import Cascade
-from littoral.gateway import said
 from littoral.gateway.asked import Asked
 from littoral.gateway.operation import OPERATIONS
 from littoral.gateway.request import Chat, Completion
@@ -39,20 +38,33 @@ class Heard(NamedTuple):
     confidence: float | None
 
 
-class _Chances(Struct):
+class _Token(Struct):
+    logprob: float
+
+
+class _Told(Struct):
+    """Log probabilities of a chat, or of a completion."""
+
+    content: list[_Token] | None = None
     token_logprobs: list[float | None] | None = None
 
 
-class _Text(Struct):
-    text: str = ""
-    logprobs: _Chances | None = None
+class _Message(Struct):
+    content: str | None = None
+    tool_calls: list[Raw] | None = None
 
 
-class _Texts(Struct):
-    choices: list[_Text] = []
+class _Choice(Struct):
+    message: _Message | None = None
+    text: str | None = None
+    logprobs: _Told | None = None
 
 
-_texts: Callable[[bytes], _Texts] = msgspec.json.Decoder(_Texts).decode
+class _Reply(Struct):
+    choices: list[_Choice]
+
+
+_reply: Callable[[bytes], _Reply] = msgspec.json.Decoder(_Reply).decode
 
 
 def is_judged(asked: Asked, operation: int) -> bool:
@@ -63,34 +75,23 @@ def is_judged(asked: Asked, operation: int) -> bool:
     return operation in {CHAT, TEXT} and not asked.streamed and asked.choices == 1
 
 
-def hear(data: bytes, operation: int) -> Heard:
-    """Read an engine's whole reply.
+def hear(data: bytes) -> Heard:
+    """Read an engine's whole reply, of a chat or a completion.
 
     Raises:
         ValueError: It is none.
     """
-    if operation == TEXT:
-        return _heard_text(data)
-    reply = said.hear(data)
-    if not reply.choices or reply.choices[0].message is None:
-        raise ValueError("it has no choice")
-    choice, message = reply.choices[0], reply.choices[0].message
-    tokens = choice.logprobs.content if choice.logprobs is not None else None
-    told = [each.logprob for each in tokens or ()]
-    return Heard(message.content or "", bool(message.tool_calls), _mean(told))
-
-
-def _heard_text(data: bytes) -> Heard:
     try:
-        reply = _texts(data)
+        reply = _reply(data)
     except _FAULTS as error:
-        raise ValueError(str(error)) from error
-    if not reply.choices:
+        raise ValueError(f"it is no answer: {error}") from error
+    choice = reply.choices[0] if reply.choices else _Choice()
+    message, told = choice.message or _Message(content=choice.text), choice.logprobs or _Told()
+    if choice.message is None and choice.text is None:
         raise ValueError("it has no choice")
-    choice = reply.choices[0]
-    told = choice.logprobs.token_logprobs if choice.logprobs is not None else None
-    sure = _mean([each for each in told or () if each is not None])
-    return Heard(choice.text, calls=False, confidence=sure)
+    tokens = [each.logprob for each in told.content or ()]
+    tokens += [each for each in told.token_logprobs or () if each is not None]
+    return Heard(message.content or "", bool(message.tool_calls), _mean(tokens))
 
 
 def _mean(logprobs: list[float]) -> float | None:

@@ -211,8 +211,7 @@ def _moment(
     ranked = partial(_ranked, rows, loads, record, length=length)
     staged = None
     if spec.cascade is not None and not record.streamed:
-        deployments = [served[each] for each in places]
-        staged = _staged(spec.cascade, deployments, wish, ranked=ranked)
+        staged = _staged(spec.cascade, [served[each] for each in places], wish, ranked=ranked)
     verdict = ranked(wish=wish) if staged is None else staged[0]
     options = [
         _option(

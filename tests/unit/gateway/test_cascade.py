@@ -34,15 +34,15 @@ def read(body, of=request.read_chat):
 
 
 def test_confidence_is_the_geometric_mean_of_the_tokens_probabilities():
-    heard = cascade.hear(chat(math.log(0.9), math.log(0.4)), CHAT)
+    heard = cascade.hear(chat(math.log(0.9), math.log(0.4)))
     assert heard.confidence == pytest.approx(0.6)
     assert (heard.text, heard.calls) == ("yes", False)
-    assert cascade.hear(chat(), CHAT).confidence is None
+    assert cascade.hear(chat()).confidence is None
 
 
 @given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=20))
 def test_confidence_is_a_probability_whatever_an_engine_says(logprobs):
-    confidence = cascade.hear(chat(*logprobs), CHAT).confidence
+    confidence = cascade.hear(chat(*logprobs)).confidence
     assert confidence is not None
     assert 0.0 <= confidence <= 1.0
 
@@ -50,23 +50,19 @@ def test_confidence_is_a_probability_whatever_an_engine_says(logprobs):
 def test_a_completion_has_its_own_shape():
     told = {"tokens": ["a", "b"], "token_logprobs": [None, math.log(0.5)]}
     body = {"choices": [{"text": "ab", "logprobs": told}]}
-    assert cascade.hear(json.dumps(body).encode(), TEXT) == Heard(
+    assert cascade.hear(json.dumps(body).encode()) == Heard(
         "ab", calls=False, confidence=pytest.approx(0.5)
     )
     bare = {"choices": [{"text": "ab"}]}
-    assert cascade.hear(json.dumps(bare).encode(), TEXT).confidence is None
+    assert cascade.hear(json.dumps(bare).encode()).confidence is None
 
 
 @pytest.mark.parametrize(
-    ("data", "operation"),
-    [
-        *((b"[]", CHAT), (b'{"choices":[]}', CHAT), (b'{"choices":[{}]}', CHAT)),
-        *((b"no", TEXT), (b'{"choices":[]}', TEXT)),
-    ],
+    "data", [b"[]", b"no", b"{}", b'{"choices":[]}', b'{"choices":[{}]}', b'{"choices":[1]}']
 )
-def test_what_is_no_answer_cannot_be_judged(data, operation):
-    with pytest.raises(ValueError, match=r"."):
-        cascade.hear(data, operation)
+def test_what_is_no_answer_cannot_be_judged(data):
+    with pytest.raises(ValueError, match="it "):
+        cascade.hear(data)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,15 @@ class Answer(Account):
             self._clock()
             self._stream = translator.stream(asked, self.rid.decode())
 
+    def _translated(self, data: bytes) -> bytes:
+        """An engine's whole reply as its client gets it."""
+        asked, route = self.asked, self.route
+        translator = route.translator or (route.mender if self.place.mends else None)
+        if translator is None:
+            return data
+        self._clock()
+        return translator.whole(asked, data, self.rid.decode())
+
     def _relay(self, out: bytes) -> None:
         """Send one piece; the head goes with the first that is more than a comment."""
         if self._copy is not None:

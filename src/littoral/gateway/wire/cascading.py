@@ -129,7 +129,7 @@ class Cascading(Screened):
             self._tell("then", trial.kept.lack)
             return False
         self._worker.counters["cascades"] += 1
-        lack = cascade.lack(trial.rule, cascade.hear(data, self.route.operation))
+        lack = cascade.lack(trial.rule, cascade.hear(data))
         if not lack:
             self._tell("first")
             return False

@@ -237,11 +237,7 @@ class Exchange(Cascading):
             return
         counted = len(data) // 4 if route.writes else 0
         trial = self._trial if self.key.policies else None
-        said = data if trial is None else self.bare(data)
-        translator = route.translator or (route.mender if self.place.mends else None)
-        if translator is not None:
-            self._clock()
-            said = translator.whole(self.asked, said, self.rid.decode())
+        said = self._translated(data if trial is None else self.bare(data))
         if trial is not None and self.goes_on(trial, data, said, usage=found.usage):
             return
         cost = self.settle(OK, found.usage, counted)
