@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cascades import ABLE, FAR, HI, NEAR, Two, asked, said
 from littoral.domain.ids import DeploymentName
 from littoral.domain.limits import Budget, Limits
+from littoral.domain.local import Recording
 from littoral.domain.traffic import CachePolicy
 from littoral.domain.units import Seconds
 from littoral.gateway.refusal import Refusal
@@ -245,6 +246,15 @@ def test_a_full_flight_table_lets_the_first_answer_stand(two):
     assert two.head["x-littoral-cascade"].endswith("; overloaded")
     for slot in taken:
         flights.put_back(slot)
+    assert two.rig.leaks() == (0, 0, 0)
+
+
+def test_a_full_ledger_lets_the_first_answer_stand(two):
+    engine = two.ask()
+    two.rig.worker.recording = Recording(full=True)
+    two.answers(engine, said(0.5))
+    assert two.head["x-littoral-cascade"].startswith("first; confidence 0.500 below 0.6; ")
+    assert two.records() == [(0, "near", "ok", 5)]
     assert two.rig.leaks() == (0, 0, 0)
 
 

@@ -206,9 +206,10 @@ class Cascading(Screened):
     def _climb(self, trial: Trial, second: Verdict, now: float) -> Refusal | None:
         """Ask for the second answer; the first one is booked."""
         worker, gates = self._worker, self.gates()
-        slot = worker.flights.take()
+        refusal = self.unrecorded(gates)
+        slot = worker.flights.take() if refusal is None else -1
         if slot < 0:
-            return UNRECORDED
+            return refusal or UNRECORDED
         self._started, self._first_us = now, 0
         self.take(second._replace(why="escalated"), 0)
         refusal = self.reserve_more(gates, slot)
