@@ -12,7 +12,10 @@ from littoral.domain.limits import Budget, Limits
 from littoral.domain.local import Recording
 from littoral.domain.traffic import CachePolicy
 from littoral.domain.units import Seconds
+from littoral.gateway import request
 from littoral.gateway.refusal import Refusal
+from littoral.gateway.route import CHAT
+from littoral.gateway.wire.inner import Inner
 
 
 @pytest.fixture
@@ -344,3 +347,35 @@ def test_no_sequence_of_failures_leaves_the_allowed_set_or_escalates_without_sla
         name, remote = names[engine.port - 1]
         assert name in {"near", "far"}
         assert not remote
+
+
+def test_what_the_gateway_asks_by_itself_has_no_cascade(two):
+    heard = []
+
+    class Ear:
+        def piece(self, payload):
+            heard.append(payload)
+
+        def refused(self, refusal):
+            raise AssertionError(refusal)
+
+        def ended(self, *, good):
+            assert good
+
+    worker, key = two.rig.worker, two.rig.worker.source.tables.keys[two.rig.grant.id]
+    inner = Inner(worker, Ear(), worker.request_id(), key=key)
+    inner.ask(CHAT, request.read_chat(json.dumps(HI).encode()), size=60, total_s=60.0)
+    two.rig.loop.run()
+    engine = two.rig.loop.dialled[-1]
+    assert "logprobs" not in asked(engine)
+    two.answers(engine, said(0.1))
+    assert len(heard) == 1
+
+
+def test_a_stored_response_has_no_cascade(two):
+    body = json.dumps({"model": "m", "input": "hi", "store": True}).encode()
+    _, _, engine = two.rig.ask(two.rig.post(body, path="/v1/responses"))
+    assert "logprobs" not in asked(engine)
+    body = json.dumps({"model": "m", "input": "hi"}).encode()
+    two.rig.ask(two.rig.post(body, path="/v1/responses"))
+    assert "logprobs" in asked(two.rig.loop.dialled[-1])

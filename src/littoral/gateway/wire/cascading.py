@@ -68,8 +68,8 @@ class Cascading(Screened):
 
     @property
     def may_cascade(self) -> bool:
-        """Whether two calls can be booked for it: what another node books is one."""
-        return not self.kind
+        """Whether two calls can be booked for it: not what another node or the gateway asks."""
+        return self.watched and not self.kind
 
     def choose(self, now: float, skip: int) -> Refusal | None:
         """Choose a place of the stage that it is in; where the first stage has none, of any."""
