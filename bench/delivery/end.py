@@ -90,6 +90,7 @@ class Cutting:
             if self._places and begin > self._places[0]:
                 self._places.pop(0)
                 self.cuts += 1
+                print(f"cut {self.cuts} at {begin}", file=sys.stderr, flush=True)
                 words = ["ss", "-K", "dst", FAR, "dport", "=", str(PORT)]
                 await anyio.run_process(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             yield piece

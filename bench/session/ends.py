@@ -30,8 +30,9 @@ from littoral.app.system import (
 )
 from littoral.domain.link import Shown
 
-HEAD_START_S = 4.0
-"""So long the far end has to listen before the near one dials, once."""
+HEAD_START_S = 30.0
+"""So long the far end has to listen."""
+PORT = 8445
 GRACE_S = 90.0
 
 
@@ -83,13 +84,24 @@ def measured(
                 command = [IP, "netns", "exec", space, sys.executable, str(program), end]
                 command += [str(card), *words, f"--seconds={seconds}"]
                 children.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-                time.sleep(HEAD_START_S if end == "far" else 0.0)
+                if end == "far":
+                    _listening(space)
             told, _ = children[-1].communicate(timeout=seconds + GRACE_S)
         finally:
             for child in children:
                 child.kill()
                 child.wait()
         return json.loads(told) | {"sent_up": relay.up.octets, "sent_down": relay.down.octets}
+
+
+def _listening(space: str) -> None:
+    """Wait until the far end can be dialled."""
+    words = [IP, "netns", "exec", space, "ss", "-Hltn", "sport", "=", f":{PORT}"]
+    end = time.monotonic() + HEAD_START_S
+    while not subprocess.run(words, capture_output=True, check=True).stdout:
+        if time.monotonic() > end:
+            raise TimeoutError("the far end does not listen")
+        time.sleep(0.2)
 
 
 def waits(found: Mapping[str, object]) -> dict[str, object]:

@@ -8,12 +8,12 @@ import os
 import time
 
 import anyio
-from ends import be, network, read_card, words_of_an_end
+from ends import PORT, be, network, read_card, words_of_an_end
 
 from littoral.domain.ports import Channel
 from littoral.domain.session import Beat, Data
 
-ADDRESS = "wss://10.231.9.1:8445"
+ADDRESS = f"wss://10.231.9.1:{PORT}"
 BULK_PORT = 8446
 PIECE = 16 * 1024
 FAR = "10.231.9.1"

@@ -1,11 +1,13 @@
 """A machine that joined comes to another version of Littoral, and leaves one that is broken."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,13 @@ class Edge:
         except OSError:
             return ""
 
+    def serves(self) -> bool:
+        """Whether its gateway answers."""
+        with contextlib.suppress(OSError):
+            reply = urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5)
+            return reply.status == 200
+        return False
+
 
 def update(cloud: Site) -> dict:
     return cloud.request("GET", "/api/v1/updates")[1]["items"][0]
@@ -110,6 +119,7 @@ def test_a_node_comes_to_a_new_version_and_leaves_a_broken_one(cloud, tmp_path):
         release(cloud, bad)
         release(cloud, worse)
         comes_to_a_good_one(cloud, edge)
+        goes_back_and_forward_without_control(cloud, edge)
         leaves_a_broken_one(cloud, edge)
         refuses_one_that_reads_nothing(cloud, edge)
     finally:
@@ -128,6 +138,32 @@ def go_to(cloud: Site, version: str, *, until: str) -> dict:
 def comes_to_a_good_one(cloud: Site, edge: Edge) -> None:
     assert go_to(cloud, "0.1.1", until="done")["runs"] == "0.1.1"
     assert edge.version() == "0.1.1"
+
+
+def goes_back_and_forward_without_control(cloud: Site, edge: Edge) -> None:
+    """People at the machine take it back while nobody can reach control, and forward again."""
+    cloud.stop()
+    for version in ("0.1.0", "0.1.1"):
+        said = edge.run("update", "undo", "--local")
+        assert said.returncode == 0, said.stderr
+        assert f"goes back to {version}" in said.stderr
+        cloud.wait_for(lambda version=version: edge.version() == version, version, timeout_s=60)
+        trial = edge.folder / "versions/trial.json"
+        cloud.wait_for(lambda trial=trial: not trial.exists(), "no trial", timeout_s=150)
+        assert edge.serves()
+        if version == "0.1.0":
+            cloud.start()
+            cloud.wait_for(
+                lambda: update(cloud)["nodes"][0]["phase"] == "rolled_back",
+                "the news",
+                timeout_s=120,
+            )
+            assert update(cloud)["nodes"][0]["runs"] == "0.1.0"
+            cloud.stop()
+    cloud.start()
+    cloud.wait_for(
+        lambda: update(cloud)["nodes"][0]["phase"] == "healthy", "the news", timeout_s=60
+    )
 
 
 def leaves_a_broken_one(cloud: Site, edge: Edge) -> None:
