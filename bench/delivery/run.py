@@ -4,7 +4,7 @@
 The first part lets 1 GiB come over a line of 256 kbit/s that is cut twenty times, on virtual time,
 by the product's own fetch. The second one (Linux and root) runs the product's session and its HTTPS
 download between two network namespaces at 256 kbit/s and 300 ms, and measures how long control's
-beats wait. The third one lets a blob of 1.5 MiB come over that line with 10 % of the packets lost,
+beats wait. The third one lets a blob of 1 MiB come over that line with 10 % of the packets lost,
 while the connection of its download is destroyed twenty times. Writes ``bench/out/delivery.json``;
 about eight minutes.
 
@@ -48,7 +48,7 @@ BLOB = 8 << 20
 ZEROS = bytes(CHUNK)
 CAPPED = "download, cap 192 kbit/s"
 LOADS = {"idle": -1, CAPPED: 24_000, "download, no cap": 0}
-SMALL = 3 << 19
+SMALL = 1 << 20
 LONGEST_S = 400.0
 
 
