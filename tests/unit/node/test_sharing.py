@@ -310,9 +310,9 @@ def test_the_row_of_a_limit_that_is_gone_is_free_behind_a_fence(host):
         await host.drawn()
         host.rows.allot({})
         await anyio.sleep(QUIET + 2 * LOOK)
-        assert names(host.table.words, host.table.rows) == {NAME: row}
+        assert names(host.table.words) == {NAME: row}
         host.board.fences.met("gateway", host.board.fences.frame.number)
         await anyio.sleep(2 * LOOK)
-        assert names(host.table.words, host.table.rows) == {}
+        assert names(host.table.words) == {}
 
     talk(host, work)
