@@ -12,9 +12,11 @@ JOBS ?= 2
 ONLY ?=
 CUT ?= 240
 RATE ?= 1
+TRACES ?=
+LIVE ?=
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --no-annotate --no-config
 PURE := src/littoral/domain/*,src/littoral/trust/*,src/littoral/cost/*,src/littoral/placement/*,src/littoral/planner/*
-export PYTHON
+export PYTHON TRACES
 
 .DEFAULT_GOAL := help
 .PHONY: help up down test check lint static cover slow sim lab conformance docs translations wheel lock clean base dev \
@@ -77,8 +79,9 @@ translations: dev ## bring docs/locale up to date with the English pages
 bench-engines bench-gateway bench-serving bench-start bench-outbox bench-footprint bench-traffic bench-overload bench-loadgen bench-memory bench-placement bench-delivery bench-fleet bench-records bench-audits: dev ## measure; figures go to bench/out
 	@$(PY) bench/$(@:bench-%=%)/run.py
 
-bench-placement-live: dev ## the policies of placement on two real engines, about an hour
-	@$(PY) bench/placement/live.py
+.PHONY: bench-placement-live
+bench-placement-live: dev ## placement on two real engines, 40 minutes: LIVE="--edge a.gguf --cloud b.gguf"
+	@$(PY) bench/placement/live.py $(LIVE)
 
 wheel: dev      ## build dist/*.whl
 	@$(PY) -m build --wheel --no-isolation --outdir dist .

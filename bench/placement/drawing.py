@@ -2,25 +2,34 @@
 
 import math
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
-from playing import Played
-
 from littoral.app.plot import Series, chart
+from sim.knowing import Scored
 
 WINDOW = 50
 
 
-def draw(played: Played, loads: dict[str, Any], folder: pathlib.Path, *, settling: int) -> None:
+def draw(
+    scored: Sequence[Scored], loads: dict[str, Any], folder: pathlib.Path, *, settling: int
+) -> None:
     """Predicted against measured, coverage over time, deadlines kept against money."""
-    rows = played.scored[settling:]
+    rows = scored[settling:]
     pictures = {
         "predicted": chart(
             "Predicted and measured, seconds to the last token",
             x="predicted p50, s",
             y="measured, s",
             series=[
-                Series(name, [(r.promised["ours"][0], r.total_s) for r in rows if r.place == name])
+                Series(
+                    name,
+                    [
+                        (row.promised["ours"][0], row.seen.total_s)
+                        for row in rows
+                        if row.seen.place == name
+                    ],
+                )
                 for name in ("edge", "cloud")
             ],
             log=True,
@@ -30,7 +39,7 @@ def draw(played: Played, loads: dict[str, Any], folder: pathlib.Path, *, settlin
             f"Share of the last {WINDOW} outcomes within their p90",
             x="seconds",
             y="share",
-            series=[Series(name, covered(played, name), line=True) for name in NAMES],
+            series=[Series(name, covered(scored, name), line=True) for name in NAMES],
         ),
     }
     for load, found in loads.items():
@@ -50,10 +59,10 @@ def draw(played: Played, loads: dict[str, Any], folder: pathlib.Path, *, settlin
 NAMES = ("ours", "one_shot", "frozen_profile", "ewma")
 
 
-def covered(played: Played, name: str) -> list[tuple[float, float]]:
+def covered(scored: Sequence[Scored], name: str) -> list[tuple[float, float]]:
     """Coverage over a moving window, by the time of the last outcome in it."""
-    held = [row.total_s <= row.promised[name][1] for row in played.scored]
+    held = [row.seen.total_s <= row.promised[name][1] for row in scored]
     return [
-        (played.scored[at].at, math.fsum(held[at - WINDOW + 1 : at + 1]) / WINDOW)
+        (scored[at].seen.came, math.fsum(held[at - WINDOW + 1 : at + 1]) / WINDOW)
         for at in range(WINDOW - 1, len(held))
     ]

@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Where requests go on real engines: two of them, other load, a link that is cut, open arrivals.
 
-    .venv/bin/python bench/placement/live.py --edge Q4_0.gguf --cloud Q8_0.gguf
-    .venv/bin/python bench/placement/live.py --seeds 1 --requests 15 --loads 0.6  # a look
+    .venv/bin/python bench/placement/live.py --edge Q4_0.gguf --cloud Q8_0.gguf   # 38 minutes
+    .venv/bin/python bench/placement/live.py --quick --edge ... --cloud ...       # two: a look
 
 The edge is llama.cpp with four slots on one core, beside a process that wants the core whole for
 about two fifths of the time and of which nobody is told; the cloud the same with eight slots on
 another core behind a link of 60 ms that is cut for a fifth of each run. Predictors, rule, harm and
-strain are those that serve. First everything is predicted for a while (``prediction``), rivals
-beside it; then each policy plays the same requests, seed by seed, from what was learned then.
-Writes bench/out/placement.json and plots.
+strain are those that serve. In this order: the pace with each number in service, predictions with
+rivals beside them, the mean seconds at shares of the predicted capacity, and the policies: of each
+seed all play the same requests in the same weather, one after the other in an order drawn anew,
+each beginning with what was learned while predicting. Writes bench/out/placement-live.json, .md
+and .csv (what was seen, to be replayed), and plots, after each part.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import pathlib
@@ -21,6 +24,8 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -28,184 +33,190 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench" / "placement")]
 
 import anyio  # noqa: E402  the folders above must be known first
 from drawing import draw  # noqa: E402  as above
-from playing import CUT_S, EDGE_SLOTS, POLICIES, STATIC, Play, Played  # noqa: E402  as above
-from real import Engine, Spinner, model_of, serving  # noqa: E402  as above
-from run import OUT, error, mean  # noqa: E402  as above
-from world import CLOUD_SLOTS, Known, World, calibrate, capacity  # noqa: E402  as above
+from playing import Play, Played  # noqa: E402  as above
+from real import Spinner, model_of, serving  # noqa: E402  as above
+from rules import EVERYWHERE, TOGETHER, mixed, policies  # noqa: E402  as above
+from sizing import paced, sized  # noqa: E402  as above
+from tables import markdown, predictions, show, table_of, verdict  # noqa: E402  as above
+from traffic import CUT, asks, long_weather, short_weather  # noqa: E402  as above
+from twin import LIMITS, kept  # noqa: E402  as above
+from world import CLOUD_SLOTS, EDGE_SLOTS, World, calibrate  # noqa: E402  as above
 
-from littoral.cost.residual import Pair, score  # noqa: E402  as above
+from sim.knowing import Known, Scored, Seen, judged, settling  # noqa: E402  as above
+from sim.knowing import write as write_seen  # noqa: E402  as above
 
-SETTLING = 60
-"""Predictions before the first that is scored: cold ones are not held to anything."""
-MOST_COST = 0.60
-HEAVY = 0.9
-HEAVY_COST = 0.75
+OUT = ROOT / "bench" / "out"
 LIVE_DEADLINES = {"chat": 3.0, "rag": 3.0, "sum": 3.5}
 """Deadlines as multiples of what the slower engine takes alone for a middling request."""
+PREDICTING = 0.4
+"""Share of the edge's pace with every slot taken that comes to both places while predicting."""
+UNPLAYED = 99
+"""A seed that no policy plays: the predictions'."""
 
 
-def accuracy(pairs: list[Pair]) -> dict[str, float]:
-    """The figures of many predictions."""
-    found = score(pairs)
-    return {
-        "seen": found.seen, "coverage_p90": found.coverage,
-        "coverage_low": found.coverage_low, "coverage_high": found.coverage_high,
-        "bias": found.bias, "mdape": found.mdape, "wape": found.wape,
-        "sharpness": found.sharpness, "pinball": found.pinball,
-    }  # fmt: skip
+class Bench:
+    """One run: what is to be done, and what was found so far.
 
+    Args:
+        world: The engines.
+        options: What was asked for.
+    """
 
-def settling(played: Played) -> int:
-    """How many predictions come before the first that is scored: at most a third of a short run."""
-    return min(SETTLING, len(played.scored) // 3)
+    def __init__(self, world: World, options: argparse.Namespace) -> None:
+        self.world, self.options = world, options
+        self.live: dict[str, Any] = {}
+        self.scored: list[Scored] = []
+        self._probes: list[Seen] = []
+        self._began = time.monotonic()
 
-
-def judged(played: Played) -> dict[str, Any]:
-    """How right everybody's predictions were, after settling."""
-    rows = played.scored[settling(played) :]
-    names = {name for row in rows for name in row.promised}
-    table = {
-        name: accuracy([Pair(*row.promised[name], row.total_s) for row in rows])
-        for name in sorted(names)
-    }
-    ours, known = table.pop("ours"), table.pop("ours_known_length")
-    first = accuracy([Pair(*row.first, row.first_s) for row in rows])
-    strained = [row for row in rows if row.strained]
-    contended = accuracy([Pair(*row.promised["ours"], row.total_s) for row in strained])
-    return ours | {
-        "mdape_known_length": known["mdape"], "bias_known_length": known["bias"],
-        "coverage_known_length": known["coverage_p90"], "first": first,
-        "during_contention": contended, "rivals": table,
-    }  # fmt: skip
-
-
-def table_of(runs: dict[str, list[Played]]) -> dict[str, dict[str, Any]]:
-    """The figures of every policy at one load."""
-    cloud = mean([run.cost for run in runs["cloud_only"]]) or 1.0
-    best = [run.attainment for run in runs["oracle"]]
-    return {
-        name: {
-            "slo_attainment": mean([run.attainment for run in each]),
-            "slo_attainment_se": error([run.attainment for run in each]),
-            "cost": mean([run.cost for run in each]),
-            "cost_of_cloud_only": mean([run.cost for run in each]) / cloud,
-            "failed": mean([run.failed for run in each]),
-            "shed": mean([run.shed for run in each]),
-            "cloud": mean([run.cloud for run in each]),
-            "regret": mean([top - run.attainment for top, run in zip(best, each, strict=True)]),
-            "requests": sum(run.requests for run in each),
-        }
-        for name, each in runs.items()
-    }
-
-
-def verdict(runs: dict[str, list[Played]], table: dict[str, dict[str, Any]], load: float) -> bool:
-    """Whether ours keeps at least as many deadlines as the best rule, for little enough money."""
-    best = max(STATIC, key=lambda name: table[name]["slo_attainment"])
-    pairs = zip(runs["p90_bound"], runs[best], strict=True)
-    gain = [ours.attainment - other.attainment for ours, other in pairs]
-    share = table["p90_bound"]["cost_of_cloud_only"]
-    most = HEAVY_COST if load >= HEAVY else MOST_COST
-    met = mean(gain) >= 0.0 and share <= most
-    print(
-        f"  {'met' if met else 'MISSED'}: p90_bound - {best} {100 * mean(gain):+.1f} +- "
-        f"{100 * error(gain):.1f} points, {share:.0%} of cloud-only (<= {most:.0%})",
-        flush=True,
-    )
-    return met
-
-
-async def compare(world: World, known: Known, options: argparse.Namespace) -> dict[str, Any]:
-    """Play every policy at every load, the policies of a seed one after the other."""
-    loads: dict[str, Any] = {}
-    for load in options.loads:
-        rate = load * world.capacity["edge"]
-        runs: dict[str, list[Played]] = {name: [] for name in POLICIES}
-        for seed in range(options.seeds):
-            order = list(POLICIES)
-            random.Random(seed).shuffle(order)  # noqa: S311  an order, no secret
-            for name in order:
-                play = Play(world, known.copy(), POLICIES[name], name=name)
-                runs[name].append(
-                    await play.run(rate=rate, seed=seed, span_s=options.requests / rate)
-                )
-        table = table_of(runs)
-        print(f"load {load:g} of the edge's capacity: {rate:.2f} requests a second")
-        for name, row in table.items():
-            print(
-                f"  {name:15} kept {row['slo_attainment']:6.1%} +- {row['slo_attainment_se']:5.1%}"
-                f"  cost {row['cost_of_cloud_only']:4.0%}  failed {row['failed']:5.1%}  "
-                f"shed {row['shed']:5.1%}  cloud {row['cloud']:4.0%}",
-                flush=True,
+    async def run(self) -> int:
+        """Do all of it; 1 where a target was missed."""
+        known, self._probes = await calibrate(self.world)
+        self.world.set_deadlines(known, LIVE_DEADLINES)
+        self.live["conditions"] = conditions(self.options, self.world)
+        self._note(f"deadlines, s: {self.world.deadlines}")
+        paces = await paced(
+            self.world, "edge", span_s=self.options.pacing, steps=range(1, EDGE_SLOTS + 1)
+        )
+        edge = paces[-1].rate
+        known = await self._predict(known, edge)
+        self._note("predicted")
+        if self.options.sizing:
+            self.live["capacity"] = await sized(
+                self.world, known, paces, span_s=self.options.sizing
             )
-        loads[f"{load:g}"] = {
-            "rate": rate,
-            "met": verdict(runs, table, load),
-            "policies": table,
+            self._note("sized")
+        if self.options.window:
+            await self._compare(known, edge)
+        return self._told()
+
+    async def _predict(self, known: Known, edge: float) -> Known:
+        span_s = self.options.predicting
+        made = asks(self.world.deadlines, rate=PREDICTING * edge, seed=UNPLAYED, span_s=span_s)
+        play = Play(self.world, known, mixed, name="mixed")
+        async with self.world.weather(long_weather(UNPLAYED, span_s)):
+            played = await play.run(made, seed=UNPLAYED, span_s=span_s)
+        self.scored = list(played.scored)
+        self.live["prediction"] = judged(self.scored)
+        self.live["prediction"]["goals"] = goals(self.live["prediction"])
+        OUT.mkdir(exist_ok=True)
+        write_seen(
+            [*self._probes, *(each.seen for each in self.scored)], OUT / "placement-live.csv"
+        )
+        print(predictions(self.live["prediction"]), flush=True)
+        return play.known
+
+    async def _compare(self, known: Known, edge: float) -> None:
+        """Play the policies of each seed, one after the other, at every load."""
+        loads = self.live["loads"] = dict[str, Any]()
+        middle = self.options.loads[len(self.options.loads) // 2]
+        for load in self.options.loads:
+            rate, span_s = load * edge, self._span_s(load)
+            limit = self._limit(known, rate, span_s)
+            rules = policies(limit)
+            names = [name for name in rules if load == middle or name in EVERYWHERE]
+            runs: dict[str, list[Played]] = {name: [] for name in names}
+            for seed in range(self.options.seeds):
+                for group in groups(names, seed):
+                    plays = [Play(self.world, known.copy(), rules[n], name=n) for n in group]
+                    found = await self._play(plays, rate=rate, seed=seed, span_s=span_s)
+                    for name, played in zip(group, found, strict=True):
+                        runs[name].append(played)
+            table = table_of(runs)
+            loads[f"{load:g}"] = {
+                "rate": rate, "span_s": span_s, "threshold": limit, "policies": table,
+                "verdict": verdict(runs, table, load),
+            }  # fmt: skip
+            self._note(f"load {load:g} of the edge's pace: {rate:.2f}/s; threshold {limit} tokens")
+            show(table, loads[f"{load:g}"]["verdict"])
+            self._write()
+
+    async def _play(
+        self, plays: list[Play], *, rate: float, seed: int, span_s: float
+    ) -> list[Played]:
+        made = asks(self.world.deadlines, rate=rate, seed=seed, span_s=span_s)
+        async with self.world.weather(short_weather(seed, span_s)):
+            return await asyncio.gather(
+                *[play.run(made, seed=seed, span_s=span_s) for play in plays]
+            )
+
+    def _span_s(self, load: float) -> float:
+        """Lighter loads are played longer, so that about as many requests come."""
+        middle = self.options.loads[len(self.options.loads) // 2]
+        return self.options.window * min(1.5, max(0.85, (middle / load) ** 0.5))
+
+    def _limit(self, known: Known, rate: float, span_s: float) -> int:
+        """The threshold that keeps most deadlines of these very requests, in the twin."""
+
+        def total(limit: int) -> int:
+            return sum(
+                kept(
+                    known,
+                    limit,
+                    made=asks(self.world.deadlines, rate=rate, seed=seed, span_s=span_s),
+                    weather=short_weather(seed, span_s),
+                )
+                for seed in range(self.options.seeds)
+            )  # fmt: skip
+
+        return max(LIMITS, key=total)
+
+    def _note(self, text: str) -> None:
+        print(f"[{(time.monotonic() - self._began) / 60:.1f} min] {text}", flush=True)
+        self._write()
+
+    def _write(self) -> None:
+        OUT.mkdir(exist_ok=True)
+        (OUT / "placement-live.json").write_text(json.dumps(self.live, indent=1) + "\n")
+        (OUT / "placement-live.md").write_text(markdown(self.live))
+
+    def _told(self) -> int:
+        self._write()
+        draw(self.scored, self.live.get("loads", {}), OUT, settling=settling(self.scored))
+        print(f"\n{markdown(self.live)}\nwrote bench/out/placement-live.json, .md, .csv and plots")
+        met = {
+            "prediction": all(self.live["prediction"]["goals"].values()),
+            "capacity": self.live.get("capacity", {}).get("met"),
+            "policies": all(each["verdict"]["met"] for each in self.live.get("loads", {}).values()),
         }
-    return loads
+        print(f"targets: {met}")
+        return 0 if all(each is not False for each in met.values()) else 1
+
+
+def goals(found: dict[str, Any]) -> dict[str, bool]:
+    """Which targets of the predictions are met."""
+    rivals = [row["pinball"] for name, row in found["rivals"].items() if "known" not in name]
+    return {
+        "coverage": abs(found["coverage_p90"] - 0.9) <= 0.05,
+        "bias": abs(found["bias"]) <= 0.10,
+        "mdape_known_length": found["mdape_known_length"] <= 0.25,
+        "better_than_rivals": found["pinball"] < min(rivals),
+    }
+
+
+def groups(names: list[str], seed: int) -> Iterator[tuple[str, ...]]:
+    """Policies in an order of the seed; those of which none touches the other's are together."""
+    alone = [(name,) for name in names if name not in TOGETHER]
+    every: list[tuple[str, ...]] = [*alone, tuple(name for name in TOGETHER if name in names)]
+    random.Random(seed).shuffle(every)  # noqa: S311  an order, no secret
+    yield from every
 
 
 def conditions(options: argparse.Namespace, world: World) -> dict[str, Any]:
     """What the figures hold for."""
     commit = subprocess.run(
         ["/usr/bin/env", "git", "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
     return {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
         "python": platform.python_version(),
-        "load_average": os.getloadavg()[0], "commit": commit.stdout.strip(),
-        "seeds": options.seeds, "requests": options.requests,
-        "edge": pathlib.Path(world.weights["edge"]).name, "edge_slots": EDGE_SLOTS,
-        "cloud": pathlib.Path(world.weights["cloud"]).name, "cloud_slots": CLOUD_SLOTS,
-        "capacity": world.capacity, "deadlines_s": world.deadlines, "cut_share": CUT_S,
+        "load_average": options.load_average, "commit": commit.stdout.strip(),
+        "seeds": options.seeds, "window_s": options.window,
+        "edge": pathlib.Path(options.edge).name, "edge_slots": EDGE_SLOTS,
+        "cloud": pathlib.Path(options.cloud).name, "cloud_slots": CLOUD_SLOTS,
+        "deadlines_s": world.deadlines, "cut_share": CUT,
     }  # fmt: skip
-
-
-def write(live: dict[str, Any], prediction: dict[str, Any]) -> None:
-    """Put the figures beside those of the simulation; what was live stands at the top."""
-    OUT.parent.mkdir(exist_ok=True)
-    kept = json.loads(OUT.read_text()) if OUT.exists() else {}
-    loads = live["loads"]
-    middle = loads[sorted(loads, key=float)[len(loads) // 2]] if loads else {"policies": {}}
-    kept |= {"live": live, "prediction": prediction, "policies": middle["policies"]}
-    OUT.write_text(json.dumps(kept, indent=1) + "\n")
-
-
-async def measure(options: argparse.Namespace, engines: dict[str, Engine], spinner: Spinner) -> int:
-    """Calibrate, predict, play, write."""
-    weights = {"edge": options.edge, "cloud": options.cloud}
-    world = World(engines, spinner, weights=weights)
-    async with world.watching():
-        known = await calibrate(world)
-        world.capacity = {name: await capacity(world, name) for name in engines}
-        world.set_deadlines(known, LIVE_DEADLINES)
-        print(f"capacity, requests a second: {world.capacity}; deadlines, s: {world.deadlines}")
-        learned = Play(world, known, POLICIES["mixed"], name="mixed")
-        rate = 0.5 * world.capacity["edge"]
-        span_s = min(options.warm, options.predictions / rate)
-        played = await learned.run(rate=rate, seed=99, span_s=span_s)
-        prediction = judged(played)
-        shown = {k: v for k, v in prediction.items() if not isinstance(v, dict)}
-        print("prediction", json.dumps(shown), flush=True)
-        for name, row in prediction["rivals"].items():
-            print(f"  {name:28} covers {row['coverage_p90']:.1%} bias {row['bias']:+.1%} "
-                  f"mdape {row['mdape']:.1%} pinball {row['pinball']:.3f}")  # fmt: skip
-        live = {"conditions": conditions(options, world), "loads": {}}
-        write(live, prediction)
-        del POLICIES["mixed"]
-        live["loads"] = await compare(world, learned.known, options)
-    write(live, prediction)
-    draw(played, live["loads"], OUT.parent, settling=settling(played))
-    print(f"wrote {OUT.relative_to(ROOT)} and placement-*.svg")
-    right = abs(prediction["coverage_p90"] - 0.9) <= 0.05 and abs(prediction["bias"]) <= 0.1
-    right &= prediction["mdape_known_length"] <= 0.25
-    print(f"predictions {'within' if right else 'OUTSIDE'} the bounds of the acceptance")
-    return 0 if right and all(each["met"] for each in live["loads"].values()) else 1
 
 
 async def run(options: argparse.Namespace) -> int:
@@ -218,30 +229,38 @@ async def run(options: argparse.Namespace) -> int:
         ):
             spinner = Spinner(cores[0])
             try:
-                return await measure(options, {"edge": edge, "cloud": cloud}, spinner)
+                world = World({"edge": edge, "cloud": cloud}, spinner)
+                async with world.watching():
+                    return await Bench(world, options).run()
             finally:
                 spinner.end()
 
 
-def main() -> int:
-    """Parse the options."""
+def parsed() -> argparse.Namespace:
+    """The options."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--edge", default="", help="weights of the edge, GGUF; else --model")
     parser.add_argument("--cloud", default="", help="weights of the cloud, GGUF; else --model")
     parser.add_argument("--model", default="smollm2-135m", help="a model of the catalogue")
     parser.add_argument("--data", default=str(ROOT / "bench" / "out" / "weights"))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=40, help="of each run, about")
-    parser.add_argument("--predictions", type=int, default=600, help="to judge, about")
-    parser.add_argument("--warm", type=float, default=900.0, help="most seconds for them")
-    parser.add_argument("--loads", default="0.3,0.6,0.9", help="shares of the edge's capacity")
+    parser.add_argument("--pacing", type=float, default=12.0, help="seconds of each pace")
+    parser.add_argument("--predicting", type=float, default=480.0, help="seconds")
+    parser.add_argument("--sizing", type=float, default=100.0, help="seconds of each share; 0: not")
+    parser.add_argument("--window", type=float, default=14.0, help="seconds of a play; 0: none")
+    parser.add_argument("--loads", default="0.3,0.6,0.9", help="shares of the edge's pace")
+    parser.add_argument("--quick", action="store_true", help="a look: two minutes")
     options = parser.parse_args()
+    options.load_average = os.getloadavg()[0]
+    if options.quick:
+        options.seeds, options.pacing, options.predicting = 1, 3.0, 40.0
+        options.sizing, options.window, options.loads = 10.0, 6.0, "0.6"
     options.loads = [float(each) for each in options.loads.split(",") if each]
     if not (options.edge and options.cloud):
         found = model_of(options.data, options.model)
         options.edge, options.cloud = options.edge or found, options.cloud or found
-    return anyio.run(run, options)
+    return options
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(anyio.run(run, parsed()))

@@ -1,4 +1,4 @@
-"""World: both engines as they are now, and what is known of them."""
+"""World: both engines as they are now, the other load beside one, the link before the other."""
 
 import asyncio
 import math
@@ -6,43 +6,21 @@ import random
 import statistics
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from real import Answer, Engine, Spinner, ask
-from rivals import Rival, rivals
+from traffic import TAGS, Weather
 
-from littoral.cost.length import Length
-from littoral.cost.predictor import Outcome, Predictor, Prior, fresh, observe
-from littoral.domain.ids import EndpointId
 from littoral.node.strain import Strain
+from sim.knowing import PROBE, Known, Seen, begun
 
 EDGE_SLOTS, CLOUD_SLOTS = 4, 8
 SLOTS = {"edge": EDGE_SLOTS, "cloud": CLOUD_SLOTS}
 RTT_S, RTT_SPREAD = 0.060, 0.4
 LOOK_S = 0.25
-TAGS = {  # share, input (mu, sigma), output (mu, sigma)
-    "chat": (0.5, (2.9, 0.6), (2.3, 0.7)),
-    "rag": (0.3, (3.9, 0.4), (1.8, 0.5)),
-    "sum": (0.2, (4.3, 0.3), (2.7, 0.3)),
-}
-MOST_IN, MOST_OUT = 120, 48
 QUIET = ((16, 1), (100, 1), (16, 32), (30, 16), (80, 8), (100, 20), (50, 30), (20, 8))
 """Tokens in and out of the requests of the quiet calibration; the first three are the probes."""
-
-
-@dataclass(slots=True)
-class Known:
-    """What a gateway has learned: both places, the lengths of each kind, and the rivals' views."""
-
-    places: dict[str, Predictor]
-    lengths: dict[str, Length]
-    rivals: dict[str, dict[str, Rival]] = field(default_factory=dict)
-
-    def copy(self) -> "Known":
-        """The same to go on from; predictors and lengths are values."""
-        return Known(dict(self.places), dict(self.lengths), self.rivals)
 
 
 class World:
@@ -51,14 +29,10 @@ class World:
     Args:
         engines: By place: edge and cloud.
         spinner: The other load.
-        weights: By place, for the report.
     """
 
-    def __init__(
-        self, engines: dict[str, Engine], spinner: Spinner, *, weights: dict[str, str]
-    ) -> None:
-        self.engines, self.spinner, self.weights = engines, spinner, weights
-        self.capacity: dict[str, float] = {}
+    def __init__(self, engines: dict[str, Engine], spinner: Spinner) -> None:
+        self.engines, self.spinner = engines, spinner
         self.deadlines: dict[str, float] = {}
         self.cut = False
         self._strains = {
@@ -102,6 +76,28 @@ class World:
         found = await ask(self.engines[name], tokens_in=sizes[0], tokens_out=sizes[1], seed=seed)
         return Answer(found.first_s + wait, found.total_s + wait, found.tokens_in, found.tokens_out)
 
+    @asynccontextmanager
+    async def weather(self, weather: Weather) -> AsyncIterator[None]:
+        """Let the other load work and the link be cut as told, and be calm afterwards."""
+        began = time.monotonic()
+        tasks = [
+            asyncio.create_task(_switch(self._spin, weather.bursts, began)),
+            asyncio.create_task(_switch(self._sever, weather.cuts, began)),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            self._spin(on=False)
+            self._sever(on=False)
+
+    def _spin(self, *, on: bool) -> None:
+        self.spinner.turn(on=on)
+
+    def _sever(self, *, on: bool) -> None:
+        self.cut = on
+
     def set_deadlines(self, known: Known, multiples: dict[str, float]) -> None:
         """Multiples of what the slower place takes alone for a middling request of each kind."""
         for tag, (_, ins, outs) in TAGS.items():
@@ -113,54 +109,26 @@ class World:
             self.deadlines[tag] = round(multiples[tag] * max(alone), 2)
 
 
-async def calibrate(world: World) -> Known:
+async def _switch(turn, times: Sequence[tuple[float, float]], began: float) -> None:  # noqa: ANN001  takes ``on``
+    for begins, ends in times:
+        await asyncio.sleep(max(0.0, begins - (time.monotonic() - began)))
+        turn(on=True)
+        await asyncio.sleep(max(0.0, ends - (time.monotonic() - began)))
+        turn(on=False)
+
+
+async def calibrate(world: World) -> tuple[Known, list[Seen]]:
     """A few requests one after the other at each place while nobody else is there."""
-    known = Known(
-        {name: fresh(EndpointId(name), prior=Prior()) for name in world.engines},
-        {tag: Length(p50=outs[0], p90=outs[0] + 0.9) for tag, (_, _, outs) in TAGS.items()},
-    )
+    probes: list[Seen] = []
     for name in world.engines:
-        probes: list[Answer] = []
         for number, sizes in enumerate(QUIET * 2):
+            since = time.monotonic()
             found = await world.serve(name, sizes=sizes, seed=number + 1)
-            probes.append(found)
-            known.places[name] = observe(
-                known.places[name],
-                Outcome(
-                    tokens_in=found.tokens_in,
-                    tokens_out=found.tokens_out,
-                    active=0,
-                    slots=SLOTS[name],
-                    first_s=found.first_s,
-                    total_s=found.total_s,
-                    predicted_p90_s=0.0,
-                    strain=world.strain(name),
-                ),
-            )
-        known.rivals[name] = rivals(_one_shot(probes), known.places[name].recursion.theta[:3])
-    return known
-
-
-def _one_shot(probes: list[Answer]) -> tuple[float, float, float]:
-    """Seconds a request, an input token and an output token, from the first three probes."""
-    small, large, long = probes[:3]
-    read = max(1e-4, (large.total_s - small.total_s) / (large.tokens_in - small.tokens_in))
-    write = max(1e-4, (long.total_s - long.first_s) / max(1, long.tokens_out - 1))
-    return max(1e-3, small.total_s - read * small.tokens_in), read, write
-
-
-async def capacity(world: World, name: str, *, rounds: int = 5) -> float:
-    """Requests a second of the mix with every slot taken."""
-    from playing import sizes_of  # noqa: PLC0415  that module needs this one
-
-    chance, began, count = random.Random(5), time.monotonic(), 0  # noqa: S311  sizes, no secret
-
-    async def work(number: int) -> None:
-        nonlocal count
-        for turn in range(rounds):
-            _, tokens_in, tokens_out = sizes_of(chance)
-            await world.serve(name, sizes=(tokens_in, tokens_out), seed=number * 100 + turn)
-            count += 1
-
-    await asyncio.gather(*[work(number) for number in range(EDGE_SLOTS)])
-    return round(count / (time.monotonic() - began), 3)
+            strain = world.mean_strain(name, since)
+            probes.append(
+                Seen(
+                    -1000.0 + len(probes), name, PROBE, found.tokens_in, found.tokens_out, 0,
+                    strain, strain, found.first_s, found.total_s,
+                )
+            )  # fmt: skip
+    return begun(probes, SLOTS), probes

@@ -142,6 +142,7 @@ class Play:
             length=length.width,
             cloud_up=up,
             truth=self._truth(ask.came),
+            flying=len(self._flying),
         )
         ask.place = "edge" if ask.confidential else self._policy(view)
         if ask.confidential and self._policy(view) == "shed":

@@ -20,6 +20,8 @@ class View:
     length: float
     cloud_up: bool
     truth: tuple[Row, ...]
+    flying: int = 0
+    """Requests under way at an API that has no slots."""
 
 
 Policy = Callable[[View], str]
@@ -50,9 +52,14 @@ def threshold(limit: int) -> Policy:
     return choose
 
 
-def least_loaded(view: View) -> str:
+def load_heuristic(view: View) -> str:
     """On the edge while a slot is free."""
     return "edge" if view.loads[0] < SLOTS or not view.cloud_up else "cloud"
+
+
+def least_loaded(view: View) -> str:
+    """Where fewer requests are under way; the machine of our own, where as many."""
+    return "edge" if view.loads[0] <= view.flying or not view.cloud_up else "cloud"
 
 
 def oracle(view: View) -> str:
@@ -84,7 +91,7 @@ def mean_prediction(view: View) -> str:
     return _by_rank(view, rows, miss_cost=0.0)
 
 
-def p90_bound(view: View) -> str:
+def p90_bare(view: View) -> str:
     """The cheapest whose p90 keeps the deadline."""
     return _by_rank(view, view.rows, miss_cost=0.0)
 
@@ -99,11 +106,16 @@ POLICIES: dict[str, Policy] = {
     "cloud_only": cloud_only,
     "round_robin": round_robin,
     "least_loaded": least_loaded,
+    "load_heuristic": load_heuristic,
     **{f"threshold_{limit}": threshold(limit) for limit in (0, 25, 40, 60, 100, 200)},
-    "mean": mean_prediction,
-    "p90_bound": p90_bound,
-    "ours": ours,
+    "mean_prediction": mean_prediction,
+    "p90_bare": p90_bare,
+    "p90_bound": ours,
     "oracle": oracle,
 }
-STATIC = tuple(name for name in POLICIES if name not in {"mean", "p90_bound", "ours", "oracle"})
+"""``p90_bound`` is the rule that serves: bound, price of a miss, harm, refusal; ``p90_bare`` has
+the bound alone."""
+STATIC = tuple(
+    name for name in POLICIES if name not in {"mean_prediction", "p90_bare", "p90_bound", "oracle"}
+)
 """What decides by rules alone."""

@@ -4,9 +4,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from littoral.domain.platform import Steps
+
 B0, B1, B2 = 0.0042, 0.0028, 0.0063
 """Seconds of a step, of an input token in it, of a sequence that writes in it."""
 SLOTS, CHUNK = 4, 512
+STEPS = Steps(b0=B0, b1=B1, b2=B2, chunk=CHUNK)
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +39,8 @@ class Stepper:
 
     slow: Callable[[float], float]
     done: Callable[[Ask, float], None]
+    steps: Steps = STEPS
+    slots: int = SLOTS
     now: float = 0.0
     serving: list[Ask] = field(default_factory=list)
     queue: list[Ask] = field(default_factory=list)
@@ -49,7 +54,7 @@ class Stepper:
         """Let one in; it joins at the next step."""
         self.now = now if not self.load else max(self.now, now)
         ask.fresh_left, ask.out_left, ask.began = ask.tokens_in, ask.tokens_out, now
-        (self.serving if len(self.serving) < SLOTS else self.queue).append(ask)
+        (self.serving if len(self.serving) < self.slots else self.queue).append(ask)
 
     def run(self, until: float) -> None:
         """Take steps until this time."""
@@ -57,14 +62,15 @@ class Stepper:
             self._step(until)
 
     def _step(self, until: float) -> None:
-        room, readers = CHUNK, []
+        room, readers, heed = self.steps.chunk, [], 0.0
         for ask in self.serving:
             if ask.fresh_left and room:
                 part = min(room, ask.fresh_left)
                 room -= part
                 readers.append((ask, part))
+                heed += part * (ask.tokens_in - ask.fresh_left + part / 2)
         writers = [ask for ask in self.serving if not ask.fresh_left]
-        took = (B0 + B1 * (CHUNK - room) + B2 * len(writers)) * self.slow(self.now)
+        took = self._takes(self.steps.chunk - room, len(writers), heed) * self.slow(self.now)
         times = 1
         if not readers:
             least = min(ask.out_left for ask in writers)
@@ -79,10 +85,19 @@ class Stepper:
                 ask.first = self.now
         self._leave()
 
+    def _takes(self, read: int, writers: int, heed: float) -> float:
+        """Seconds of a step, alone on the machine."""
+        steps = self.steps
+        took = steps.b0 + steps.b1 * read + steps.b2 * writers + steps.b4 * heed
+        if steps.b3:
+            held = sum(a.tokens_in - a.fresh_left + a.tokens_out - a.out_left for a in self.serving)
+            took += steps.b3 * held
+        return took
+
     def _leave(self) -> None:
         ended = [ask for ask in self.serving if not ask.fresh_left and ask.out_left <= 0]
         for ask in ended:
             self.serving.remove(ask)
             self.done(ask, self.now)
-        while self.queue and len(self.serving) < SLOTS:
+        while self.queue and len(self.serving) < self.slots:
             self.serving.append(self.queue.pop(0))

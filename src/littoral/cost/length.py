@@ -10,15 +10,29 @@ QUICK: Final = 0.1
 YOUNG: Final = 50
 HIGH: Final = 0.9
 LEAK: Final = 0.1
+LEANING: Final = 0.125
+"""Pace of the lean, by that of the quantiles: it follows what they and the speed leave over."""
+LEAN_MOST: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Length:
-    """Quantiles of the answer's length in tokens, as logs, and how many answers taught them."""
+    """Quantiles of the answer's length in tokens, as logs, and how many answers taught them.
+
+    ``lean`` is what the length to expect is beyond the median, so that half of all requests take
+    longer than was promised: what is uncertain in length and speed takes longer than its middle
+    more often than not.
+    """
 
     p50: float = math.log(128.0)
     p90: float = math.log(256.0)
     count: int = 0
+    lean: float = 0.0
+
+    @property
+    def expected(self) -> float:
+        """Tokens to promise seconds by."""
+        return math.exp(self.p50 + self.lean)
 
     @property
     def median(self) -> float:
@@ -69,7 +83,32 @@ def seen(length: Length, tokens: int, *, cap: int | None = None, cancelled: bool
     limit = math.inf if cap is None else math.log(max(1, cap))
     p50 = _moved(length.p50, at, limit=limit, cancelled=cancelled, by=(0.5, pace))
     p90 = _moved(length.p90, at, limit=limit, cancelled=cancelled, by=(HIGH, pace))
-    return Length(p50=p50, p90=max(p50, p90), count=length.count + 1)
+    return Length(p50=p50, p90=max(p50, p90), count=length.count + 1, lean=length.lean)
+
+
+def leaned(length: Length, *, late: bool, cap: int | None = None) -> Length:
+    """Learn from whether an answer took longer than the median that was promised for it.
+
+    A promise that the cap bounded, and not the length to expect, teaches nothing.
+
+    Args:
+        length: What is known so far.
+        late: Whether it took longer.
+        cap: The most tokens that were allowed.
+
+    Source: an integral controller, as that of the bound's scale.
+    Checked by: tests/unit/cost/test_length.py.
+    """
+    if cap is not None and cap <= length.expected:
+        return length
+    pace = QUICK if length.count < YOUNG else STEP
+    lean = length.lean + (LEANING * pace if late else -LEANING * pace)
+    return Length(
+        p50=length.p50,
+        p90=length.p90,
+        count=length.count,
+        lean=max(-LEAN_MOST, min(LEAN_MOST, lean)),
+    )
 
 
 def _moved(

@@ -1,10 +1,10 @@
 """Predictor: what one endpoint has shown of its speed, as a value that each outcome replaces."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
+from littoral.cost.lean import LEVEL, Lean, factors, leaned
 from littoral.cost.length import Length, seen
 from littoral.cost.phase import (
     CLIP,
@@ -19,6 +19,7 @@ from littoral.cost.phase import (
     rescaled,
     trend_after,
 )
+from littoral.cost.prior import UNKNOWN, Prior
 from littoral.cost.recursion import Four, Recursion, begin, predict, step, widen
 from littoral.cost.terms import stretch
 from littoral.domain.endpoint import Folded
@@ -40,22 +41,6 @@ STRAINED: Final = 1.05
 """Strain below which an outcome says nothing of what strain does."""
 _ALL: Final = (1 << WINDOW) - 1
 _UNHEARD: Final = Length()
-
-
-class Prior(NamedTuple):
-    """Seconds to expect of a machine nobody has measured, all above 0.
-
-    A request at all, one input token, one output token, and what each other sequence in service
-    adds to an output token.
-    """
-
-    fixed_s: float = 0.02
-    prefill_s: float = 0.003
-    step_s: float = 0.03
-    crowd_s: float = 0.01
-
-
-UNKNOWN: Final = Prior()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +75,10 @@ class Predictor:
     ``q50`` and ``q90`` are quantiles of log(actual / plain prediction) at the actual length, and
     ``trend`` follows the last of these residuals; the quick, the usual and the slow ``phases`` have
     a centre and a scale each. ``power`` is the exponent that the host's strain has in the seconds,
-    ``power_var`` its variance. ``length`` is that of answers. ``hits`` has a bit an outcome, the
-    last in bit 0, set where the issued bound held; ``scored`` counts them since the state last
-    changed. ``loss`` and ``plain_loss`` are mean pinball losses, log seconds, of the bounds and of
-    ``plain_q90``, the plain percentile of all seconds.
+    ``power_var`` its variance. ``lean`` is how first tokens deviate, ``length`` that of answers.
+    ``hits`` has a bit an outcome, the last in bit 0, set where the issued bound held; ``scored``
+    counts them since the state last changed. ``loss`` and ``plain_loss`` are mean pinball losses,
+    log seconds, of the bounds and of ``plain_q90``, the plain percentile of all seconds.
     """
 
     endpoint: EndpointId
@@ -101,6 +86,7 @@ class Predictor:
     recursion: Recursion
     q50: float = 0.0
     q90: float = 0.3
+    lean: Lean = LEVEL
     scale: float = 1.0
     trend: float = 0.0
     phases: Phases = UNSEEN
@@ -120,29 +106,6 @@ def fresh(endpoint: EndpointId, *, prior: Prior = UNKNOWN) -> Predictor:
     """Start an endpoint's predictor from its prior."""
     theta = prior.fixed_s, prior.prefill_s, prior.step_s, prior.crowd_s
     return Predictor(endpoint=endpoint, prior=prior, recursion=begin(theta))
-
-
-def measured(probes: Sequence[tuple[int, int, float, float]]) -> Prior:
-    """Return what a few probes of an idle engine say, instead of what an unknown one might do.
-
-    Args:
-        probes: Of each tokens in and out, seconds to the first and to the last token.
-
-    Source: two inputs give the reading, the longest answer the writing.
-    Checked by: tests/unit/cost/test_predictor.py.
-    """
-    fixed, read, write, crowd = UNKNOWN
-    if not probes:
-        return UNKNOWN
-    small, large = min(probes), max(probes)
-    if large[0] > small[0]:
-        read = max(1e-6, (large[2] - small[2]) / (large[0] - small[0]))
-    fixed = max(1e-3, small[2] - read * small[0])
-    longest = max(probes, key=lambda probe: probe[1])
-    if longest[1] > 1:
-        write = max(1e-6, (longest[3] - longest[2]) / (longest[1] - 1))
-        crowd = write / 3.0
-    return Prior(fixed, read, write, crowd)
 
 
 def unknown(endpoint: EndpointId) -> Folded:
@@ -168,10 +131,15 @@ def observe(predictor: Predictor, outcome: Outcome) -> Predictor:
     full, first = _features(outcome)
     slow = math.pow(outcome.strain, predictor.power)
     total_s = _own(outcome.total_s, outcome.link_s) / slow
-    error = math.log(total_s / predict(predictor.recursion.theta, full))
-    recursion = predictor.recursion
+    recursion, whole = predictor.recursion, predict(predictor.recursion.theta, full)
+    error = math.log(total_s / whole)
+    lean = predictor.lean
     if outcome.first_s is not None:
-        recursion = step(recursion, first, _own(outcome.first_s, outcome.link_s) / slow)
+        first_s = _own(outcome.first_s, outcome.link_s) / slow
+        reading = predict(recursion.theta, first)
+        off = math.log(first_s / reading) - predictor.q50
+        lean = leaned(lean, predictor.count, first=off, share=reading / whole)
+        recursion = step(recursion, first, first_s)
     bound = outcome.predicted_p90_s
     if predictor.state == "off":
         bound = _bound(predictor, full) * slow + outcome.link_s
@@ -180,6 +148,7 @@ def observe(predictor: Predictor, outcome: Outcome) -> Predictor:
             predictor,
             outcome,
             recursion=step(recursion, full, total_s),
+            lean=lean,
             error=error,
             bound=bound,
         )
@@ -187,7 +156,13 @@ def observe(predictor: Predictor, outcome: Outcome) -> Predictor:
 
 
 def _learned(
-    old: Predictor, outcome: Outcome, *, recursion: Recursion, error: float, bound: float
+    old: Predictor,
+    outcome: Outcome,
+    *,
+    recursion: Recursion,
+    lean: Lean,
+    error: float,
+    bound: float,
 ) -> Predictor:
     """Put together what an outcome changes, in one record: making one takes microseconds."""
     pace = 0.02 + 0.08 * math.exp(-old.count / 50)
@@ -209,6 +184,7 @@ def _learned(
         recursion=recursion,
         q50=old.q50 + (0.5 * pace if error > old.q50 else -0.5 * pace),
         q90=old.q90 + (TARGET * pace if error > old.q90 else (TARGET - 1.0) * pace),
+        lean=lean,
         scale=scale,
         trend=trend_after(old.trend, error),
         phases=put(old.phases, at, phase),
@@ -258,21 +234,22 @@ def fold(predictor: Predictor, *, version: int, strain: float = 1.0, link_s: flo
     centre = math.exp(q50) * math.pow(strain, predictor.power)
     width = max(NARROWEST, predictor.q90 - predictor.q50)
     length = predictor.length.width
+    read, write = factors(predictor.lean)
     if state == "off":
-        theta, centre = tuple(predictor.prior), 1.0
+        theta, centre, read, write = tuple(predictor.prior), 1.0, 1.0, 1.0
     if state in {"cold", "off"}:
         scale, width, length = 1.0, COLD_SPREAD, 0.0
     return Folded(
         endpoint=predictor.endpoint,
         version=version,
-        t0=Seconds(theta[0] * centre + link_s),
-        t_in=Seconds(theta[1] * centre),
-        t_step=Seconds(theta[2] * centre),
+        t0=Seconds(theta[0] * centre * read + link_s),
+        t_in=Seconds(theta[1] * centre * read),
+        t_step=Seconds(theta[2] * centre * write),
         width=min(width, WIDEST),
         scale=scale,
         out_p50=Tokens(round(predictor.length.median)),
         length=length,
-        t_crowd=Seconds(theta[3] * centre),
+        t_crowd=Seconds(theta[3] * centre * write),
         state=state,
     )
 

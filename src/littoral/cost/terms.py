@@ -1,6 +1,14 @@
 """Terms: the scalars that every prediction is made of."""
 
 import math
+from typing import Final
+
+PRESSED: Final = 0.25
+"""Share of one core from which on only what our threads waited for counts."""
+NOTICED: Final = 0.1
+"""Share of the cores below which others say nothing of how many they are."""
+MOST_RIVALS: Final = 8.0
+RIVAL_WEIGHT: Final = 0.1
 
 
 def transfer(size: float, goodput: float) -> float:
@@ -48,19 +56,51 @@ def stretch(load: int, slots: int) -> float:
     return max(0, load + 1 - slots) / slots
 
 
-def strain(elsewhere: float, stolen: float) -> float:
+def strain(
+    elsewhere: float,
+    stolen: float,
+    *,
+    rivals: float = 1.0,
+    held: float = 1.0,
+    pressing: float = 0.0,
+) -> float:
     """Return how much slower work is that wants every core, while others want some as well.
 
-    Cores are shared fairly: with others busy on all of them work takes twice as long, whether it
-    ran meanwhile or not. What the host beneath stole was not there at all. Between 1 and 10; the
-    predictor learns with which power it counts, as others may want more than they get.
+    While we press, what our own threads had to wait for a core says it exactly. While we do not,
+    others' share has to: cores are shared fairly, so beside one other that is busy on all of them
+    work would take twice as long. What the host beneath stole was not there at all. Between 1 and
+    10; the predictor learns with which power it counts.
 
     Args:
         elsewhere: Share of the cores' time that others had, 0 to 1.
         stolen: Share that the host beneath took, 0 to 1.
+        rivals: How many others want a core that is never idle.
+        held: Time that our threads wanted by the time that they had, at least 1.
+        pressing: How much of a core they wanted, 0 to 1 and more.
 
     Source: term N of ECS = f(T, C, B, N): a machine that serves others as well.
     Checked by: tests/unit/node/test_strain.py.
     """
-    shared = 1.0 + min(1.0, max(0.0, elsewhere))
+    shared = 1.0 + rivals * min(1.0, max(0.0, elsewhere))
+    sure = min(1.0, max(0.0, pressing / PRESSED))
+    shared += sure * (max(1.0, held) - shared)
     return min(10.0, shared / max(0.1, 1.0 - max(0.0, stolen)))
+
+
+def rivals_after(rivals: float, elsewhere: float, held: float) -> float:
+    """Return how many others want a core, after a moment in which our threads pressed.
+
+    What others had while we pressed, by what we had, is what they would have had of idle cores.
+
+    Args:
+        rivals: As was thought before.
+        elsewhere: Share of the cores' time that others had, 0 to 1.
+        held: Time that our threads wanted by the time that they had, at least 1.
+
+    Checked by: tests/unit/node/test_strain.py.
+    """
+    wanted = min(1.0, elsewhere * held)
+    if wanted < NOTICED:
+        return rivals
+    found = min(MOST_RIVALS, max(0.0, held - 1.0) / wanted)
+    return rivals + RIVAL_WEIGHT * (found - rivals)

@@ -7,16 +7,16 @@ from typing import Final
 
 import anyio
 
-from littoral.cost.length import Length, kind_of, seen
+from littoral.cost.length import Length, kind_of, leaned, seen
 from littoral.cost.predictor import (
     COLD_OUTCOMES,
     Outcome,
     Predictor,
     fold,
     fresh,
-    measured,
     observe,
 )
+from littoral.cost.prior import measured
 from littoral.domain.endpoint import Folded
 from littoral.domain.flight import Flight
 from littoral.domain.ids import EndpointId
@@ -137,7 +137,7 @@ class Learning:
             known = self._predictors.get(record.endpoint) or self._begun(record.endpoint)
             self._predictors[record.endpoint] = observe(known, outcome)
             kind = kind_of(tag=record.tag, key=record.key, model=record.model)
-            self._hear(outcome, kind)
+            self._hear(outcome, kind, record.predicted_us * MICRO)
             touched[record.endpoint] = None
         if self._memory is not None:
             self._memory.note(self._predictors[each] for each in touched)
@@ -168,19 +168,20 @@ class Learning:
             for each in endpoints
         ]
 
-    def _hear(self, outcome: Outcome, kind: str) -> None:
+    def _hear(self, outcome: Outcome, kind: str, predicted_s: float) -> None:
         """Learn how long the answers of one kind of request are."""
         known = self._lengths.pop(kind, None) or Length()
-        self._lengths[kind] = seen(
-            known, outcome.tokens_out, cap=outcome.cap, cancelled=outcome.censored
-        )
+        known = seen(known, outcome.tokens_out, cap=outcome.cap, cancelled=outcome.censored)
+        if predicted_s > 0.0 and not outcome.censored:
+            known = leaned(known, late=outcome.total_s > predicted_s, cap=outcome.cap)
+        self._lengths[kind] = known
         if len(self._lengths) > TAGS:
             self._lengths.popitem(last=False)
 
     def _told(self) -> Mapping[str, tuple[int, float]]:
         """The lengths that are known well enough to be used."""
         return {
-            kind: (max(1, round(each.median)), each.width)
+            kind: (max(1, round(each.expected)), each.width)
             for kind, each in self._lengths.items()
             if each.count >= COLD_OUTCOMES
         }

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from littoral.cost.length import Length, kind_of, seen
+from littoral.cost.length import Length, kind_of, leaned, seen
 from littoral.testing.chance import SeededChance
 
 
@@ -63,3 +63,23 @@ def test_the_high_quantile_is_never_below_the_median(answers):
         if cap is not None and tokens >= cap:
             assert length.p50 >= before.p50
             assert length.p90 >= before.p90
+
+
+def test_what_takes_longer_than_promised_is_expected_to_be_longer_and_the_quantiles_stay():
+    length = leaned(Length(count=100), late=True)
+    assert length.expected > length.median == Length().median
+    assert leaned(length, late=False).expected == pytest.approx(length.median)
+    assert seen(length, 40).lean == length.lean
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_promises_lean_by_a_bounded_factor(late):
+    length = Length()
+    for _ in range(1000):
+        length = leaned(length, late=late)
+    assert abs(math.log(length.expected / length.median)) == pytest.approx(0.5)
+
+
+def test_a_promise_that_the_cap_bounded_teaches_nothing():
+    assert leaned(Length(), late=True, cap=64) == Length()
+    assert leaned(Length(), late=True, cap=4096) != Length()

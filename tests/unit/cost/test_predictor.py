@@ -14,10 +14,10 @@ from littoral.cost.predictor import (
     Prior,
     fold,
     fresh,
-    measured,
     observe,
     unknown,
 )
+from littoral.cost.prior import measured
 from littoral.domain.endpoint import Folded
 from littoral.domain.ids import EndpointId
 

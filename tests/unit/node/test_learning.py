@@ -208,22 +208,32 @@ def test_outcomes_of_one_endpoint_do_not_hide_the_strain_from_another(around) ->
     simulate(main)
 
 
-def test_the_lengths_of_a_keys_answers_are_told_once_they_are_known(around) -> None:
+def told(around, record: UsageRecord) -> tuple[int, float]:
+    """What is told of a key's answers after 300 of them."""
     serve(around)
-    learning = learns(around)
+    learning, found = learns(around), []
 
     async def main() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(learning.run)
             for _ in range(300):
-                learning.take(flights(RECORD))
+                learning.take(flights(record))
                 await anyio.sleep(0.3)
             group.cancel_scope.cancel()
-        median, width = folds(around).lengths["k\nm"]
-        assert 40 < median < 60
-        assert 0.0 <= width < 0.66
+        found.append(folds(around).lengths["k\nm"])
 
     simulate(main)
+    return found[0]
+
+
+def test_the_lengths_of_a_keys_answers_are_told_once_they_are_known(around) -> None:
+    median, width = told(around, replace(RECORD, predicted_us=0))
+    assert 40 < median < 60
+    assert 0.0 <= width < 0.66
+
+
+def test_a_key_whose_answers_take_longer_than_promised_is_promised_longer_ones(around) -> None:
+    assert told(around, replace(RECORD, predicted_us=1))[0] > 60
 
 
 def test_the_lengths_of_answers_with_a_tag_are_those_of_all_its_keys(around) -> None:

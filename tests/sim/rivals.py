@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 
 from littoral.cost.phase import TARGET, rescaled
 from littoral.cost.recursion import predict
-from sim.stepper import Ask
 
 EWMA = 0.1
 
 
-def features(ask: Ask, tokens_out: int) -> tuple[float, ...]:
+def features(tokens_in: int, tokens_out: int) -> tuple[float, ...]:
     """What a request brings: itself, its input, its answer beyond the first token."""
-    return (1.0, float(max(1, ask.tokens_in)), float(max(0, tokens_out - 1)), 0.0)
+    return (1.0, float(max(1, tokens_in)), float(max(0, tokens_out - 1)), 0.0)
 
 
 @dataclass(slots=True)
@@ -49,9 +48,11 @@ class Rival:
     seen: int = 0
     bound: Bound = field(default_factory=Bound)
 
-    def predict(self, ask: Ask, tokens_out: int) -> tuple[float, float]:
+    def predict(self, tokens_in: int, tokens_out: int) -> tuple[float, float]:
         """p50 and p90, seconds."""
-        p50 = predict(self.theta, features(ask, tokens_out)) if self.theta else math.exp(self.mean)
+        p50 = math.exp(self.mean)
+        if self.theta:
+            p50 = predict(self.theta, features(tokens_in, tokens_out))
         return p50, self.bound.p90(p50)
 
     def learn(self, promised: tuple[float, float], actual: float) -> None:
