@@ -62,15 +62,18 @@ class Stepper:
             self._step(until)
 
     def _step(self, until: float) -> None:
-        room, readers, heed = self.steps.chunk, [], 0.0
+        steps = self.steps
+        room, readers = steps.chunk, []
         for ask in self.serving:
             if ask.fresh_left and room:
                 part = min(room, ask.fresh_left)
                 room -= part
                 readers.append((ask, part))
-                heed += part * (ask.tokens_in - ask.fresh_left + part / 2)
         writers = [ask for ask in self.serving if not ask.fresh_left]
-        took = self._takes(self.steps.chunk - room, len(writers), heed) * self.slow(self.now)
+        took = steps.b0 + steps.b1 * (steps.chunk - room) + steps.b2 * len(writers)
+        if steps.b3 or steps.b4:
+            took += self._attention(readers)
+        took *= self.slow(self.now)
         times = 1
         if not readers:
             least = min(ask.out_left for ask in writers)
@@ -85,14 +88,11 @@ class Stepper:
                 ask.first = self.now
         self._leave()
 
-    def _takes(self, read: int, writers: int, heed: float) -> float:
-        """Seconds of a step, alone on the machine."""
-        steps = self.steps
-        took = steps.b0 + steps.b1 * read + steps.b2 * writers + steps.b4 * heed
-        if steps.b3:
-            held = sum(a.tokens_in - a.fresh_left + a.tokens_out - a.out_left for a in self.serving)
-            took += steps.b3 * held
-        return took
+    def _attention(self, readers: list[tuple[Ask, int]]) -> float:
+        """Seconds of a step that grow with what is held and with what is read behind what."""
+        held = sum(a.tokens_in - a.fresh_left + a.tokens_out - a.out_left for a in self.serving)
+        heed = sum(part * (a.tokens_in - a.fresh_left + part / 2) for a, part in readers)
+        return self.steps.b3 * held + self.steps.b4 * heed
 
     def _leave(self) -> None:
         ended = [ask for ask in self.serving if not ask.fresh_left and ask.out_left <= 0]
