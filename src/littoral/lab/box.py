@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import anyio
 
+from littoral.domain.deferral import Deferral, Room
 from littoral.domain.flight import SLOT_BYTES
 from littoral.domain.outbox import Lane, Mark
 from littoral.domain.ports import Chance, Clock
@@ -82,6 +83,64 @@ class SyncedOutbox(MemoryOutbox):
         return sum(lane.held for lane in level.lanes.values())
 
 
+class SyncedDeferrals(MemoryDeferrals):
+    """Deferred requests whose writes take time, and are there as a whole or not at all.
+
+    Args:
+        clock: Of its host.
+        chance: Draws how long a write takes, and on which side of a death it falls.
+    """
+
+    life: Life
+
+    def __init__(self, clock: Clock, chance: Chance) -> None:
+        super().__init__(clock)
+        self._chance = chance
+
+    async def accept(self, deferral: Deferral, *, room: Room) -> Deferral:
+        """Keep one more, synced when it returns."""
+        await self._begun()
+        kept = await super().accept(deferral, room=room)
+        await self._synced()
+        return kept
+
+    async def begin(self, name: str) -> Deferral | None:
+        """Count a run, synced when it returns."""
+        await self._begun()
+        found = await super().begin(name)
+        await self._synced()
+        return found
+
+    async def hand_back(self, name: str, reason: str, *, counted: bool) -> bool:
+        """Let one wait again, synced when it returns."""
+        await self._begun()
+        return await super().hand_back(name, reason, counted=counted)
+
+    async def end(self, deferral: Deferral) -> bool:
+        """Write how one ended, synced when it returns."""
+        await self._begun()
+        done = await super().end(deferral)
+        await self._synced()
+        return done
+
+    async def booked(self, name: str) -> None:
+        """Take note that its usage is in the outbox, synced when it returns."""
+        await self._begun()
+        await super().booked(name)
+
+    def every(self) -> Sequence[Deferral]:
+        """All that are kept, whole."""
+        return list(self._kept.values())
+
+    async def _begun(self) -> None:
+        await anyio.sleep(SYNC * self._chance.random())
+        self.life.check()
+
+    async def _synced(self) -> None:
+        await anyio.sleep(SYNC * self._chance.random())
+        self.life.check()
+
+
 class Box:
     """Everything of one edge that is not a process.
 
@@ -100,7 +159,7 @@ class Box:
         self.disk = SyncedDisk()
         self.outbox = SyncedOutbox(outbox, self.clock, chance)
         self.responses = MemoryResponses(self.clock)
-        self.deferrals = MemoryDeferrals(self.clock)
+        self.deferrals = SyncedDeferrals(self.clock, chance)
         self.flights = bytearray(SLOTS * SLOT_BYTES)
         self._quota = memoryview(bytearray(table_bytes(COLUMNS, ROWS))).cast("q")
         self._boot = 1
@@ -116,7 +175,7 @@ class Box:
 
     def begin(self, life: Life) -> None:
         """A process opens it all."""
-        self.disk.life = self.outbox.life = life
+        self.disk.life = self.outbox.life = self.deferrals.life = life
         self.write_back()
         renew(self._quota, self._boot, ROWS)
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import anyio
@@ -20,9 +20,10 @@ from littoral.control.world import ControlParts
 from littoral.domain.enrolment import Invitation
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
-from littoral.domain.link import METERED, Peer
+from littoral.domain.link import METERED, Peer, Rhythm
 from littoral.domain.outbox import Batch, Receipt
 from littoral.domain.ports import Chance, Network
+from littoral.domain.reach import Spot
 from littoral.domain.resource import Metadata, Resource
 from littoral.domain.site import SiteSpec
 from littoral.domain.snapshot import HOME_SITE
@@ -113,6 +114,8 @@ class Cloud:
         chance: Draws times.
         passes: Counts failpoints.
         ledger: Where usage is booked.
+        sites: Where its nodes will stand.
+        rhythm: How often they beat.
 
     Attributes:
         desk: The services of the present life; None while control is down.
@@ -128,6 +131,8 @@ class Cloud:
         chance: Chance,
         passes: Counter[str],
         ledger: SyncedLedger,
+        sites: Iterable[str],
+        rhythm: Rhythm,
     ) -> None:
         self.state = SyncedState()
         self.ledger: SyncedLedger = ledger
@@ -144,17 +149,18 @@ class Cloud:
         self._entropy = SeededEntropy(int(chance.random() * 1e9))
         self.life = self._new_life()
         self._scope = anyio.CancelScope()
+        self._rhythm = rhythm
         self._down = DOWN
         self._back = anyio.Event()
         self._begun = anyio.Event()
-        self._first_start()
+        self._first_start(sites)
 
     def _new_life(self) -> Life:
         life = Life(lambda text: self._trace.note(f"control {text}"), self._passes)
         self.state.life = self.ledger.life = life
         return life
 
-    def _first_start(self) -> None:
+    def _first_start(self, sites: Iterable[str]) -> None:
         vault = Vault(MASTER_KEY, self._entropy)
         first_start(
             self.state,
@@ -165,14 +171,15 @@ class Cloud:
             admin_file="admin.key",
         )
         now = self.clock.wall()
-        site = Resource(
-            kind="Site",
-            metadata=Metadata(name=HOME_SITE),
-            spec=SiteSpec(metered=True),
-            created_us=now,
-            updated_us=now,
-        )
-        self.state.put(site)
+        for name in sorted({HOME_SITE, *sites}):
+            site = Resource(
+                kind="Site",
+                metadata=Metadata(name=name),
+                spec=SiteSpec(metered=self._rhythm is METERED),
+                created_us=now,
+                updated_us=now,
+            )
+            self.state.put(site)
 
     async def run(self) -> None:
         """Live again and again."""
@@ -186,10 +193,11 @@ class Cloud:
         """What answers machines that join or renew; None while control is down."""
         return None if self.desk is None else public_door(self.desk)
 
-    def token(self) -> str | None:
+    def token(self, spot: Spot) -> str | None:
         """A new join token, as an operator makes one; None where control gives none now."""
+        wanted = Invitation(site=spot.site, tier=spot.tier)
         try:
-            return None if self.desk is None else self.desk.enrolments.invite(Invitation()).token
+            return None if self.desk is None else self.desk.enrolments.invite(wanted).token
         except LittoralError:
             return None
         except Killed:
@@ -288,8 +296,8 @@ class Cloud:
             master_key=MASTER_KEY,
             pack=self._wire.pack,
             build="0",
-            look_s=METERED.beat_s,
-            silence_s=METERED.lost_s,
+            look_s=self._rhythm.beat_s,
+            silence_s=self._rhythm.lost_s,
             workers=Inline(self._chance, self.life),
         )
 

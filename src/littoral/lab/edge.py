@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn, cast
 
 import anyio
@@ -14,14 +15,19 @@ from littoral.domain.errors import LittoralError, Revoked, UnknownName, Upstream
 from littoral.domain.flight import SLOT_BYTES, read
 from littoral.domain.ids import NodeId
 from littoral.domain.ports import Chance, Network
+from littoral.domain.reach import Spot
 from littoral.domain.units import Bytes, Seconds
 from littoral.lab.box import SLOTS, Box
 from littoral.lab.cloud import Cloud
 from littoral.lab.door import PlayedRegistrar
 from littoral.lab.engine import PlayedDriver
-from littoral.lab.gateway import PlayedGateway, Scene, Traffic, launcher
+from littoral.lab.gateway import PlayedGateway, launcher
+from littoral.lab.hop import Hops
 from littoral.lab.life import Killed, Life
 from littoral.lab.member import FACTS, Member
+from littoral.lab.promise import Promises, Waiting
+from littoral.lab.purse import Purse
+from littoral.lab.scene import Scene, Traffic
 from littoral.lab.trace import Trace
 from littoral.lab.wan import Link, Wan
 from littoral.lab.wire import EdgeCarrier, Ground, Wire
@@ -52,6 +58,9 @@ class Country:
     cloud: Cloud
     trace: Trace
     witness: Witness
+    purse: Purse
+    promises: Promises
+    hops: Hops
     passes: Counter[str]
     pace: float
     serve: Serve = serve
@@ -72,13 +81,14 @@ class Edge:
     link: Link
     chance: Chance
     traffic: Traffic
+    spot: Spot
     country: Country
     served: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     faults: list[str] = field(default_factory=list[str])
     gateways: list[PlayedGateway] = field(default_factory=list[PlayedGateway])
+    waiting: dict[str, Waiting] = field(default_factory=dict[str, Waiting])
     node: NodeId | None = None
     lives: int = 0
-    clock_lied: bool = False
     life: Life = field(init=False)
     driver: PlayedDriver = field(init=False)
     _scope: anyio.CancelScope = field(init=False)
@@ -137,7 +147,10 @@ class Edge:
 
     def lose_power(self, away: Seconds) -> None:
         """End every process of it; what was not synced is gone, and nobody says goodbye."""
-        self.country.witness.power_lost(self._under_way())
+        under_way = self._under_way()
+        self.country.witness.power_lost(under_way)
+        for request in under_way:
+            self.country.purse.lost(request)
         self.link.lose_power()
         self.box.lose_power()
         self._end(away)
@@ -182,13 +195,14 @@ class Edge:
         member = Member(self.name, self.box, self.life, registrar=registrar, chance=self.chance)
         self._away = Seconds(DOWN * self.chance.random())
         try:
-            held = member.held() or await member.join(cloud.token)
+            held = member.held() or await member.join(partial(cloud.token, self.spot))
         except LittoralError as error:
             self.country.trace.note(f"{self.name} is no node yet: {error.code}")
             return
         if self.node != held.identity.node:
             self.served.append(ANEW)
             self.node = held.identity.node
+            self.country.hops.spots[self.node] = self.spot
         try:
             await self.country.serve(self._parts(member, held), stop=anyio.Event())
         except* Revoked:
@@ -246,6 +260,11 @@ class Edge:
             chance=self.chance,
             trace=self.country.trace,
             witness=self.country.witness,
+            purse=self.country.purse,
+            promises=self.country.promises,
+            hops=self.country.hops,
+            spot=self.spot,
+            waiting=self.waiting,
             traffic=self.traffic,
             served=self.served,
             numbers=self._numbers,

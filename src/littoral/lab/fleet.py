@@ -8,15 +8,20 @@ import anyio
 from anyio.abc import TaskGroup
 
 from littoral.domain.failpoint import FailpointName
+from littoral.domain.link import LIVELY, METERED
 from littoral.domain.ports import Chance
+from littoral.domain.reach import HOME, Spot
 from littoral.domain.units import Seconds
 from littoral.lab.box import Box
 from littoral.lab.cloud import Cloud, SyncedLedger
 from littoral.lab.edge import ANEW, Country, Edge, Serve
-from littoral.lab.gateway import Traffic
+from littoral.lab.hop import Hops
 from littoral.lab.life import Act
 from littoral.lab.nemesis import ACTS, WEIGHTS, Nemesis
 from littoral.lab.operator import Operator
+from littoral.lab.promise import Promises
+from littoral.lab.purse import Purse
+from littoral.lab.scene import Traffic
 from littoral.lab.trace import Trace
 from littoral.lab.wan import Link, Wan
 from littoral.lab.wire import Wire
@@ -31,11 +36,19 @@ HOUR = Seconds(3600.0)
 TOLD_EVERY = Seconds(600.0)
 
 
+def spot_of(number: int) -> Spot:
+    """Where a machine of a fleet stands: of five, three on a site of their own, one in the cloud."""
+    if number % 5 == 4:
+        return HOME
+    return Spot(site=HOME.site if number % 5 == 3 else f"site-{number // 5}", tier="edge")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One simulation.
 
-    ``pace`` stretches what nodes look at again and again. Faults come ``fault_s`` apart in the
+    ``pace`` stretches what nodes look at again and again; on ``metered`` links they beat each 30 s,
+    on others each 5. Faults come ``fault_s`` apart in the
     whole fleet, requests ``request_s`` at each edge. ``faults`` are the weights of those that
     happen; ``places`` the failpoints that are armed, where not all, and ``acts`` with what.
     """
@@ -43,6 +56,7 @@ class Plan:
     seed: int = 1
     edges: int = 20
     hours: float = 24.0
+    metered: bool = True
     pace: float = 240.0
     fault_s: Seconds = Seconds(120.0)
     request_s: Seconds = Seconds(300.0)
@@ -105,6 +119,9 @@ class Fleet:
         self._left: list[str] = []
         self.trace = Trace(LoopClock().now, tell)
         self.witness = Witness()
+        self.purse = Purse()
+        self.promises = Promises()
+        self.hops = Hops()
         self.passes: Counter[str] = Counter()
         self.cloud = Cloud(
             wan := Wan(self.trace),
@@ -113,10 +130,16 @@ class Fleet:
             chance=self._chance("cloud"),
             passes=self.passes,
             ledger=broken.ledger(),
+            sites={spot_of(number).site for number in range(plan.edges)},
+            rhythm=METERED if plan.metered else LIVELY,
         )
         people = self._chance("operator")
         self.operator = Operator(
-            cloud=self.cloud, chance=people, trace=self.trace, every_s=plan.change_s
+            cloud=self.cloud,
+            chance=people,
+            trace=self.trace,
+            purse=self.purse,
+            every_s=plan.change_s,
         )
         self._country = Country(
             wan=wan,
@@ -124,6 +147,9 @@ class Fleet:
             cloud=self.cloud,
             trace=self.trace,
             witness=self.witness,
+            purse=self.purse,
+            promises=self.promises,
+            hops=self.hops,
             passes=self.passes,
             pace=plan.pace,
             serve=broken.serve,
@@ -165,6 +191,7 @@ class Fleet:
             chance=self._chance(f"{name}/link"),
             now=LoopClock().now,
             delay_s=Seconds(0.005 + 0.1 * chance.random()),
+            bends=self.hops.bend,
         )
         return Edge(
             name=name,
@@ -172,6 +199,7 @@ class Fleet:
             link=link,
             chance=chance,
             traffic=Traffic(every_s=self.plan.request_s, keys=self.operator.keys),
+            spot=spot_of(number) if of is None else of.spot,
             country=self._country,
         )
 
@@ -231,12 +259,19 @@ class Fleet:
             level = await edge.box.outbox.level()
             if level.lanes["ledger"].waiting or any(edge.box.flights[::512]):
                 found.append(f"{edge.name} has records that are not stored")
+            if any(each.usage and not each.booked for each in edge.box.deferrals.every()):
+                found.append(f"{edge.name} has deferred requests that are not booked")
         return found
 
     def _wrong(self, converged: Seconds | None) -> list[str]:
         wrong = [] if converged is not None else [f"not converged after {CONVERGE:.0f} s"]
         wrong.extend(self._left)
         wrong.extend(self.witness.compare(self.cloud.ledger))
+        wrong.extend(self.purse.wrong)
+        wrong.extend(self.hops.wrong)
+        wrong.extend(f"the call {name} never ended" for name in self.hops.under_way)
+        kept = [edge.box.deferrals.every() for edge in self.edges]
+        wrong.extend(self.promises.compare(kept, self.cloud.ledger))
         wrong.extend(self.cloud.reports)
         for edge in self.edges:
             wrong.extend(edge.faults)

@@ -1,73 +1,38 @@
 """A gateway that is played, with its clients: limits and the flight table are the product's own."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
-from littoral.domain import flight
 from littoral.domain.endpoint import Endpoint
-from littoral.domain.ids import KeyId
-from littoral.domain.limits import limit_ids, nanos
-from littoral.domain.ports import Chance, ChannelClosed, Clock
-from littoral.domain.project import KeyGrant
-from littoral.domain.quota import Charge, Use
-from littoral.domain.session import Endpoints, Fence, Freed, Pulse, Settled, Tables
+from littoral.domain.ports import ChannelClosed
+from littoral.domain.session import (
+    Credit,
+    Data,
+    Fence,
+    Frame,
+    Open,
+    Pulse,
+    Reset,
+    Tables,
+)
 from littoral.domain.units import Seconds
-from littoral.gateway.quota import Gate, Quotas, gates_of, most_money
-from littoral.gateway.refusal import Refusal
-from littoral.gateway.settlement import OK, Flights
-from littoral.lab.box import Box
-from littoral.lab.life import Life
-from littoral.lab.trace import Trace
-from littoral.lab.witness import Answer, Witness
+from littoral.lab.calling import Calling
+from littoral.lab.guest import Guests
+from littoral.lab.late import Late
+from littoral.lab.scene import MODELS, Scene
+from littoral.lab.till import MOST_TOKENS, Job, Till
+from littoral.lab.witness import Answer
 from littoral.node.gateway import TICK, GatewayProcess, Launch
+from littoral.node.signal import Signal
 from littoral.testing.channel import channel_pair
 
-COLUMN = 1
-MOST_TOKENS = 400
-T = TypeVar("T")
 
-
-@dataclass(slots=True, kw_only=True)
-class Traffic:
-    """What clients of one edge do: ``every_s`` apart on average, with these keys."""
-
-    every_s: Seconds
-    keys: Sequence[KeyId]
-    flows: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """What a gateway and its clients need."""
-
-    node: str
-    box: Box
-    life: Life
-    clock: Clock
-    chance: Chance
-    trace: Trace
-    witness: Witness
-    traffic: Traffic
-    served: list[tuple[int, int]]
-    numbers: list[int]
-    pace: float
-
-
-@dataclass(slots=True)
-class _Asked:
-    """One request that is being admitted, or was."""
-
-    request: str
-    grant: KeyGrant
-    endpoint: Endpoint
-    slot: int
-    tokens_in: int
-    at_us: int = 0
+AWAY = 0.25
+"""Of all requests, those that go to another node where one may have them."""
 
 
 class PlayedGateway:
@@ -82,14 +47,14 @@ class PlayedGateway:
         self.channel, self._far = channel_pair()
         self.pid = 77
         self._ended = anyio.Event()
-        self._flights = Flights(memoryview(scene.box.flights))
-        self._quotas = Quotas(scene.box.quota(COLUMN))
-        self._grants: Mapping[KeyId, KeyGrant] = {}
-        self._gates: Mapping[str, Gate] = {}
-        self._endpoints: tuple[Endpoint, ...] = ()
+        self._till = Till(scene)
+        self._late = Late(scene, self._till, self.post)
+        self._calling = Calling(scene, self._till, self.post)
+        self._guests = Guests(scene, self._till, self.post)
+        self._outgoing: deque[Frame] = deque()
+        self._posted = Signal()
         self.serves = (0, 0)
         self._fence = 0
-        self._open = 0
         self._news = anyio.Event()
 
     def stop(self) -> None:
@@ -109,35 +74,55 @@ class PlayedGateway:
         """Serve until it is killed."""
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(self._hear)
+                group.start_soon(self._hear, group)
+                group.start_soon(self._send)
                 group.start_soon(self._pulse)
                 group.start_soon(self._clients, group)
+                self._late.take_up(group)
                 await self._ended.wait()
                 group.cancel_scope.cancel()
         except* ChannelClosed:
             pass  # the node is gone
+        finally:
+            self._till.broken()
+            self._scene.hops.died(self._scene.node)
 
-    async def _hear(self) -> None:
+    def post(self, frame: Frame) -> None:
+        """Send the node a frame as soon as it takes one."""
+        self._outgoing.append(frame)
+        self._posted.notify()
+
+    async def _send(self) -> None:
+        while True:
+            while self._outgoing:
+                await self._far.send(self._outgoing.popleft())
+            await self._posted.wait()
+
+    async def _hear(self, group: TaskGroup) -> None:
         while True:
             frame = await self._far.receive()
+            self._till.take(frame)
+            if self._late.take(frame, group):
+                continue
             match frame:
+                case Open() | Data() | Reset() | Credit():
+                    self._take_call(frame, group)
                 case Tables():
-                    self._take(frame)
-                case Endpoints():
-                    self._endpoints = frame.endpoints
+                    self._serve((frame.snapshot.epoch, frame.snapshot.version))
                 case Fence():
                     self._fence = frame.number
                     self._news.set()
-                case Freed():
-                    self._flights.free(frame.slots)
                 case _:
                     continue
 
-    def _take(self, tables: Tables) -> None:
-        snapshot = tables.snapshot
-        number = (snapshot.epoch, snapshot.version)
-        self._grants = {grant.id: grant for grant in snapshot.keys}
-        self._gates = gates_of(snapshot.limits, tables.rows)
+    def _take_call(self, frame: Open | Data | Reset | Credit, group: TaskGroup) -> None:
+        """Odd numbers are of streams that we opened, even ones of those that our node did."""
+        if isinstance(frame, Open) or not frame.stream % 2:
+            self._guests.take(frame, group)
+        else:
+            self._calling.take(frame)
+
+    def _serve(self, number: tuple[int, int]) -> None:
         if number != self.serves:
             self._scene.served.append(number)
             self._scene.trace.note(f"{self._scene.node} serves {number}")
@@ -151,13 +136,13 @@ class PlayedGateway:
             pulse = Pulse(
                 number=number,
                 connections=0,
-                in_flight=self._open,
+                in_flight=self._till.open,
                 lag_s=Seconds(0.0),
                 counters={},
                 serves=self.serves,
                 fence=self._fence,
             )
-            await self._far.send(pulse)
+            self.post(pulse)
             with anyio.move_on_after(TICK * self._scene.pace):
                 await self._news.wait()
             self._news = anyio.Event()
@@ -171,80 +156,45 @@ class PlayedGateway:
 
     def _ask(self, group: TaskGroup) -> None:
         """A client sends a request: admit it, or say why not."""
-        scene = self._scene
-        scene.numbers[0] += 1
-        request = f"{scene.node}.{scene.numbers[0]}"
-        ready = [each for each in self._endpoints if each.state == "ready"]
-        key = _pick(scene.traffic.keys, scene.chance)
-        grant = self._grants.get(key) if key else None
-        if grant is None or grant.revoked:
+        scene, till = self._scene, self._till
+        request = scene.next_request()
+        grant = till.grant(scene.pick(scene.traffic.keys))
+        if grant is None:
             scene.witness.refused["key"] += 1
             return
-        endpoint = _pick(ready, scene.chance)
-        slot = self._flights.take() if endpoint is not None else -1
-        if endpoint is None or slot < 0:
-            scene.witness.refused["place"] += 1
+        if self._late.wants():
+            group.start_soon(self._late.ask, request, grant, scene.pick(MODELS) or "")
             return
-        asked = _Asked(request, grant, endpoint, slot, 1 + int(100 * scene.chance.random()))
-        charge = self._admit(asked)
-        if charge is None:
-            self._flights.put_back(slot)
-            scene.witness.refused["limit"] += 1
-        else:
-            self._open += 1
-            group.start_soon(self._answer, asked, charge)
+        tokens_in = 1 + int(100 * scene.chance.random())
 
-    def _admit(self, asked: "_Asked") -> Charge | None:
-        """Charge it and open its slot."""
-        scene, grant, endpoint = self._scene, asked.grant, asked.endpoint
-        names = limit_ids(grant.id, grant.project, endpoint.serves)
-        gates = [self._gates[name] for name in names if name in self._gates]
-        prices = {"price_in": endpoint.price_in, "price_out": endpoint.price_out}
-        money = most_money(asked.tokens_in, MOST_TOKENS, **prices)
-        at_us = asked.at_us = scene.clock.wall()
-        wish = Use(asked.tokens_in + MOST_TOKENS, money, at_us, int(scene.clock.now() * 1e9))
-        charge = Charge((), 0, 0)
-        if gates:
-            found = self._quotas.admit(gates, wish, asked.slot)
-            if isinstance(found, Refusal):
-                return None
-            charge = found
-        if charge.rows:
-            self._flights.charge(asked.slot, charge)
-        flags = flight.CHARGED if charge.rows else 0
-        serves, deployment = endpoint.serves, endpoint.deployment
-        text = (asked.request, grant.project, grant.id, serves, deployment, endpoint.id)
-        header = (flags, OK, 0, asked.tokens_in, 0, 0, at_us, 0, 0, 0, 0, *prices.values())
-        self._flights.open(asked.slot, header, flight.identity(text))
-        if gates:
-            self._quotas.seal()
-        scene.witness.begun(asked.request, scene.node)
-        return charge
+        def job_of(endpoint: Endpoint) -> Job:
+            return Job(request=request, grant=grant, endpoint=endpoint, tokens_in=tokens_in)
 
-    async def _answer(self, asked: "_Asked", charge: Charge) -> None:
+        job = self._calling.choose(job_of) if scene.chance.random() < AWAY else None
+        here = scene.pick(till.here()) if job is None else None
+        if here is not None:
+            job = job_of(here)
+        refusal = "place" if job is None else till.begin(job)
+        if job is None or refusal:
+            scene.witness.refused[refusal] += 1
+            return
+        scene.witness.begun(request, scene.node)
+        group.start_soon(self._answer if here is not None else self._calling.answer, job)
+
+    async def _answer(self, job: Job) -> None:
         """Stream an answer, and settle it."""
-        scene, tokens_in = self._scene, asked.tokens_in
+        scene, till = self._scene, self._till
         tokens_out = 1 + int((MOST_TOKENS - 1) * scene.chance.random())
         took_s = 0.2 + 0.02 * tokens_out
         await anyio.sleep(took_s / 2)
-        self._flights.count(asked.slot, tokens_out // 2)
+        till.count(job, tokens_out // 2)
         await anyio.sleep(took_s / 2)
-        prices = {"price_in": asked.endpoint.price_in, "price_out": asked.endpoint.price_out}
-        cost = flight.cost_of(tokens_in, tokens_out, **prices)
-        flags = flight.CHARGED if charge.rows else 0
-        if charge.rows:
-            now_ns = int(scene.clock.now() * 1e9)
-            used = Use(tokens_in + tokens_out, nanos(cost), asked.at_us, now_ns)
-            self._quotas.settle(charge, asked.slot, used)
-        counts = (flags, OK, 0, tokens_in, 0, tokens_out, asked.at_us, 0, int(took_s * 1e6))
-        self._flights.settle(asked.slot, counts)
-        if charge.rows:
-            self._quotas.seal()
-        got = Answer(tokens_in=tokens_in, tokens_out=tokens_out, cost=cost)
-        scene.witness.answered(asked.request, got)
-        scene.trace.note(f"{asked.request} answered {tokens_in}+{tokens_out}")
-        self._open -= 1
-        await self._far.send(Settled(slots=self._flights.report()))
+        job.said = tokens_out
+        cost = till.settle(job, ok=True, took_s=took_s)
+        got = Answer(tokens_in=job.tokens_in, tokens_out=tokens_out, cost=cost)
+        scene.witness.answered(job.request, got)
+        scene.trace.note(f"{job.request} answered {job.tokens_in}+{tokens_out}")
+        self.post(till.report())
 
     async def end(self) -> None:
         """Take back its end of the channel."""
@@ -272,7 +222,3 @@ def launcher(scene: Scene, running: list[PlayedGateway]) -> Launch:
         return launch()
 
     return start
-
-
-def _pick(things: Sequence[T], chance: Chance) -> T | None:
-    return things[int(chance.random() * len(things))] if things else None

@@ -190,7 +190,6 @@ class Nemesis:
         """The wall clock jumps, up to a day to either side."""
         day_us = 24 * 3_600_000_000
         edge.box.clock.wrong_us = int((2.0 * self.chance.random() - 1.0) * day_us)
-        edge.clock_lied = True
 
     def _twist(self, edge: Edge) -> None:
         """The next messages come twice, in another order, changed, or not at all."""
@@ -217,6 +216,7 @@ class Nemesis:
         """A second machine runs with a copy of this one's disk."""
         if edge not in self._cloned and edge.node is not None:
             both = [edge, self.clone(edge)]
+            edge.country.purse.copied(edge.link.wall())
             self._cloned += both
             later(ALARMED * self.chance.random(), lambda: self._part(both))
 
@@ -234,4 +234,5 @@ class Nemesis:
         self.cloud.roll_back(self._backup)
         for edge in self.edges:
             if edge.node is not None and self._backup.value(f"node/{edge.node}") is None:
+                edge.country.purse.forgotten(edge.link.wall())
                 edge.join_anew()  # nobody knows it any more: as its status says

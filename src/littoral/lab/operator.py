@@ -13,13 +13,17 @@ from littoral.domain.units import Seconds
 from littoral.domain.upkeep import Revoke
 from littoral.domain.view import ApplyRequest, Document, DocumentMetadata, KeyRequest
 from littoral.lab.cloud import Cloud
+from littoral.lab.hop import PROJECTS
 from littoral.lab.life import InjectedError, Killed
+from littoral.lab.purse import Purse
+from littoral.lab.scene import MODELS
 from littoral.lab.trace import Trace
 
 HOURLY = 0.01
 """Budget of limited keys, in the platform's currency."""
+AT_ONCE = 4
+"""Requests that others may have under way."""
 KEYS = 6
-MODELS = ("chat", "code", "draw")
 VERSIONS = ("echo", "echo", "echo-2")
 ROLLOUT = {"steps": [25, 100], "minutes": 10, "requests": 20, "nodes": 0.5}
 
@@ -35,6 +39,7 @@ class Operator:
     cloud: Cloud
     chance: Chance
     trace: Trace
+    purse: Purse
     every_s: Seconds
     keys: list[KeyId] = field(default_factory=list[KeyId])
     changes: int = 0
@@ -42,6 +47,13 @@ class Operator:
     async def begin(self) -> None:
         """Make what clients need, once control is there."""
         desk = await self.cloud.present()
+        for project, residency in PROJECTS.items():
+            document = Document(
+                kind="Project",
+                metadata=DocumentMetadata(name=project),
+                spec={"residency": residency},
+            )
+            desk.resources.apply(ApplyRequest(documents=(document,)))
         for name in MODELS[:2]:
             self._deploy(desk, name)
         for _ in range(3):
@@ -77,12 +89,16 @@ class Operator:
         desk.bell.ring()
 
     def _mint(self, desk: Desk) -> None:
-        budget = self.chance.random() < 0.5
+        draw = self.chance.random()
         limits = Limits(
             requests_per_minute=30,
-            budget=Budget(amount=HOURLY, period="hour") if budget else None,
+            concurrent=AT_ONCE if draw > 0.7 else None,
+            budget=Budget(amount=HOURLY, period="hour") if draw < 0.6 else None,
         )
-        minted = desk.keys.mint(KeyRequest(name="lab", limits=limits)).key.id
+        project = tuple(PROJECTS)[max(0, int(4 * self.chance.random()) - 1)]
+        request = KeyRequest(name="lab", project=project, limits=limits)
+        minted = desk.keys.mint(request).key.id
+        self.purse.minted(minted, limits)
         self.trace.note(f"operator mints {minted}")
         self.keys.append(minted)
         if len(self.keys) > KEYS:

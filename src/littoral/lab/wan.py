@@ -45,12 +45,20 @@ class Link:
         chance: Draws delays.
         now: Virtual time.
         delay_s: One way, at least; as much again comes by chance.
+        bends: Is called when a message is changed.
     """
 
     def __init__(
-        self, name: str, *, chance: Chance, now: Callable[[], Seconds], delay_s: Seconds
+        self,
+        name: str,
+        *,
+        chance: Chance,
+        now: Callable[[], Seconds],
+        delay_s: Seconds,
+        bends: Callable[[], None],
     ) -> None:
         self.name = name
+        self.bends = bends
         self._cuts: set[str] = set()
         self.now = now
         self._chance = chance
@@ -202,6 +210,7 @@ class End:
         if twist == "lose":
             return []
         if twist == "bend":
+            self._link.bends()
             at = int(self.chance.random() * len(message))
             return [message[:at] + bytes([message[at] ^ 0x10]) + message[at + 1 :]]
         return [message]

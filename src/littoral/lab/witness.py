@@ -19,11 +19,15 @@ class Answer:
 
 @dataclass(slots=True)
 class Account:
-    """One request: what its client got, where that was all; ``maybe`` after a power cut."""
+    """One request: what its client got, where that was all; ``maybe`` after a power cut.
+
+    One that is ``late`` is deferred: whether it was ever run, and for whom, is another's business.
+    """
 
     node: str
     answer: Answer | None = None
     maybe: bool = False
+    late: bool = False
 
 
 @dataclass(slots=True)
@@ -37,6 +41,10 @@ class Witness:
         """A gateway took a request: it must be accounted for, however it ends."""
         self.accounts[request] = Account(node)
 
+    def deferred(self, request: str, node: str) -> None:
+        """A gateway offered to keep a request: it may be accounted for, once."""
+        self.accounts[request] = Account(node, late=True)
+
     def answered(self, request: str, answer: Answer) -> None:
         """A client got its whole answer."""
         self.accounts[request].answer = answer
@@ -44,7 +52,8 @@ class Witness:
     def power_lost(self, requests: list[str]) -> None:
         """What these have used was not yet on a disk that lost power."""
         for request in requests:
-            self.accounts[request].maybe = True
+            if request in self.accounts:
+                self.accounts[request].maybe = True
 
     def compare(self, ledger: Ledger) -> list[str]:
         """What is wrong with the ledger; nothing where it says what clients got."""
@@ -80,7 +89,7 @@ def _faults(request: str, account: Account, lines: list[UsageRecord]) -> list[st
     if len(lines) > 1:
         return [f"{request} is {len(lines)} times in the ledger"]
     if not lines:
-        return [] if account.maybe else [f"{request} of {account.node} is lost"]
+        return [] if account.maybe or account.late else [f"{request} of {account.node} is lost"]
     line = lines[0]
     if account.maybe or account.answer is None:
         return []
