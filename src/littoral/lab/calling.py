@@ -16,7 +16,7 @@ from littoral.domain.stream import CallHead, Via
 from littoral.gateway.wire.calls import Calls
 from littoral.gateway.wire.remote import Remote
 from littoral.gateway.wire.upstream import Engine, Pool
-from littoral.lab.hop import PROJECTS
+from littoral.lab.hop import PROJECTS, Hops
 from littoral.lab.scene import Scene
 from littoral.lab.till import Job, Till
 from littoral.lab.witness import Answer
@@ -42,23 +42,32 @@ def answered(request: str, tokens: int) -> bytes:
 class _Caller:
     """Whoever waits for the answer; hears the end once."""
 
-    def __init__(self, heard: Callable[[str], None]) -> None:
-        self._heard = heard
-        self.pieces: list[bytes] = []
+    def __init__(self, hops: Hops, request: str) -> None:
+        self._hops = hops
+        self._request = request
+        self._pieces: list[bytes] = []
         self.over = anyio.Event()
         self.lost = ""
 
     def engine_read(self, engine: Engine) -> None:
         """New bytes of the reply came, or it is complete."""
-        self.pieces.append(engine.take())
-        if engine.complete:
-            self._heard("answered" if engine.status == OK else f"refused {engine.status}")
-            self.over.set()
+        self._pieces.append(engine.take())
+        if not engine.complete:
+            return
+        used = engine.counted
+        if used is not None:
+            whole = answered(self._request, used.tokens_out)
+            self._hops.compare(self._request, same=b"".join(self._pieces) == whole)
+        self.end("answered" if engine.status == OK else f"refused {engine.status}")
 
     def engine_lost(self, engine: Engine, reason: str) -> None:
         """The call is over without a whole answer."""
         self.lost = reason
-        self._heard("severed" if engine.severed else "broken")
+        self.end("severed" if engine.severed else "broken")
+
+    def end(self, how: str) -> None:
+        """It is over."""
+        self._hops.ended(self._request, how)
         self.over.set()
 
 
@@ -104,22 +113,20 @@ class Calling:
         if not self._may(job):
             hops.counts["careless"] += 1
         body = asked(job.request, 1 + int(150_000 * scene.chance.random() ** 4))
-        caller = _Caller(lambda how: hops.ended(job.request, how))
+        caller = _Caller(hops, job.request)
         remote = Remote(cast("Pool", None), caller, self._calls)  # a call uses no pool
         hops.began(job.request, scene.node)
-        began, bent = scene.clock.now(), hops.bent
+        began = scene.clock.now()
         remote.call(self._head(job, size=len(body)), body)
         with anyio.move_on_after(DEADLINE):
             await caller.over.wait()
         if not caller.over.is_set():
             remote.abort()
-            hops.ended(job.request, "late")
-        good = remote.complete and remote.status == OK and remote.counted is not None
-        if good and remote.counted is not None:
-            job.said = remote.counted.tokens_out
-            whole = b"".join(caller.pieces)
-            same = whole == answered(job.request, job.said)
-            hops.compare(job.request, same=same, bent=bent)
+            caller.end("late")
+        counted = remote.counted if remote.complete and remote.status == OK else None
+        good = counted is not None
+        if counted is not None:
+            job.said = counted.tokens_out
         cost = till.settle(job, ok=good, took_s=min(scene.clock.now() - began, DEADLINE))
         if good:
             got = Answer(tokens_in=job.tokens_in, tokens_out=job.said, cost=cost)

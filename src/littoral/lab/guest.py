@@ -18,8 +18,7 @@ Send = Callable[[Frame], object]
 class _Visit:
     """One call: its body as it comes in, its answer as it goes out."""
 
-    def __init__(self, opened: Open, *, bent: int) -> None:
-        self.bent = bent
+    def __init__(self, opened: Open) -> None:
         self.stream = opened.stream
         self.head = opened.head
         self.pieces: list[bytes] = []
@@ -48,7 +47,7 @@ class Guests:
         """Begin a call, or take a frame of one."""
         if isinstance(frame, Open):
             self._scene.hops.came(frame.head.project, frame.head.origin, self._scene.spot)
-            self._open[frame.stream] = _Visit(frame, bent=self._scene.hops.bent)
+            self._open[frame.stream] = _Visit(frame)
             return
         visit = self._open.get(frame.stream)
         if visit is None:
@@ -80,7 +79,7 @@ class Guests:
         head, scene, till = visit.head, self._scene, self._till
         body = b"".join(visit.pieces)
         same = body == asked(head.request, head.size)
-        scene.hops.compare(head.request, same=same, bent=visit.bent)
+        scene.hops.compare(head.request, same=same)
         grant, endpoint = till.grant(head.key), scene.pick(till.here(head.deployment))
         if grant is None or endpoint is None:
             self._reset(visit, "no_candidate")

@@ -36,11 +36,11 @@ class Hops:
     counts: Counter[str] = field(default_factory=Counter[str])
     wrong: list[str] = field(default_factory=list[str])
     bent: int = 0
-    _open: dict[str, str] = field(default_factory=dict[str, str])
+    _open: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
 
     def began(self, request: str, node: str) -> None:
         """A gateway calls another node."""
-        self._open[request] = node
+        self._open[request] = node, self.bent
         self.counts["begun"] += 1
 
     def ended(self, request: str, how: str) -> None:
@@ -51,7 +51,7 @@ class Hops:
 
     def died(self, node: str) -> None:
         """The gateway of an edge is no more: it waits for nothing."""
-        for request in [name for name, at in self._open.items() if at == node]:
+        for request in [name for name, (at, _) in self._open.items() if at == node]:
             del self._open[request]
             self.counts["caller died"] += 1
 
@@ -66,8 +66,9 @@ class Hops:
         """A message was changed."""
         self.bent += 1
 
-    def compare(self, request: str, *, same: bool, bent: int) -> None:
-        """Bytes came at an end; ``bent`` is how many messages were changed before the call."""
+    def compare(self, request: str, *, same: bool) -> None:
+        """Whether the bytes that came at an end of a call are those that were sent."""
+        _, bent = self._open.get(request, ("", -1))
         if not same and bent == self.bent:
             self.wrong.append(f"{request} came with other bytes than were sent")
 

@@ -69,6 +69,16 @@ class Ahead:
                 found[project] = lane
         return found
 
+    def left(self, now: float, wall_us: int) -> float | None:
+        """Seconds until a pause or the time of something that waits is over; None: neither is.
+
+        A pause that is over says nothing: what waits then waits for an engine.
+        """
+        lanes = [lane for lane in self._lanes.values() if lane.deferrals]
+        pauses = [lane.due - now for lane in lanes if lane.due > now]
+        times = [(e.expires_us - wall_us) / 1e6 for lane in lanes for e in lane.deferrals]
+        return min((*pauses, *times), default=None)
+
     def pause(self, deferral: Deferral, now: float, again_s: Seconds) -> None:
         """Begin nothing of its lane for a while, longer each time in a row."""
         lane = self._lane(deferral)

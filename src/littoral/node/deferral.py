@@ -15,10 +15,12 @@ from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.node.board import Board
-from littoral.node.carrying import TICK, Carrying, DeferralBounds, DeferralParts, light
+from littoral.node.carrying import Carrying, DeferralBounds, DeferralParts, light
 from littoral.node.share import part_of, weights_of
 
 SWEEP = Seconds(60.0)
+LEAST = Seconds(0.01)
+"""What is over in less than this is looked at then."""
 REVOKED = "the API key that asked for it was revoked, or is gone"
 
 
@@ -49,10 +51,15 @@ class Deferrals:
                     await self._look()
                     self._expire()
                     self.carrying.give_out()
-                    tick = TICK if self.carrying.ahead else None
-                    await self.carrying.changed.wait(at_most_s=tick)
+                    await self.carrying.changed.wait(at_most_s=self._left())
             finally:
                 self.carrying.group = None
+
+    def _left(self) -> float | None:
+        """How long to wait without news: clocks may jump, so not much longer than a sweep."""
+        clock = self._parts.clock
+        left = self.carrying.ahead.left(clock.now(), clock.wall())
+        return None if left is None else min(max(left, LEAST), SWEEP)
 
     async def _sweep(self) -> None:
         """Drop what has been kept for long enough."""

@@ -93,8 +93,12 @@ class Learning:
             self._board.put_folds(self._learned(), self._told())
             await anyio.sleep(EVERY)
 
-    async def watch(self) -> None:
-        """Look how strained the host is, and say so where that changed, until cancelled."""
+    async def watch(self, pace: float = 1.0) -> None:
+        """Look how strained the host is, and say so where that changed, until cancelled.
+
+        Args:
+            pace: By how much more seldom than twice a second.
+        """
         while True:
             self._strains.take(self._board.pids)
             now = self._strains.now
@@ -103,7 +107,7 @@ class Learning:
             if self._predictors and abs(math.log(now / self._folded)) > MOVED:
                 self._board.put_folds(self._fold(list(self._predictors)))
                 self._folded = now
-            await anyio.sleep(LOOK)
+            await anyio.sleep(LOOK * pace)
 
     def _meet(self) -> list[EndpointId]:
         """Begin with what is remembered of engines that are new here; returns these."""

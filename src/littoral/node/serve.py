@@ -299,7 +299,7 @@ async def serve(parts: NodeParts, *, stop: anyio.Event) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(node.standing.run, parts.patience.pace)
         group.start_soon(node.learning.run)
-        group.start_soon(node.learning.watch)
+        group.start_soon(node.learning.watch, parts.patience.pace)
         group.start_soon(node.memory.run)
         group.start_soon(node.converger.run)
         if node.artefacts is not None:
