@@ -17,13 +17,13 @@ from littoral.domain.errors import Conflict, InvalidInput, UnknownName
 from littoral.domain.node import Event, Level
 from littoral.domain.ports import Chance, Clock, Entropy, Failpoints, Sink, State
 from littoral.domain.rollout import NEXT, Arm, RolloutAct, RolloutSpec
-from littoral.domain.units import Micros
+from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.domain.view import PlacedEndpoint, RolloutView
 from littoral.placement.canary import judge
 
 PREFIX: Final = "rollout/"
-LOOK_S: Final = 5.0
+LOOK_S: Final = Seconds(5.0)
 KEPT: Final = 4000
 """Requests of one version that are remembered."""
 DEAD: Final = frozenset({"degraded", "failed"})
@@ -85,11 +85,11 @@ class Rollouts:
         for record in records:
             self._seen.setdefault(record.deployment, _Seen()).records.append(record)
 
-    async def run(self) -> None:
-        """Follow what is declared and judge what runs, until cancelled."""
+    async def run(self, every_s: Seconds = LOOK_S) -> None:
+        """Follow what is declared and judge what runs, so many seconds apart, until cancelled."""
         while True:
             await self.look()
-            await anyio.sleep(LOOK_S)
+            await anyio.sleep(every_s)
 
     async def look(self) -> None:
         """Follow and judge once."""

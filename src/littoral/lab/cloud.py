@@ -263,7 +263,7 @@ class Cloud:
         ):
             group.start_soon(desk.neighbours.run)
             group.start_soon(desk.publisher.census.run, desk.bell)
-            group.start_soon(desk.rollouts.run)
+            group.start_soon(desk.rollouts.run, self._rhythm.beat_s)
 
     def _network(self, admit: Callable[[Peer], str]) -> Network:
         ground = Ground(

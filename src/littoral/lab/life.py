@@ -82,11 +82,9 @@ class HostClock:
 
     def __init__(self) -> None:
         self.wrong_us = 0
-        self._loop: Clock = LoopClock()
-
-    def now(self) -> Seconds:
+        self._loop = LoopClock()
+        self.now = self._loop.now
         """Monotonic seconds."""
-        return self._loop.now()
 
     def wall(self) -> Micros:
         """UTC microseconds, as this host believes."""

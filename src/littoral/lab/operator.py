@@ -19,7 +19,7 @@ from littoral.lab.purse import Purse
 from littoral.lab.scene import MODELS
 from littoral.lab.trace import Trace
 
-HOURLY = 0.01
+HOURLY = 0.04
 """Budget of limited keys, in the platform's currency."""
 AT_ONCE = 4
 """Requests that others may have under way."""

@@ -152,7 +152,7 @@ class End:
         self._broken = ""
         self.ended: PipeClosed | None = None
         self._closed = False
-        self._moved = Signal()
+        self._came, self._room = Signal(), Signal()
         link.join(self)
 
     @property
@@ -166,7 +166,7 @@ class End:
     async def send(self, message: bytes) -> None:
         """Send one message; waits while too much is on its way."""
         while not self.gone and len(self._under_way) + len(self.other.inbox) >= WINDOW:
-            await self._moved.wait()
+            await self._room.wait()
         if self.gone:
             raise PipeClosed("lost", self._broken or "closed")
         self._life.check()
@@ -180,9 +180,9 @@ class End:
                 raise self.ended
             if self.gone:
                 raise PipeClosed("lost", self._broken or "closed")
-            await self._moved.wait()
+            await self._came.wait()
         data = self.inbox.popleft()
-        self.other.notify()
+        self.other.has_room()
         self._life.check()
         self._trace.note(self._label, data)
         return data
@@ -271,9 +271,14 @@ class End:
             self.other.inbox.append(data)
             self.other.notify()
 
+    def has_room(self) -> None:
+        """The other end has read something."""
+        self._room.notify()
+
     def notify(self) -> None:
         """Wake whoever waits at this end."""
-        self._moved.notify()
+        self._came.notify()
+        self._room.notify()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,8 @@ class Mux:
         self._room = Signal()
         self._came = Signal()
         self._owed = 0
-        self._ack_at: Seconds | None = None
+        self._owing = Signal()
+        self._ack_now = False
         self._over = ""
         self._reason = "closed"
         self._lost_s = LIVELY.lost_s
@@ -174,12 +175,13 @@ class Mux:
         ended = "lost"
         self._pipe, self._trouble, self._heard = pipe, "", self._clock.now()
         self._resumed += 1
-        self._ack_at = self._heard
+        self._ack_now = True
         try:
             async with anyio.create_task_group() as group:
                 self._carrying = group.cancel_scope
                 group.start_soon(self._write, pipe)
                 group.start_soon(self._watch, pipe)
+                group.start_soon(self._acknowledge)
                 try:
                     await self._read(pipe)
                 except PipeClosed as error:
@@ -228,21 +230,28 @@ class Mux:
     async def _write(self, pipe: Pipe) -> None:
         try:
             while True:
-                if self._ack_at is not None and self._clock.now() >= self._ack_at:
-                    self._ack_at, self._owed = None, 0
+                if self._ack_now:
+                    self._ack_now, self._owed = False, 0
                     await pipe.send(acks(self._in.acknowledged(self._clock.now())))
                 parcel = self._out.next(self._clock.now())
                 if parcel is not None:
                     await pipe.send(wrap(parcel))
                     self._room.notify()
-                elif self._ack_at is None:
-                    await self._send.wait()
                 else:
-                    left = self._ack_at - self._clock.now()
-                    await self._send.wait(at_most_s=max(0.0, left))
+                    await self._send.wait()
         except PipeClosed:
             with anyio.CancelScope(shield=True):
                 await pipe.close("lost")
+
+    async def _acknowledge(self) -> None:
+        """Say what came soon after the first of it did."""
+        while True:
+            if not self._owed:
+                await self._owing.wait()
+            await anyio.sleep(ACK_WITHIN_S)
+            if self._owed:
+                self._ack_now = True
+                self._send.notify()
 
     async def _watch(self, pipe: Pipe) -> None:
         """Give up a connection on which nothing is heard."""
@@ -258,10 +267,9 @@ class Mux:
         """Say what came soon after it did, together with what comes next."""
         self._owed += 1
         if self._owed == 1:
-            self._ack_at = Seconds(self._clock.now() + ACK_WITHIN_S)
-            self._send.notify()
+            self._owing.notify()
         elif self._owed == ACK_AFTER:
-            self._ack_at = self._clock.now()
+            self._ack_now = True
             self._send.notify()
 
     def _check_open(self) -> None:
