@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeAlias
 
 import anyio
@@ -22,6 +23,8 @@ _THERE = frozenset({"connected", "cordoned"})
 Ways: TypeAlias = Callable[[Node, tuple[Residency, ...]], tuple[Endpoint, ...]]
 LOOK_S = Seconds(1.0)
 """How often the state of nodes is looked at without news of them."""
+MOST_PAIRS = 10_000
+"""Pairs of places whose ways are remembered."""
 GATHER_S = Seconds(0.1)
 """For so long more news are waited for: when all come back at once, each would be told of each."""
 
@@ -115,9 +118,15 @@ def remotes_of(
             found
             for each in others
             if each.id in spots
-            for found in (ways or ways_over)(each, within(here, (HOME, spots[each.id])))
+            for found in (ways or ways_over)(each, _within(here, spots[each.id]))
         )
     )
+
+
+@lru_cache(maxsize=MOST_PAIRS)
+def _within(here: Spot, there: Spot) -> tuple[Residency, ...]:
+    """The residencies that allow the way through control."""
+    return within(here, (HOME, there))
 
 
 def ways_over(

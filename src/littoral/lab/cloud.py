@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import anyio
@@ -20,18 +20,16 @@ from littoral.control.world import ControlParts
 from littoral.domain.enrolment import Invitation
 from littoral.domain.errors import LittoralError
 from littoral.domain.ids import NodeId
-from littoral.domain.link import METERED, Peer, Rhythm
+from littoral.domain.link import LIVELY, METERED, Peer
 from littoral.domain.outbox import Batch, Receipt
 from littoral.domain.ports import Chance, Network
 from littoral.domain.reach import Spot
 from littoral.domain.resource import Metadata, Resource
 from littoral.domain.site import SiteSpec
-from littoral.domain.snapshot import HOME_SITE
 from littoral.domain.units import Seconds
 from littoral.lab.door import DOORS
 from littoral.lab.engine import PlayedDriver
 from littoral.lab.life import HostClock, Killed, Life
-from littoral.lab.trace import Trace
 from littoral.lab.wan import Wan
 from littoral.lab.wire import CloudCarrier, Ground, Wire
 from littoral.testing.blobs import MemoryBlobs
@@ -110,12 +108,10 @@ class Cloud:
     Args:
         wan: Where it listens.
         wire: How frames are written and carried.
-        trace: What happened.
         chance: Draws times.
         passes: Counts failpoints.
         ledger: Where usage is booked.
         sites: Where its nodes will stand.
-        rhythm: How often they beat.
 
     Attributes:
         desk: The services of the present life; None while control is down.
@@ -127,12 +123,10 @@ class Cloud:
         wan: Wan,
         wire: Wire,
         *,
-        trace: Trace,
         chance: Chance,
         passes: Counter[str],
         ledger: SyncedLedger,
-        sites: Iterable[str],
-        rhythm: Rhythm,
+        sites: Mapping[str, SiteSpec],
     ) -> None:
         self.state = SyncedState()
         self.ledger: SyncedLedger = ledger
@@ -143,13 +137,14 @@ class Cloud:
         self.lives = 0
         self._wan = wan
         self._wire = wire
-        self._trace = trace
+        self._trace = wan.trace
         self._chance = chance
         self._passes = passes
         self._entropy = SeededEntropy(int(chance.random() * 1e9))
         self.life = self._new_life()
         self._scope = anyio.CancelScope()
-        self._rhythm = rhythm
+        metered = all(each.metered for each in sites.values())
+        self._rhythm = METERED if metered else LIVELY
         self._down = DOWN
         self._back = anyio.Event()
         self._begun = anyio.Event()
@@ -160,7 +155,7 @@ class Cloud:
         self.state.life = self.ledger.life = life
         return life
 
-    def _first_start(self, sites: Iterable[str]) -> None:
+    def _first_start(self, sites: Mapping[str, SiteSpec]) -> None:
         vault = Vault(MASTER_KEY, self._entropy)
         first_start(
             self.state,
@@ -171,11 +166,11 @@ class Cloud:
             admin_file="admin.key",
         )
         now = self.clock.wall()
-        for name in sorted({HOME_SITE, *sites}):
+        for name in sorted(sites):
             site = Resource(
                 kind="Site",
                 metadata=Metadata(name=name),
-                spec=SiteSpec(metered=self._rhythm is METERED),
+                spec=sites[name],
                 created_us=now,
                 updated_us=now,
             )

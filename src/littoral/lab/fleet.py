@@ -8,9 +8,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from littoral.domain.failpoint import FailpointName
-from littoral.domain.link import LIVELY, METERED
 from littoral.domain.ports import Chance
 from littoral.domain.reach import HOME, Spot
+from littoral.domain.site import SiteSpec
 from littoral.domain.units import Seconds
 from littoral.lab.box import Box
 from littoral.lab.cloud import Cloud, SyncedLedger
@@ -37,7 +37,7 @@ TOLD_EVERY = Seconds(600.0)
 
 
 def spot_of(number: int) -> Spot:
-    """Where a machine of a fleet stands: of five, three on a site of their own, one in the cloud."""
+    """Where a machine of a fleet stands: of five, three on a site of theirs, one in the cloud."""
     if number % 5 == 4:
         return HOME
     return Spot(site=HOME.site if number % 5 == 3 else f"site-{number // 5}", tier="edge")
@@ -123,15 +123,14 @@ class Fleet:
         self.promises = Promises()
         self.hops = Hops()
         self.passes: Counter[str] = Counter()
+        sites = {HOME.site, *(spot_of(number).site for number in range(plan.edges))}
         self.cloud = Cloud(
             wan := Wan(self.trace),
             wire,
-            trace=self.trace,
             chance=self._chance("cloud"),
             passes=self.passes,
             ledger=broken.ledger(),
-            sites={spot_of(number).site for number in range(plan.edges)},
-            rhythm=METERED if plan.metered else LIVELY,
+            sites=dict.fromkeys(sites, SiteSpec(metered=plan.metered)),
         )
         people = self._chance("operator")
         self.operator = Operator(

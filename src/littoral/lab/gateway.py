@@ -30,7 +30,6 @@ from littoral.node.gateway import TICK, GatewayProcess, Launch
 from littoral.node.signal import Signal
 from littoral.testing.channel import channel_pair
 
-
 AWAY = 0.25
 """Of all requests, those that go to another node where one may have them."""
 

@@ -29,6 +29,8 @@ PATIENCE: Final = Seconds(30.0)
 """How long a client waits for the node to keep its request."""
 ASKS_EVERY: Final = Seconds(600.0)
 """How often, at most, a client asks how its request stands."""
+LOOKS: Final = 2
+"""How often it asks for one that has ended: it shall be the same each time."""
 EXPIRES_US: Final = 12 * 3_600_000_000
 AGAIN: Final = Seconds(2.0)
 SHARE: Final = 0.15
@@ -107,11 +109,10 @@ class Late:
         scene = self._scene
         if asked.promise is None:
             await self._offer(asked)
-        while asked.promise is not None and not await self._is_over(asked.promise):
+        looks = 0
+        while asked.promise is not None and looks < LOOKS:
+            looks += await self._is_over(asked.promise)
             await anyio.sleep(ASKS_EVERY * scene.chance.random())
-        if asked.promise is not None:
-            await anyio.sleep(ASKS_EVERY * scene.chance.random())
-            await self._is_over(asked.promise)
         scene.waiting.pop(asked.deferral.id, None)
 
     async def _offer(self, asked: Waiting) -> None:

@@ -6,7 +6,6 @@ from typing import Literal, TypeAlias
 
 from littoral.domain.errors import LittoralError
 from littoral.domain.failpoint import FailpointName
-from littoral.domain.ports import Clock
 from littoral.domain.units import Micros, Seconds
 from littoral.testing.loop import LoopClock, stall
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from littoral.domain.enrolment import REVOKED, Inventory
+from littoral.domain.enrolment import CHAIN, REVOKED, Inventory
 from littoral.domain.errors import LittoralError
 from littoral.domain.link import Peer
 from littoral.domain.ports import Chance
@@ -36,6 +36,7 @@ class Member:
         self._box = box
         self._registrar = registrar
         self._store = IdentityStore(box.disk, life)
+        self._shown: tuple[bytes | None, Peer] | None = None
         self.entropy = SeededEntropy(int(chance.random() * 1e9))
 
     def held(self) -> Credentials | None:
@@ -78,12 +79,17 @@ class Member:
         return Joined(credentials=held, registrar=self._registrar, entropy=self.entropy)
 
     def peer(self) -> Peer:
-        """Who it shows that it is, now."""
+        """Who it shows that it is, now: its certificate is read anew where that is another one."""
+        chain = self._box.disk.read(CHAIN)
+        if self._shown is not None and self._shown[0] == chain:
+            return self._shown[1]
         held = self._store.read()
         if held is None:
             raise Waiting("it is no node")
         life = held.life
-        return Peer(node=held.identity.node, serial=f"{life.serial:x}", until_us=life.end_us)
+        peer = Peer(node=held.identity.node, serial=f"{life.serial:x}", until_us=life.end_us)
+        self._shown = chain, peer
+        return peer
 
 
 class Waiting(LittoralError):

@@ -13,6 +13,7 @@ from littoral.domain.ids import ProjectId
 from littoral.domain.ports import Ledger
 from littoral.domain.usage import UsageRecord
 
+
 @dataclass(slots=True, kw_only=True)
 class Promise:
     """One deferred request, as its client knows it.

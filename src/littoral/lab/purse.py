@@ -1,8 +1,8 @@
 """Purse: what all edges together use of each limit; it may never be more than the limit.
 
 Gateways say what they admit, and in which period they count it. What is left out of a sum is what
-no division of a limit can see: a clock that is wrong and not yet corrected, records that a power cut
-took, and the time after somebody copied a disk, for two machines then spend one slice.
+no division of a limit can see: a clock that is wrong and not yet corrected, records that a power
+cut took, and the time after somebody copied a disk, for two machines then spend one slice.
 """
 
 from collections import defaultdict

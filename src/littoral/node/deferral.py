@@ -148,7 +148,8 @@ class Deferrals:
     async def _watch(self) -> None:
         while True:
             await self._parts.board.changed.wait()
-            self.carrying.changed.notify()
+            if self.carrying.ahead or self._parts.board.snapshot is not self._seen:
+                self.carrying.changed.notify()
 
     async def _look(self) -> None:
         """With each new snapshot, drop what nobody may ask for any more.
