@@ -8,14 +8,15 @@ import anyio
 from anyio.abc import TaskGroup
 
 from littoral.domain.failpoint import FailpointName
+from littoral.domain.ids import ProjectId
 from littoral.domain.ports import Chance
-from littoral.domain.reach import HOME, Spot
+from littoral.domain.reach import HOME, Residency, Spot
 from littoral.domain.site import SiteSpec
 from littoral.domain.units import Seconds
 from littoral.lab.box import Box
 from littoral.lab.cloud import Cloud, SyncedLedger
 from littoral.lab.edge import ANEW, Country, Edge, Serve
-from littoral.lab.hop import Hops
+from littoral.lab.hop import PROJECTS, Hops
 from littoral.lab.life import Act
 from littoral.lab.nemesis import ACTS, WEIGHTS, Nemesis
 from littoral.lab.operator import Operator
@@ -68,16 +69,24 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """Parts that a test replaces by wrong ones, to see that the comparison finds it."""
+    """Parts that a test replaces by wrong ones, to see that the comparison finds it.
+
+    ``declared`` are the projects as control learns of them.
+    """
 
     serve: Serve = serve
     ledger: Callable[[], SyncedLedger] = SyncedLedger
     box: Callable[[str, Chance], Box] = Box
+    declared: Mapping[ProjectId, Residency] = field(default_factory=lambda: PROJECTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a simulation came to; ``wrong`` is empty where everything held."""
+    """What a simulation came to; ``wrong`` is empty where everything held.
+
+    ``sums`` of limits were compared; ``deferred`` requests and ``calls`` between nodes are counted
+    by how they ended.
+    """
 
     seed: int
     edges: int
@@ -87,6 +96,9 @@ class Outcome:
     answered: int
     refused: Mapping[str, int]
     changes: int
+    sums: int
+    deferred: Mapping[str, int]
+    calls: Mapping[str, int]
     faults: Mapping[str, int]
     passes: Mapping[str, int]
     lives: int
@@ -139,6 +151,7 @@ class Fleet:
             trace=self.trace,
             purse=self.purse,
             every_s=plan.change_s,
+            projects=broken.declared,
         )
         self._country = Country(
             wan=wan,
@@ -290,6 +303,9 @@ class Fleet:
             answered=sum(each.answer is not None for each in accounts),
             refused=dict(self.witness.refused),
             changes=self.operator.changes,
+            sums=self.purse.compared,
+            deferred=dict(sorted(self.promises.counts.items())),
+            calls=dict(sorted(self.hops.counts.items())),
             faults=dict(sorted(self.nemesis.counts.items())),
             passes=dict(sorted(self.passes.items())),
             lives=sum(edge.lives for edge in self.edges) + self.cloud.lives,

@@ -63,6 +63,10 @@ EDGE_PLACES: Sequence[FailpointName] = (
     "shares.written",
     "slot.switched",
     "slots.freed",
+    "deferred.accepted",
+    "deferred.started",
+    "deferred.settled",
+    "deferred.booked",
 )
 """Failpoints that a simulated process passes: control's, and a node's."""
 TWISTS: Sequence[Twist] = ("twice", "swap", "lose", "bend")

@@ -1,19 +1,20 @@
 """Operator: mints and revokes keys, deploys and changes limits, as people do all day."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import anyio
 
 from littoral.control.desk import Desk
 from littoral.domain.errors import LittoralError
-from littoral.domain.ids import KeyId
+from littoral.domain.ids import KeyId, ProjectId
 from littoral.domain.limits import Budget, Limits
 from littoral.domain.ports import Chance
+from littoral.domain.reach import Residency
 from littoral.domain.units import Seconds
 from littoral.domain.upkeep import Revoke
 from littoral.domain.view import ApplyRequest, Document, DocumentMetadata, KeyRequest
 from littoral.lab.cloud import Cloud
-from littoral.lab.hop import PROJECTS
 from littoral.lab.life import InjectedError, Killed
 from littoral.lab.purse import Purse
 from littoral.lab.scene import MODELS
@@ -41,13 +42,15 @@ class Operator:
     trace: Trace
     purse: Purse
     every_s: Seconds
+    projects: Mapping[ProjectId, Residency]
     keys: list[KeyId] = field(default_factory=list[KeyId])
     changes: int = 0
+    _minted: int = 0
 
     async def begin(self) -> None:
         """Make what clients need, once control is there."""
         desk = await self.cloud.present()
-        for project, residency in PROJECTS.items():
+        for project, residency in self.projects.items():
             document = Document(
                 kind="Project",
                 metadata=DocumentMetadata(name=project),
@@ -95,7 +98,8 @@ class Operator:
             concurrent=AT_ONCE if draw > 0.7 else None,
             budget=Budget(amount=HOURLY, period="hour") if draw < 0.6 else None,
         )
-        project = tuple(PROJECTS)[max(0, int(4 * self.chance.random()) - 1)]
+        project = tuple(self.projects)[self._minted % len(self.projects)]
+        self._minted += 1
         request = KeyRequest(name="lab", project=project, limits=limits)
         minted = desk.keys.mint(request).key.id
         self.purse.minted(minted, limits)

@@ -8,15 +8,17 @@ from anyio import lowlevel
 
 from littoral.app.command.lab import WIRE
 from littoral.domain.outbox import Mark, receipt
-from littoral.lab.box import Box, SyncedDisk, SyncedOutbox
+from littoral.domain.quota import QuotaTable
+from littoral.lab.box import COLUMNS, ROWS, Box, SyncedDeferrals, SyncedDisk, SyncedOutbox
 from littoral.lab.cloud import SyncedLedger
 from littoral.lab.fleet import Broken, Plan, run_fleet
+from littoral.lab.hop import PROJECTS
 from littoral.node.serve import serve
 
 pytestmark = pytest.mark.timeout(120)
 
 
-PLAN = Plan(edges=6, hours=3.0, seed=3)
+PLAN = Plan(edges=6, hours=1.5, seed=3, request_s=100.0)
 
 
 class Twice(SyncedLedger):
@@ -86,8 +88,59 @@ async def fragile(parts, *, stop):
     raise ValueError("a node of glass")
 
 
-def wrong(broken: Broken) -> str:
-    return "\n".join(run_fleet(PLAN, WIRE, broken=broken).wrong)
+class Carefree(QuotaTable):
+    """Counts nothing of what was spent: each node has all of its share again and again."""
+
+    def taken(self, row):
+        del row
+        return 0
+
+
+class CarefreeBox(Box):
+    def quota(self, mine):
+        known = super().quota(mine)
+        return Carefree(known.words, columns=COLUMNS, mine=mine, rows=ROWS)
+
+
+class Absent(SyncedDeferrals):
+    """Says that a request is kept, and now and then keeps it not."""
+
+    async def accept(self, deferral, *, room):
+        kept = await super().accept(deferral, room=room)
+        if self._chance.random() < 0.3:
+            await self.delete(kept.project, kept.id)
+        return kept
+
+
+class Hasty(SyncedDeferrals):
+    """Says that an answer is kept, and now and then keeps it not."""
+
+    async def end(self, deferral):
+        return self._chance.random() < 0.3 or await super().end(deferral)
+
+
+class Fickle(SyncedDeferrals):
+    """Keeps an idempotency key for nobody: who asks again is kept again."""
+
+    async def known(self, project, idempotency):
+        del project, idempotency
+
+    async def accept(self, deferral, *, room):
+        await super().accept(replace(deferral, id=f"{deferral.id}.0"), room=room)
+        return await super().accept(deferral, room=room)
+
+
+def box_with(deferrals: type[SyncedDeferrals]) -> type[Box]:
+    class Changed(Box):
+        def __init__(self, outbox, chance):
+            super().__init__(outbox, chance)
+            self.deferrals = deferrals(self.clock, chance)
+
+    return Changed
+
+
+def wrong(broken: Broken, plan: Plan = PLAN) -> str:
+    return "\n".join(run_fleet(plan, WIRE, broken=broken).wrong)
 
 
 def test_a_product_that_is_whole_is_found_whole():
@@ -104,6 +157,27 @@ def test_an_acknowledgement_before_the_sync_is_found():
 
 def test_a_snapshot_that_was_not_on_disk_is_found():
     assert "served after" in wrong(Broken(box=ForgetfulBox))
+
+
+def test_a_limit_that_all_nodes_together_overrun_is_found():
+    assert "nano-units used" in wrong(Broken(box=CarefreeBox), replace(PLAN, request_s=40.0))
+
+
+def test_a_deferred_request_that_was_accepted_and_not_kept_is_found():
+    assert "was accepted, and is lost" in wrong(Broken(box=box_with(Absent)))
+
+
+def test_an_answer_to_a_deferred_request_that_is_booked_and_lost_is_found():
+    assert "in the ledger, and still to be run" in wrong(Broken(box=box_with(Hasty)))
+
+
+def test_a_deferred_request_that_is_kept_twice_is_found():
+    assert "was accepted twice" in wrong(Broken(box=box_with(Fickle)))
+
+
+def test_a_confidential_request_that_leaves_its_set_is_found():
+    open_to_all = dict.fromkeys(PROJECTS, "any")
+    assert "(edge-only) came from" in wrong(Broken(declared=open_to_all))
 
 
 def test_a_node_that_ends_by_itself_is_found():
