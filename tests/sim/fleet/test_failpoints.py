@@ -23,7 +23,7 @@ AROUND = {
     "session.resumed": {"reset": 1.0},
     "join.signed": {"revoke": 0.5},
     "identity.written": {"clock": 0.7},
-    "renew.issued": {"clock": 2.0},
+    "renew.issued": {"clock": 4.0},
 }
 """What must happen beside it, so that a place is passed again and again."""
 ELSEWHERE = (
