@@ -17,21 +17,19 @@ from littoral.domain.ids import NodeId
 from littoral.domain.ports import Chance, Network
 from littoral.domain.reach import Spot
 from littoral.domain.units import Bytes, Seconds
+from littoral.lab.books import Books
 from littoral.lab.box import SLOTS, Box
 from littoral.lab.cloud import Cloud
 from littoral.lab.door import PlayedRegistrar
 from littoral.lab.engine import PlayedDriver
 from littoral.lab.gateway import PlayedGateway, launcher
-from littoral.lab.hop import Hops
 from littoral.lab.life import Killed, Life
 from littoral.lab.member import FACTS, Member
-from littoral.lab.promise import Promises, Waiting
-from littoral.lab.purse import Purse
+from littoral.lab.promise import Waiting
 from littoral.lab.scene import Scene, Traffic
 from littoral.lab.trace import Trace
 from littoral.lab.wan import Link, Wan
 from littoral.lab.wire import EdgeCarrier, Ground, Wire
-from littoral.lab.witness import Witness
 from littoral.node.backoff import Patience
 from littoral.node.gateway import Launch
 from littoral.node.identity import Credentials, Identity
@@ -57,10 +55,7 @@ class Country:
     wire: Wire
     cloud: Cloud
     trace: Trace
-    witness: Witness
-    purse: Purse
-    promises: Promises
-    hops: Hops
+    books: Books
     passes: Counter[str]
     pace: float
     serve: Serve = serve
@@ -148,9 +143,9 @@ class Edge:
     def lose_power(self, away: Seconds) -> None:
         """End every process of it; what was not synced is gone, and nobody says goodbye."""
         under_way = self._under_way()
-        self.country.witness.power_lost(under_way)
+        self.country.books.witness.power_lost(under_way)
         for request in under_way:
-            self.country.purse.lost(request)
+            self.country.books.purse.lost(request)
         self.link.lose_power()
         self.box.lose_power()
         self._end(away)
@@ -202,7 +197,7 @@ class Edge:
         if self.node != held.identity.node:
             self.served.append(ANEW)
             self.node = held.identity.node
-            self.country.hops.spots[self.node] = self.spot
+            self.country.books.hops.spots[self.node] = self.spot
         try:
             await self.country.serve(self._parts(member, held), stop=anyio.Event())
         except* Revoked:
@@ -259,10 +254,10 @@ class Edge:
             clock=self.box.clock,
             chance=self.chance,
             trace=self.country.trace,
-            witness=self.country.witness,
-            purse=self.country.purse,
-            promises=self.country.promises,
-            hops=self.country.hops,
+            witness=self.country.books.witness,
+            purse=self.country.books.purse,
+            promises=self.country.books.promises,
+            hops=self.country.books.hops,
             spot=self.spot,
             waiting=self.waiting,
             traffic=self.traffic,

@@ -13,20 +13,18 @@ from littoral.domain.ports import Chance
 from littoral.domain.reach import HOME, Residency, Spot
 from littoral.domain.site import SiteSpec
 from littoral.domain.units import Seconds
+from littoral.lab.books import Books
 from littoral.lab.box import Box
 from littoral.lab.cloud import Cloud, SyncedLedger
 from littoral.lab.edge import ANEW, Country, Edge, Serve
-from littoral.lab.hop import PROJECTS, Hops
+from littoral.lab.hop import PROJECTS
 from littoral.lab.life import Act
 from littoral.lab.nemesis import ACTS, WEIGHTS, Nemesis
 from littoral.lab.operator import Operator
-from littoral.lab.promise import Promises
-from littoral.lab.purse import Purse
 from littoral.lab.scene import Traffic
 from littoral.lab.trace import Trace
 from littoral.lab.wan import Link, Wan
 from littoral.lab.wire import Wire
-from littoral.lab.witness import Witness
 from littoral.node.serve import serve
 from littoral.testing.chance import SeededChance
 from littoral.testing.loop import LoopClock, simulate
@@ -130,10 +128,7 @@ class Fleet:
         self._broken = broken
         self._left: list[str] = []
         self.trace = Trace(LoopClock().now, tell)
-        self.witness = Witness()
-        self.purse = Purse()
-        self.promises = Promises()
-        self.hops = Hops()
+        self.books = Books()
         self.passes: Counter[str] = Counter()
         sites = {HOME.site, *(spot_of(number).site for number in range(plan.edges))}
         self.cloud = Cloud(
@@ -144,12 +139,11 @@ class Fleet:
             ledger=broken.ledger(),
             sites=dict.fromkeys(sites, SiteSpec(metered=plan.metered)),
         )
-        people = self._chance("operator")
         self.operator = Operator(
             cloud=self.cloud,
-            chance=people,
+            chance=self._chance("operator"),
             trace=self.trace,
-            purse=self.purse,
+            purse=self.books.purse,
             every_s=plan.change_s,
             projects=broken.declared,
         )
@@ -158,17 +152,17 @@ class Fleet:
             wire=wire,
             cloud=self.cloud,
             trace=self.trace,
-            witness=self.witness,
-            purse=self.purse,
-            promises=self.promises,
-            hops=self.hops,
+            books=self.books,
             passes=self.passes,
             pace=plan.pace,
             serve=broken.serve,
         )
         self._group: TaskGroup | None = None
         self.edges = [self._edge(number) for number in range(plan.edges)]
-        self.nemesis = Nemesis(
+        self.nemesis = self._nemesis(plan)
+
+    def _nemesis(self, plan: Plan) -> Nemesis:
+        return Nemesis(
             edges=self.edges,
             cloud=self.cloud,
             chance=self._chance("nemesis"),
@@ -203,7 +197,7 @@ class Fleet:
             chance=self._chance(f"{name}/link"),
             now=LoopClock().now,
             delay_s=Seconds(0.005 + 0.1 * chance.random()),
-            bends=self.hops.bend,
+            bends=self.books.hops.bend,
         )
         return Edge(
             name=name,
@@ -278,12 +272,8 @@ class Fleet:
     def _wrong(self, converged: Seconds | None) -> list[str]:
         wrong = [] if converged is not None else [f"not converged after {CONVERGE:.0f} s"]
         wrong.extend(self._left)
-        wrong.extend(self.witness.compare(self.cloud.ledger))
-        wrong.extend(self.purse.wrong)
-        wrong.extend(self.hops.wrong)
-        wrong.extend(f"the call {name} never ended" for name in self.hops.under_way)
         kept = [edge.box.deferrals.every() for edge in self.edges]
-        wrong.extend(self.promises.compare(kept, self.cloud.ledger))
+        wrong.extend(self.books.wrong(self.cloud.ledger, kept))
         wrong.extend(self.cloud.reports)
         for edge in self.edges:
             wrong.extend(edge.faults)
@@ -293,7 +283,7 @@ class Fleet:
         return wrong
 
     def _outcome(self, now: Seconds, converged: Seconds | None) -> Outcome:
-        accounts = self.witness.accounts.values()
+        accounts = self.books.witness.accounts.values()
         return Outcome(
             seed=self.plan.seed,
             edges=self.plan.edges,
@@ -301,11 +291,11 @@ class Fleet:
             converged_s=converged,
             requests=len(accounts),
             answered=sum(each.answer is not None for each in accounts),
-            refused=dict(self.witness.refused),
+            refused=dict(self.books.witness.refused),
             changes=self.operator.changes,
-            sums=self.purse.compared,
-            deferred=dict(sorted(self.promises.counts.items())),
-            calls=dict(sorted(self.hops.counts.items())),
+            sums=self.books.purse.compared,
+            deferred=dict(sorted(self.books.promises.counts.items())),
+            calls=dict(sorted(self.books.hops.counts.items())),
             faults=dict(sorted(self.nemesis.counts.items())),
             passes=dict(sorted(self.passes.items())),
             lives=sum(edge.lives for edge in self.edges) + self.cloud.lives,

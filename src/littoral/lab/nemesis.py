@@ -220,7 +220,7 @@ class Nemesis:
         """A second machine runs with a copy of this one's disk."""
         if edge not in self._cloned and edge.node is not None:
             both = [edge, self.clone(edge)]
-            edge.country.purse.copied(edge.link.wall())
+            edge.country.books.purse.copied(edge.link.wall())
             self._cloned += both
             later(ALARMED * self.chance.random(), lambda: self._part(both))
 
@@ -238,5 +238,5 @@ class Nemesis:
         self.cloud.roll_back(self._backup)
         for edge in self.edges:
             if edge.node is not None and self._backup.value(f"node/{edge.node}") is None:
-                edge.country.purse.forgotten(edge.link.wall())
+                edge.country.books.purse.forgotten(edge.link.wall())
                 edge.join_anew()  # nobody knows it any more: as its status says

@@ -18,6 +18,7 @@ from littoral.domain.units import Bytes, Seconds
 from littoral.node.brim import Brim
 from littoral.node.fence import Fences
 from littoral.node.signal import Signal
+from littoral.node.ways import Ways
 
 MAX_EVENTS = 1000
 """Events that wait to be written down; of more the oldest are lost."""
@@ -55,7 +56,7 @@ class Board:
         self._snapshot: Snapshot | None = None
         self._endpoints: dict[EndpointId, Endpoint] = {}
         self._remotes: dict[EndpointId, Endpoint] = {}
-        self._reached: dict[EndpointId, tuple[Endpoint, Endpoint]] = {}
+        self._reached = Ways()
         self._near: dict[EndpointId, Endpoint] = {}
         self._ways: dict[EndpointId, Endpoint] = {}
         self._trip_s = Seconds(0.0)
@@ -107,8 +108,6 @@ class Board:
         """Know these endpoints of other nodes, and no others; control is there."""
         remotes = {endpoint.id: endpoint for endpoint in endpoints}
         if remotes != self._remotes or self._cut:
-            if self._cut:
-                self._reached.clear()
             self._remotes, self._cut = remotes, ""
             self._endpoints_changed()
 
@@ -116,7 +115,6 @@ class Board:
         """Send nothing through control while there is a reason, until there is none any more."""
         if self._cut != reason:
             self._cut = reason
-            self._reached.clear()
             self._endpoints_changed()
 
     def put_near(self, endpoints: Iterable[Endpoint]) -> None:
@@ -132,23 +130,7 @@ class Board:
         trip_s = steady(self._trip_s, link.rtt_s)
         if trip_s != self._trip_s:
             self._trip_s = trip_s
-            self._reached.clear()
             self._endpoints_changed()
-
-    def _reachable(self, endpoint: Endpoint) -> Endpoint:
-        """An endpoint of another node as it is from here now, through control."""
-        via = endpoint.via
-        if via is None:
-            return endpoint
-        known = self._reached.get(endpoint.id)
-        if known is not None and known[0] == endpoint:
-            return known[1]
-        if self._cut:
-            found = replace(endpoint, state="failed", reason=self._cut)
-        else:
-            found = replace(endpoint, via=replace(via, rtt_s=Seconds(via.rtt_s + self._trip_s)))
-        self._reached[endpoint.id] = endpoint, found
-        return found
 
     def slots_of(self, endpoint: EndpointId) -> int:
         """How many requests an endpoint serves at once; 1 where it is unknown."""
@@ -287,10 +269,8 @@ class Board:
         return events
 
     def _endpoints_changed(self) -> None:
-        remotes = {name: self._reachable(each) for name, each in self._remotes.items()}
+        remotes = self._reached.through(self._remotes, cut=self._cut, trip_s=self._trip_s)
         self._ways = remotes | self._near
-        if len(self._reached) > len(remotes):
-            self._reached = {name: each for name, each in self._reached.items() if name in remotes}
         every = self._endpoints | self._ways
         for endpoint in every:
             if len(self._loads) < ENDPOINTS:
