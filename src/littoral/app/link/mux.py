@@ -14,6 +14,7 @@ from littoral.app.link.header import (
     unwrap,
     wrap,
 )
+from littoral.app.link.owed import Owed
 from littoral.domain.errors import Damaged, TooLarge
 from littoral.domain.ids import NodeId
 from littoral.domain.lane import CONTROL, DEFLATED, MOST_CONTROL, Hostile, Incoming, Outgoing
@@ -26,8 +27,6 @@ from littoral.node.signal import Signal
 
 FLUSH_S: Final = Seconds(1.0)
 """How long what was sent may take to leave once a channel is closed."""
-ACK_AFTER: Final = 4
-ACK_WITHIN_S: Final = Seconds(0.05)
 WATCH_S: Final = Seconds(1.0)
 
 
@@ -47,11 +46,9 @@ class Mux:
         self._carrying: anyio.CancelScope | None = None
         self._turn = anyio.Lock()
         self._send = Signal()
+        self._owed = Owed(self._send)
         self._room = Signal()
         self._came = Signal()
-        self._owed = 0
-        self._owing = Signal()
-        self._ack_now = False
         self._over = ""
         self._reason = "closed"
         self._lost_s = LIVELY.lost_s
@@ -89,7 +86,7 @@ class Mux:
                 self._check_open()
                 await self._came.wait()
                 continue
-            self._ask_for_ack()
+            self._owed.came()
             body = whole.body
             try:
                 frame = unpack_body(whole.type, inflated(body) if whole.flags & DEFLATED else body)
@@ -175,13 +172,13 @@ class Mux:
         ended = "lost"
         self._pipe, self._trouble, self._heard = pipe, "", self._clock.now()
         self._resumed += 1
-        self._ack_now = True
+        self._owed.say()
         try:
             async with anyio.create_task_group() as group:
                 self._carrying = group.cancel_scope
                 group.start_soon(self._write, pipe)
                 group.start_soon(self._watch, pipe)
-                group.start_soon(self._acknowledge)
+                group.start_soon(self._owed.run)
                 try:
                     await self._read(pipe)
                 except PipeClosed as error:
@@ -225,13 +222,13 @@ class Mux:
                 continue
             self._in.take(parcel, now)
             self._came.notify()
-            self._ask_for_ack()
+            self._owed.came()
 
     async def _write(self, pipe: Pipe) -> None:
         try:
             while True:
-                if self._ack_now:
-                    self._ack_now, self._owed = False, 0
+                if self._owed.due:
+                    self._owed.said()
                     await pipe.send(acks(self._in.acknowledged(self._clock.now())))
                 parcel = self._out.next(self._clock.now())
                 if parcel is not None:
@@ -243,16 +240,6 @@ class Mux:
             with anyio.CancelScope(shield=True):
                 await pipe.close("lost")
 
-    async def _acknowledge(self) -> None:
-        """Say what came soon after the first of it did."""
-        while True:
-            if not self._owed:
-                await self._owing.wait()
-            await anyio.sleep(ACK_WITHIN_S)
-            if self._owed:
-                self._ack_now = True
-                self._send.notify()
-
     async def _watch(self, pipe: Pipe) -> None:
         """Give up a connection on which nothing is heard."""
         while self._clock.now() - self._heard < self._lost_s:
@@ -262,15 +249,6 @@ class Mux:
         await pipe.close("lost", self._trouble)
 
     # ---- small things
-
-    def _ask_for_ack(self) -> None:
-        """Say what came soon after it did, together with what comes next."""
-        self._owed += 1
-        if self._owed == 1:
-            self._owing.notify()
-        elif self._owed == ACK_AFTER:
-            self._ack_now = True
-            self._send.notify()
 
     def _check_open(self) -> None:
         if self._over:
