@@ -67,7 +67,7 @@ class Tally:
         for line in lines:
             record = line.usage
             others = serving.get(record.model, ())
-            self._count(line, dearest(record, others, prices) if others else record.cost)
+            self._count(line, dearest(record, others, prices))
 
     def places(self) -> Mapping[Place, Tallied]:
         """What was counted, by place."""

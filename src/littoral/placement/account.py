@@ -145,17 +145,17 @@ def saved(records: Iterable[UsageRecord], prices: Mapping[str, Priced]) -> Saved
 
 
 def dearest(record: UsageRecord, deployments: Iterable[str], prices: Mapping[str, Priced]) -> float:
-    """Return what a request would have cost at the dearest of deployments; 0 where there is none.
+    """Return what a request would have cost at the dearest of deployments, or did cost.
+
+    What was paid counts where it is more: prices change, and deployments are deleted.
 
     Checked by: tests/unit/placement/test_account.py.
     """
-    return max(
-        (
-            cost_of(record.tokens_in, record.tokens_out, price_in=p.price_in, price_out=p.price_out)
-            for p in (prices.get(name) or Priced() for name in deployments)
-        ),
-        default=0.0,
+    costs = (
+        cost_of(record.tokens_in, record.tokens_out, price_in=p.price_in, price_out=p.price_out)
+        for p in (prices.get(name) or Priced() for name in deployments)
     )
+    return max(record.cost, max(costs, default=0.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,8 +145,9 @@ def test_a_tally_has_the_figures_of_each_place():
     tally = Tally()
     prices = {"d": Priced(serves="tiny"), "far": Priced(serves="tiny", price_in=1.0, price_out=1.0)}
     desk = Desk()
-    late = record(2, total_us=2_000_000, status="ok")
-    desk.book(record(1), late, record(3, status="failed"), record(4, endpoint=EndpointId(CACHE)))
+    late = record(2, total_us=2_000_000, cost=0.0)
+    failed = record(3, status="failed", cost=0.0)
+    desk.book(record(1, cost=0.0), late, failed, record(4, endpoint=EndpointId(CACHE)))
     desk.book(record(5, model="other"), node=OTHER)
     tally.take(desk.ledger.since(0, 10), prices)
     places = {place[:2]: found for place, found in tally.places().items()}

@@ -54,6 +54,8 @@ def test_what_was_saved_is_against_the_dearest_place_that_served_the_model():
     assert found.dearest == pytest.approx(10 * (100 * 1.0 + 20 * 2.0) / 1e6)
     assert (found.spent, found.share) == (0.0, 0.0)
     assert saved(records, {}).share == 0.0
+    paid = [replace(each, cost=1.0) for each in records]
+    assert (saved(paid, {}).dearest, saved(paid, {}).share) == (10.0, 1.0)
     aside = replace(records[0], endpoint=EndpointId(CACHE), model="other")
     assert saved([*records, aside], PRICES).dearest == found.dearest
 
