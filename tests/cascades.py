@@ -7,9 +7,11 @@ from littoral.domain.deployment import Assignment
 from littoral.domain.endpoint import Folded
 from littoral.domain.ids import DeploymentName, EndpointId, NodeId
 from littoral.domain.policy import Cascade, Policy, PolicySpec
+from littoral.domain.reach import Spot
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros, Seconds
 
+NODE = NodeId("nd")
 NEAR, FAR = DeploymentName("near"), DeploymentName("far")
 ABLE = ("chat", "completions", "stream", "tools", "logprobs")
 HI = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -45,9 +47,10 @@ class Two:
         policy = PolicySpec(cascade=Cascade(first=NEAR, then=FAR, **rule), **spec or {})
         rig.worker.source.take_snapshot(
             Snapshot(
-                epoch=1, version=2, issued_us=Micros(1), node=NodeId("nd"), pepper=b"p" * 32,
+                epoch=1, version=2, issued_us=Micros(1), node=NODE, pepper=b"p" * 32,
                 keys=(rig.grant,), assignments=(assignment,), limits=rig.limits,
                 policies=(Policy(name="c", spec=policy),),
+                neighbours={NODE: Spot(site="s", tier="edge")},
             ),
             {name: row for row, name in enumerate(rig.limits)},
         )  # fmt: skip

@@ -328,6 +328,7 @@ def test_no_sequence_of_failures_leaves_the_allowed_set_or_escalates_without_sla
     two.speed(**{f"e{port}": 1.0 for port in range(1, len(names) + 1)})
     began = rig.clock.now()
     two.ask()
+    assert rig.loop.dialled, "whatever the deadline, somebody is asked"
     for wait, event in zip(waits, course, strict=True):
         if not rig.worker.in_flight:
             break
