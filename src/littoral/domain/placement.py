@@ -20,10 +20,10 @@ Why: TypeAlias = Literal[
     "only",
     "least_miss",
     "retry",
-    "escalated",
     "cached",
     "shed",
     "none",
+    "escalated",
 ]
 
 

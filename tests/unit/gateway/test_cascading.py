@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cascades import ABLE, FAR, HI, NEAR, Two, asked, said
+from littoral.domain.decided import why_of
 from littoral.domain.ids import DeploymentName
 from littoral.domain.limits import Budget, Limits
 from littoral.domain.local import Recording
@@ -47,6 +48,7 @@ def test_an_unsure_answer_is_replaced_by_that_of_the_second_and_both_are_booked(
     assert two.head["x-littoral-route"] == "here/e2; escalated"
     assert two.head["x-littoral-cost"] == "0.000017000"
     assert two.records() == [(0, "near", "ok", 5), (1, "far", "ok", 5)]
+    assert [why_of(each.record.decided) for each in two.rig.records()] == ["only", "escalated"]
     counters = two.rig.worker.counters
     assert (counters["cascades"], counters["escalations"], counters["unescalated"]) == (1, 1, 0)
     assert two.rig.leaks() == (0, 0, 0)
