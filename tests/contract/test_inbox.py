@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from littoral.domain.ids import NodeId, ProjectId, RequestId
+from littoral.domain.audit import Finding, Numbered, Vote
+from littoral.domain.ids import DeploymentName, KeyId, NodeId, ProjectId, RequestId
 from littoral.domain.node import Event
 from littoral.domain.outbox import Batch, Mark, Rollup, Row, Sample
 from littoral.domain.ports import Inbox
@@ -117,3 +118,29 @@ def test_events_are_shown_by_node_code_level_and_number(inbox: Inbox):
     assert codes(inbox, after=2) == ["node.hot", "engine_crashed"]
     assert codes(inbox, limit=1) == ["engine_crashed"]
     assert codes(inbox, limit=1, code="node.") == ["node.hot"]
+
+
+def test_findings_and_votes_are_numbered_and_each_is_given_once(inbox: Inbox):
+    finding = Finding(
+        at_us=Micros(1),
+        policy="p",
+        tag="t",
+        candidate=DeploymentName("edge"),
+        judge="exact",
+        loss=-0.5,
+        cheap=True,
+        probability=0.15,
+        cost=0.25,
+    )
+    vote = Vote(at_us=Micros(2), request=RequestId("r"), key=KeyId("k"), score=1.0)
+    assert inbox.noted() == 0
+    sent = Batch(lane="sample", rows=(Row(seq=1, finding=finding), Row(seq=2, vote=vote)))
+    inbox.apply(ONE, "ob", sent)
+    inbox.apply(ONE, "ob", sent)
+    assert inbox.noted() == 2
+    assert inbox.notes(0, limit=9) == [
+        Numbered(number=1, note=finding),
+        Numbered(number=2, note=vote),
+    ]
+    assert [each.number for each in inbox.notes(1, limit=9)] == [2]
+    assert [each.number for each in inbox.notes(0, limit=1)] == [1]

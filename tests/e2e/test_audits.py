@@ -16,12 +16,14 @@ POLICY = {
     "spec": {
         "match": {"models": ["m"]},
         "quality": {
-            "ratings": {"edge": 0.9, "cloud": 0.9},
-            "max_loss": 0.02,
-            "audits": {"reference": "cloud", "candidate": "edge"},
+            "ratings": {"edge": 0.1, "cloud": 0.9},
+            "max_loss": 0.15,
+            "audits": {"reference": "cloud", "candidate": "edge", "per_minute": 6000},
         },
     },
 }
+GOOD, BAD = "hello", "hello [[len=3]]"
+"""What both deployments answer alike, and what the cheap one, which obeys directives, does not."""
 
 
 @pytest.fixture
@@ -41,10 +43,20 @@ def deployment(name, **fields):
     return {"kind": "Deployment", "metadata": {"name": name}, "spec": spec}
 
 
-def ask(site, text):
+def key_of(site, tag):
+    wanted = {"name": tag, "project": "default", "scopes": ["infer"], "models": ["*"], "tag": tag}
+    status, made = site.request("POST", "/api/v1/keys", wanted)
+    assert status in {200, 201}, made
+    return made["secret"]
+
+
+def ask(site, key, text):
+    """Ask; returns the request's id and the endpoint that answered."""
     body = {"model": "m", "messages": [{"role": "user", "content": text}]}
-    status, _ = site.request("POST", "/v1/chat/completions", body)
-    return status
+    with site.open("POST", "/v1/chat/completions", body, key=key) as reply:
+        reply.read()
+        assert reply.status == 200
+        return reply.getheader("x-request-id"), reply.getheader("x-littoral-route")
 
 
 def quality(site):
@@ -53,29 +65,45 @@ def quality(site):
     return found["items"][0]
 
 
-def audits(site, text, want):
-    """Ask until so many audits are known."""
-
-    def enough():
-        if quality(site)["audits"] >= want:
-            return True
-        return ask(site, text) != 200
-
-    site.wait_for(enough, f"{want} audits", timeout_s=60)
-
-
-def test_what_audits_find_reaches_control_the_snapshot_and_people(audited):
+def test_the_cheap_deployment_gets_the_tag_that_it_answers_as_well_and_not_the_other(audited):
     site = audited
-    audits(site, "hello [[len=3]]", 5)
-    found = quality(site)
-    assert found["loss"] > 0.5
-    assert not found["decided"]
-    command = [sys.executable, "-m", "littoral", "placement", "quality", "--json"]
-    told = subprocess.run(
-        [*command, "--data-dir", str(site.data_dir)],
+    good, bad = key_of(site, "good"), key_of(site, "bad")
+    site.wait_for(lambda: site.answers("/v1/models", key=bad), "the keys to be known")
+
+    def decided():
+        for _ in range(20):
+            ask(site, good, GOOD)
+            ask(site, bad, BAD)
+        return quality(site)["decided"]
+
+    site.wait_for(decided, "300 audits", timeout_s=90)
+
+    def kept():
+        near, far = ask(site, good, GOOD)[1], ask(site, bad, BAD)[1]
+        return "/edge" in near and "/cloud" in far
+
+    site.wait_for(kept, "audits to place the tags")
+    found = {each["tag"]: each for each in quality(site)["tags"]}
+    assert (found["good"]["allowed"], found["bad"]["allowed"]) == (True, False)
+    assert found["bad"]["loss"] > 0.5 > found["good"]["loss"]
+    request = ask(site, bad, BAD)[0]
+    status, _ = site.request("POST", "/v1/votes", {"request": request, "score": 0}, key=bad)
+    assert status == 200
+    told = command(site, "placement", "quality", "--json")
+    assert told["policies"][0]["audits"] >= 300
+    assert told["policies"][0]["spent"] > 0
+    _, sums = site.request("GET", "/api/v1/requests?limit=1000")
+    audits = [each for each in sums["records"] if each["request"].startswith("aud_")]
+    assert {each["tag"] for each in audits} == {"good", "bad"}
+    assert {each["deployment"] for each in audits} >= {"cloud"}
+
+
+def command(site, *words):
+    done = subprocess.run(
+        [sys.executable, "-m", "littoral", *words, "--data-dir", str(site.data_dir)],
         env={"PYTHONPATH": PACKAGES},
         capture_output=True,
         check=True,
         timeout=30,
     )
-    assert json.loads(told.stdout)["policies"][0]["audits"] >= 5
+    return json.loads(done.stdout)

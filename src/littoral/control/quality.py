@@ -68,6 +68,8 @@ class QualityBook:
     def fold(self) -> bool:
         """Take what has come since; whether something else follows now."""
         changed = False
+        if self._inbox.noted() < self._cursor:  # the inbox was lost, and began anew
+            self._cursor = 0
         policies = dict(_audited(self._specs()))
         while notes := self._inbox.notes(self._cursor, limit=MANY):
             changed |= self._take(notes, policies)

@@ -134,6 +134,10 @@ class Inbox(Protocol):
         """The last events that were asked for, oldest first."""
         ...
 
+    def noted(self) -> int:
+        """The number of the last finding or vote; 0 before the first."""
+        ...
+
     def notes(self, after: int, *, limit: int) -> Sequence[Numbered]:
         """Findings and votes numbered above ``after``, in order; each number is given once."""
         ...

@@ -94,7 +94,7 @@ def _said(told: _Told, *, whole: bool) -> str:
         return ""
     if told.delta is not None:
         return told.delta if isinstance(told.delta, str) else _flat(told.delta)
-    if told.response.startswith(b'"'):
+    if bytes(told.response).startswith(b'"'):
         return msgspec.json.decode(told.response, type=str)
     blocks = [*told.content, *told.output, *((told.message,) if told.message else ())]
     return "".join(_flat(each) for each in blocks)

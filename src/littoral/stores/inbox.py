@@ -82,6 +82,7 @@ ROLLUPS = """\
 select at_us, span_s, figures from rollup where node = ? and at_us >= ? and at_us < ?
 order by at_us desc limit ?"""
 ADD_NOTE = "insert into note(node, kind, body) values(?, ?, ?)"
+NOTED = "select coalesce(max(number), 0) from note"
 NOTES = "select number, kind, body from note where number > ? order by number limit ?"
 MOST_EVENTS, MOST_ROLLUPS, MOST_SAMPLES, MOST_NOTES = 100_000, 1_000_000, 100_000, 100_000
 PRUNE = (
@@ -159,6 +160,10 @@ class SqliteInbox:
         bindings = {"after": wanted.after, "limit": wanted.limit, "nodes": nodes}
         bindings |= {"code": wanted.code, "level": wanted.level}
         return [_numbered(row) for row in reversed(self._database.read(EVENTS, bindings))]
+
+    def noted(self) -> int:
+        """The number of the last finding or vote."""
+        return cast("int", self._database.read(NOTED, ())[0][0])
 
     def notes(self, after: int, *, limit: int) -> Sequence[Numbered]:
         """Findings and votes numbered above ``after``, in order."""

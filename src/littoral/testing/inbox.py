@@ -51,6 +51,10 @@ class MemoryInbox:
         found = [each for each in self._events.values() if _fits(each, wanted)]
         return found[-wanted.limit :]
 
+    def noted(self) -> int:
+        """The number of the last finding or vote."""
+        return len(self._notes)
+
     def notes(self, after: int, *, limit: int) -> Sequence[Numbered]:
         """Findings and votes numbered above ``after``, in order."""
         return self._notes[after : after + limit]
