@@ -4,105 +4,14 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
+from audited import AUDITED, JUDGED, Audited
 from littoral.domain.audit import Standing
-from littoral.domain.deployment import Assignment
-from littoral.domain.ids import DeploymentName, EndpointId, NodeId
+from littoral.domain.ids import DeploymentName
 from littoral.domain.limits import Budget, Limits
-from littoral.domain.policy import Audits, Judge, Policy, PolicySpec, Quality
-from littoral.domain.reach import HOME, Spot
-from littoral.domain.snapshot import Snapshot
-from littoral.domain.traffic import TrafficGrant
-from littoral.domain.units import Micros
-from littoral.gateway.wire.auditing import AT_ONCE, Auditor
+from littoral.domain.policy import Judge
+from littoral.gateway.wire.auditing import AT_ONCE
 from littoral.testing.quota import bound_whole
-
-AUDITED = Audits(reference="far", candidate="near")
-
-
-def said(text: str) -> bytes:
-    reply = {
-        "id": "c",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "m",
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": text},
-                "finish_reason": "stop",
-            }
-        ],
-        "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
-    }
-    return json.dumps(reply).encode()
-
-
-class Audited:
-    """A gateway with a cheap place ``near`` (1) and a dear one ``far`` (2), all of it audited."""
-
-    def __init__(self, rig, kit):
-        self.rig, self.kit = rig, kit
-        self.sent = []
-        rig.endpoints(
-            rig.endpoint(1, deployment=DeploymentName("near"), price_in=0.0, price_out=0.0),
-            rig.endpoint(2, deployment=DeploymentName("far"), price_in=1.0, price_out=1.0),
-        )
-        rig.worker.audit = Auditor(rig.worker, self.sent.append)
-
-    def declare(
-        self, audits=AUDITED, *, traffic=(), standing=None, limits=None, spot=HOME, **fields
-    ):
-        spec = PolicySpec(quality=Quality(audits=audits), **fields)
-        standing = standing or Standing(
-            policy="p", candidate=DeploymentName("near"), decided=False, cheap=1.0, dear=1.0
-        )
-        self.rig.worker.source.take_snapshot(
-            Snapshot(
-                epoch=1,
-                version=2,
-                issued_us=Micros(1_000_000),
-                node=NodeId("nd"),
-                pepper=b"p" * 32,
-                keys=(self.rig.grant,),
-                assignments=(
-                    Assignment(
-                        name=DeploymentName("m"), revision=1, serves="m", engine="fake", model="m"
-                    ),
-                ),
-                policies=(Policy(name="p", spec=spec),),
-                standings=(standing,),
-                traffic=traffic,
-                neighbours={NodeId("nd"): spot},
-                limits=limits or {},
-            ),
-            dict.fromkeys(limits or {}, 0),
-        )
-        return self
-
-    def ask(self, raw=None, *, text="yes"):
-        """A client asks, and the place that takes it says something; returns who was asked then."""
-        before = self.waiting()
-        _, transport, _ = self.rig.ask(raw)
-        (engine,) = [each for each in self.waiting() if each not in before]
-        served = engine.port
-        engine.protocol.data_received(self.kit.answer(said(text)))
-        assert self.kit.status_of(transport) == 200
-        self.rig.loop.run()
-        return served, [each for each in self.waiting() if each not in before]
-
-    def waiting(self):
-        """Engines that were asked something that they have not answered."""
-        return [each for each in self.rig.loop.dialled if each.protocol.owner is not None]
-
-    def reply(self, engine, text):
-        engine.protocol.data_received(self.kit.answer(said(text)))
-        self.rig.loop.run()
-
-    def findings(self):
-        return [each.finding for each in self.sent]
 
 
 @pytest.fixture
@@ -177,7 +86,6 @@ def test_votes_are_posted_and_need_a_node(audited, kit):
 
 
 TESTED = replace(AUDITED, judge=Judge(kind="test", pattern="^[0-9]+$"))
-JUDGED = replace(AUDITED, judge=Judge(kind="model", deployment="sage"))
 
 
 def test_a_dear_answer_is_audited_by_asking_the_cheap_place(audited):
@@ -376,79 +284,3 @@ def test_budgets_hold_for_audits_and_rates_do_not(kit, make):
         fresh.declare(limits={name: limits})
         bound_whole(fresh.rig.quota, {name: limits}, {name: 0})
         assert len(fresh.ask()[1]) == asked
-
-
-# where an audit may go
-
-
-PLACES = st.lists(
-    st.tuples(
-        st.sampled_from(["near", "far", "sage"]),
-        st.booleans(),
-        st.sampled_from(["ready", "ready", "failed"]),
-    ),
-    max_size=5,
-).map(lambda found: [*found, ("near", False, "ready"), ("far", False, "ready")])
-"""The last two are here, so that there is something to compare."""
-CHANGES = st.lists(st.sampled_from(["remote", "state", "project", "policy", "reply"]), max_size=4)
-
-
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(PLACES, CHANGES, st.sampled_from(["site", "edge-only"]), st.booleans())
-def test_no_failure_and_no_change_moves_an_audit_or_its_judge_outside(
-    make, kit, places, changes, residency, by_policy
-):
-    """Endpoints that are APIs outside have odd ports and are free: none is ever dialled."""
-    audited = Audited(make(), kit)
-    rig = audited.rig
-
-    def endpoints(moved=0, turned=0):
-        rig.endpoints(
-            *(
-                rig.endpoint(
-                    2 * at + 101 if outside else 2 * at + 2,
-                    id=EndpointId(f"e{at}.{moved}"),
-                    deployment=DeploymentName(name),
-                    serves="sage" if name == "sage" else "m",
-                    remote=outside,
-                    price_in=0.0,
-                    price_out=0.0,
-                    state="failed" if turned and at % 2 else state,
-                )
-                for at, (name, outside, state) in enumerate(
-                    [(n, o != bool(moved and at % 2), s) for at, (n, o, s) in enumerate(places)]
-                )
-            )
-        )
-
-    def declare(residence):
-        traffic = (
-            () if by_policy else (TrafficGrant(project=rig.grant.project, residency=residence),)
-        )
-        audited.declare(
-            JUDGED,
-            traffic=traffic,
-            spot=Spot(site="s", tier="edge"),
-            **({"residency": residence} if by_policy else {}),
-        )
-
-    endpoints()
-    declare(residency)
-    rig.loop.dialled.clear()
-    _, _, engine = rig.ask()
-    for change in [*changes, "reply", "reply", "reply"]:
-        match change:
-            case "remote":
-                endpoints(moved=1)
-            case "state":
-                endpoints(turned=1)
-            case "project" | "policy":
-                declare("site" if residency == "edge-only" else "edge-only")
-            case _:
-                for each in audited.waiting():
-                    audited.reply(each, "A")
-        assert not [each.port for each in rig.loop.dialled if each.port % 2]
-    assert not rig.loop.errors
-    assert engine is None or engine.port % 2 == 0
