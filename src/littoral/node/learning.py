@@ -60,7 +60,7 @@ class Learning:
     ) -> None:
         self._memory = memory
         self._met: dict[EndpointId, object] = {}
-        """Endpoints of which nothing was known, and the snapshot that said so."""
+        """Endpoints of which nothing was known, and by which snapshot and inventory."""
         self._board = board
         self._open_now = open_now
         self._strains = strains
@@ -114,11 +114,11 @@ class Learning:
         if self._memory is None:
             return []
         met: list[EndpointId] = []
+        known = (self._board.snapshot, self._board.inventory)
         for endpoint in self._board.shown:
-            snapshot = self._board.snapshot
-            if endpoint.id in self._predictors or self._met.get(endpoint.id) is snapshot:
+            if endpoint.id in self._predictors or self._met.get(endpoint.id) == known:
                 continue
-            self._met[endpoint.id] = snapshot
+            self._met[endpoint.id] = known
             found = self._memory.begun(endpoint.id)
             if found is not None:
                 self._predictors[endpoint.id] = found

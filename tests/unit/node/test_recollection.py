@@ -266,3 +266,23 @@ def test_an_engine_is_folded_with_its_past_before_its_first_request(around) -> N
     simulate(main)
     (learned,) = memory.frame().learned
     assert learned.outcomes == 81
+
+
+def test_an_engine_that_is_there_before_the_machine_is_known_is_met_again(around) -> None:
+    serve(around)
+    memory = recalls(around, remembered(around))
+    inventory, around.board.inventory = around.board.inventory, None
+    strains = Strains(SettableClock(), unstrained)
+    learning = Learning(around.board, open_now=list, strains=strains, memory=memory)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(learning.watch)
+            await anyio.sleep(1.2)
+            assert folds(around).folds == ()
+            around.board.inventory = inventory
+            await anyio.sleep(1.2)
+            group.cancel_scope.cancel()
+
+    simulate(main)
+    assert [fold.state for fold in folds(around).folds] == ["ok"]
