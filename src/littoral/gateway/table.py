@@ -23,7 +23,7 @@ from littoral.gateway.wanted import Under, Wanted, harm_of
 from littoral.gateway.way import lies_within, route_of, same_door, unmeasured
 from littoral.placement.decide import Row, row_of
 from littoral.placement.filters import CAPABILITIES
-from littoral.placement.policy import barred, price_of
+from littoral.placement.policy import barred, others, price_of
 
 _SERVING: Final = frozenset({"ready", "degraded"})
 
@@ -178,8 +178,7 @@ class ModelRow:
 
     def outside(self, deployment: str) -> int:
         """Positions of all other deployments, as bits."""
-        places = enumerate(self.places)
-        return sum(1 << at for at, each in places if each.endpoint.deployment != deployment)
+        return others([place.endpoint.deployment for place in self.places], deployment)
 
     def price(self, wanted: Wanted, tokens_in: int) -> float:
         """What it costs to miss a policy's deadline; 0 where that has no price."""

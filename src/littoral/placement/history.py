@@ -22,7 +22,15 @@ from littoral.domain.placement import Reason, Why
 from littoral.domain.policy import Cascade, Policy, PolicySpec
 from littoral.domain.usage import CACHE, UsageRecord
 from littoral.placement.decide import UNBOUNDED, Row, Verdict, rank
-from littoral.placement.policy import Asker, barred, has_slack, holding, price_of, tagged
+from littoral.placement.policy import (
+    Asker,
+    barred,
+    has_slack,
+    holding,
+    others,
+    price_of,
+    tagged,
+)
 
 MICRO: Final = 1e-6
 SLOTS: Final = 4
@@ -249,7 +257,7 @@ def _staged(
 ) -> tuple[Verdict, int] | None:
     """Rank both stages of a cascade; None where one has no place, or both do not fit."""
     first, then = (
-        ranked(wish=wish._replace(barred=wish.barred | _others(deployments, name)))
+        ranked(wish=wish._replace(barred=wish.barred | others(deployments, name)))
         for name in (cascade.first, cascade.then)
     )
     if min(first.position, then.position) < 0:
@@ -257,10 +265,6 @@ def _staged(
     if not has_slack(first.total_p90, then.total_p90, wish.total_s):
         return None
     return first, then.position
-
-
-def _others(deployments: Sequence[str], name: str) -> int:
-    return sum(1 << at for at, each in enumerate(deployments) if each != name)
 
 
 def _ranked(

@@ -145,6 +145,16 @@ def good_enough(quality: Quality | None, name: str, deployments: Sequence[str]) 
     return quality.ratings[name] >= max(rated) - quality.max_loss - 1e-12
 
 
+def others(deployments: Sequence[str], name: str) -> int:
+    """Return which candidates are not of a deployment, one bit each.
+
+    A new version of a deployment, which runs beside it, counts as the deployment.
+
+    Checked by: tests/unit/placement/test_policy.py.
+    """
+    return sum(1 << at for at, each in enumerate(deployments) if each.removesuffix(NEXT) != name)
+
+
 def has_slack(first_p90: float, then_p90: float, left_s: float) -> bool:
     """Return whether one answer and then another one come in time, both by their bounds.
 

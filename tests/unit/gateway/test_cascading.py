@@ -382,3 +382,11 @@ def test_a_stored_response_has_no_cascade(two):
     body = json.dumps({"model": "m", "input": "hi"}).encode()
     two.rig.ask(two.rig.post(body, path="/v1/responses"))
     assert "logprobs" in asked(two.rig.loop.dialled[-1])
+
+
+def test_a_new_version_that_runs_beside_the_first_takes_its_share_of_first_answers(rig, kit):
+    beside = DeploymentName("near.next")
+    places = [rig.endpoint(1, deployment=beside, price_in=0.0, capabilities=ABLE)]
+    two = Two(rig, kit, places=[*places, rig.endpoint(2, deployment=FAR, capabilities=ABLE)])
+    engine = two.ask()
+    assert (engine.port, asked(engine)["logprobs"]) == (1, True)

@@ -14,6 +14,7 @@ from littoral.placement.policy import (
     holding,
     is_held,
     is_whose,
+    others,
     price_of,
     tagged,
 )
@@ -162,3 +163,8 @@ def test_less_time_or_longer_bounds_never_make_room(first, then, left, more):
         assert not has_slack(first + more, then, left)
         assert not has_slack(first, then + more, left)
         assert not has_slack(first, then, left - more)
+
+
+def test_a_new_version_beside_a_deployment_is_of_that_deployment():
+    assert others(["near", "far", "near.next", "nearer"], "near") == 0b1010
+    assert others([], "near") == 0
