@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Where requests go on real engines: two of them, other load, a link that is cut, open arrivals.
 
-    .venv/bin/python bench/placement/live.py --edge Q4_0.gguf --cloud Q8_0.gguf   # 38 minutes
+    .venv/bin/python bench/placement/live.py --edge Q4_0.gguf --cloud Q8_0.gguf   # 40 minutes
     .venv/bin/python bench/placement/live.py --quick --edge ... --cloud ...       # two: a look
 
 The edge is llama.cpp with four slots on one core, beside a process that wants the core whole for
@@ -245,9 +245,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--data", default=str(ROOT / "bench" / "out" / "weights"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--pacing", type=float, default=12.0, help="seconds of each pace")
-    parser.add_argument("--predicting", type=float, default=480.0, help="seconds")
+    parser.add_argument("--predicting", type=float, default=450.0, help="seconds")
     parser.add_argument("--sizing", type=float, default=100.0, help="seconds of each share; 0: not")
-    parser.add_argument("--window", type=float, default=14.0, help="seconds of a play; 0: none")
+    parser.add_argument("--window", type=float, default=12.0, help="seconds of a play; 0: none")
     parser.add_argument("--loads", default="0.3,0.6,0.9", help="shares of the edge's pace")
     parser.add_argument("--quick", action="store_true", help="a look: two minutes")
     options = parser.parse_args()

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from littoral.cost.length import Length, seen
+from littoral.cost.length import Length, leaned, seen
 from littoral.cost.predictor import Outcome, Predictor, Prior, fold, fresh, observe
 from littoral.domain.endpoint import Folded
 from littoral.domain.ids import EndpointId
@@ -138,7 +138,7 @@ class Play:
             ask=ask,
             rows=self._rows(ask, up=up),
             loads=(self._edge.load, 0),
-            tokens_out=max(1, round(length.median)),
+            tokens_out=max(1, round(length.expected)),
             length=length.width,
             cloud_up=up,
             truth=self._truth(ask.came),
@@ -207,7 +207,8 @@ class Play:
 
     def _learn(self, predictor: Predictor, ask: Ask, now: float, *, slots: int) -> Predictor:
         self.pairs.append((ask.p50, ask.p90, now - ask.began))
-        self._known.lengths[ask.tag] = seen(self._known.lengths[ask.tag], ask.tokens_out)
+        heard = seen(self._known.lengths[ask.tag], ask.tokens_out)
+        self._known.lengths[ask.tag] = leaned(heard, late=now - ask.began > ask.p50)
         outcome = Outcome(
             tokens_in=ask.tokens_in,
             tokens_out=ask.tokens_out,
@@ -269,7 +270,7 @@ def ranked(rows: list[Row], loads: list[int], ask: Ask, length: Length) -> Verdi
         rows,
         loads,
         tokens_in=ask.tokens_in,
-        tokens_out=max(1, round(length.median)),
+        tokens_out=max(1, round(length.expected)),
         mask=1,
         total_s=ask.deadline,
         skip=0,
