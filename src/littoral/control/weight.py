@@ -6,6 +6,7 @@ from functools import partial
 from littoral.control.check import needs_model, version_of
 from littoral.control.desk import Desk
 from littoral.domain.deployment import DeploymentSpec
+from littoral.domain.errors import Damaged
 from littoral.domain.model import ModelSpec, VersionStatus
 from littoral.domain.resource import Change, Spec
 
@@ -59,7 +60,10 @@ async def _drop(desk: Desk, status: VersionStatus) -> None:
         if item.artefact
         for digest in item.artefact.digests
     }
-    kept |= await desk.workers.files(desk.sweep.beside)
+    try:
+        kept |= await desk.workers.files(desk.sweep.beside)
+    except Damaged:
+        return  # the sweep removes it once it is known what the node here needs
     for digest in status.artefact.digests:
         if digest not in kept:
             await desk.workers.files(partial(desk.blobs.remove, digest))

@@ -131,7 +131,12 @@ class Updates:
         self._order = None  # what is being followed is not switched to any more
         if report is not None and report.version == installer.running:
             self._put(replace(report, phase="rolled_back", why=ASKED))
-        installer.switch(version, within_s=WITHIN_S)
+        try:
+            installer.switch(version, within_s=WITHIN_S)
+        except LittoralError:
+            if report is not None:
+                self._put(report)
+            raise
         text = f"{installer.running} is left for {version}: {ASKED}"
         self._say("update_undone", text, level="warning")
         self._leaving.set()

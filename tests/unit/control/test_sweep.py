@@ -9,7 +9,7 @@ from littoral.control.deltas import PREFIX
 from littoral.control.parts import assemble
 from littoral.control.sweep import GRACE_US, KEPT
 from littoral.domain.blob import BlobAsk
-from littoral.domain.errors import Damaged
+from littoral.domain.errors import Damaged, StorageFull
 from littoral.domain.ids import Digest, NodeId
 from unit.control.test_delta import Models
 
@@ -69,6 +69,36 @@ async def test_a_restart_in_the_middle_goes_on(models):
     models.site.clock.advance(DAY_S)
     models.site.control = assemble(models.site.parts)
     assert (await models.desk.sweep.look()).removed == (stray,)
+
+
+@pytest.mark.anyio
+async def test_a_death_between_forgetting_a_blob_and_removing_it_only_delays_that(models):
+    manifest = await measured(models)
+    models.site.obtainer.forget("smol", "2")
+    await models.desk.sweep.look()
+    models.site.clock.advance(DAY_S)
+    remove = models.disk.remove
+
+    def dies(digest: Digest) -> bool:
+        models.disk.remove = remove
+        raise StorageFull(f"{digest} cannot be removed")
+
+    models.disk.remove = dies
+    with pytest.raises(StorageFull):
+        await models.desk.sweep.look()
+    models.site.control = assemble(models.site.parts)
+    assert manifest.digest in (await models.desk.sweep.look()).removed
+    assert models.disk.list() == [models.old.digest]
+
+
+def test_a_model_is_removed_also_where_nobody_knows_what_a_node_beside_keeps(models):
+    def unknown() -> frozenset[Digest]:
+        raise Damaged("slots.json cannot be read")
+
+    models.site.parts = replace(models.site.parts, beside=unknown)
+    models.site.control = assemble(models.site.parts)
+    assert models.site.call("DELETE", "/models/smol").status_code == 200
+    assert models.new.digest in models.disk.list()
 
 
 @pytest.mark.anyio

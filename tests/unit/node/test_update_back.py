@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from littoral.domain.errors import Damaged, LittoralError
+from littoral.domain.errors import Damaged, LittoralError, StorageFull
 from littoral.testing.loop import simulate
 from unit.node.test_update import Machine, order
 
@@ -83,3 +83,14 @@ def test_where_there_is_no_version_before_or_it_cannot_read_the_data_nothing_cha
     assert go_back(machine) is broken
     assert machine.left == 1
     assert machine.installer.trial() is None
+
+
+def test_a_disk_that_refuses_the_switch_leaves_everything_as_it_was(machine):
+    updated(machine)
+
+    def full(version: str, *, within_s: float) -> None:
+        raise StorageFull(f"no room to switch to {version} within {within_s:.0f} s")
+
+    machine.installer.switch = full  # type: ignore[method-assign]
+    assert isinstance(go_back(machine), StorageFull)
+    assert (machine.left, machine.reports[-1].phase) == (1, "healthy")
