@@ -149,8 +149,12 @@ def ends_once(edge: Edge, accepted: dict) -> dict:
         edge.revive()
         return shown(edge, name).get("status") == "completed"
 
+    def in_ledger() -> bool:
+        edge.revive()  # it may die behind the answer
+        return bool(booked(site, accepted))
+
     site.wait_for(completed, f"an answer to {name}")
-    site.wait_for(lambda: bool(booked(site, accepted)), "its usage in the ledger")
+    site.wait_for(in_ledger, "its usage in the ledger")
     assert [row["status"] for row in booked(site, accepted)] == ["ok"]
     return shown(edge, name)
 
