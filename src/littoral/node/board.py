@@ -231,10 +231,13 @@ class Board:
         self.say(subject, error.code, error.message, level="error")
 
     def frames(self) -> tuple[Frame, ...]:
-        """What a gateway must know now; an unchanged frame is the same object."""
+        """What a gateway must know now; an unchanged frame is the same object.
+
+        The tables are the last: a gateway that has them begins to take requests.
+        """
         local = self._reach, self.brim.frame, self.fences.frame
         rest = (self._endpoints_frame, self._folds_frame, *local)
-        return rest if self._tables is None else (self._tables, *rest)
+        return rest if self._tables is None else (*rest, self._tables)
 
     def status(self) -> NodeStatus:
         """What the fleet should know now, without events."""

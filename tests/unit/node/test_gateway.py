@@ -170,6 +170,17 @@ def test_a_gateway_is_told_what_to_serve_and_each_change_once(house, around) -> 
     house.during(script)
 
 
+def test_what_is_served_is_said_last_as_a_gateway_opens_its_doors_with_it(house, around) -> None:
+    async def script() -> None:
+        around.board.put_snapshot(snapshot(1))
+        house.processes[0].why.set()
+        await anyio.sleep(1.0)
+        heard = house.processes[1].heard
+        assert [type(each) for each in heard].index(Tables) == len(around.board.frames()) - 1
+
+    house.during(script)
+
+
 def test_what_it_settled_is_booked_and_the_slots_come_back(house) -> None:
     async def script() -> None:
         house.fly(3, "r1")

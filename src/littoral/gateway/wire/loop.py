@@ -28,6 +28,8 @@ from littoral.gateway.wire.tls import HANDSHAKE_S, Certificate
 from littoral.gateway.wire.worker import TICK_S, Worker
 
 PULSE_TICKS: Final = 3
+OPEN_S: Final = 2.0
+"""So long a new gateway takes no connections if its node does not say whom and what it serves."""
 CERTIFICATE_TICKS: Final = 20
 """Files of the certificate are looked at each two seconds."""
 STOPPED: Final = 0
@@ -122,6 +124,7 @@ class Gateway:
         self._worker = worker
         self._loop = worker.loop
         self._over: asyncio.Future[int] = worker.loop.create_future()
+        self._told = asyncio.Event()
         self._link = Link(
             worker, pack=pack, unpack=unpack, changed=self.keys_changed, lost=self._node_gone
         )
@@ -130,26 +133,37 @@ class Gateway:
         self._ticks = 0
 
     async def serve(self, listener: socket.socket, link: socket.socket) -> int:
-        """Listen, tick, and return the exit status."""
+        """Listen, tick, and return the exit status.
+
+        Who connects before the node has said what is served waits on the shared socket: a gateway
+        that follows another one must not refuse keys and models that it does not know yet.
+        """
         loop, worker = self._loop, self._worker
         await loop.create_connection(lambda: self._link, sock=link)
-        shown = self._certificate
-        self._server = await loop.create_server(
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        self._tick()
+        loop.call_later(OPEN_S, self._told.set)
+        await self._told.wait()
+        if worker.linked and not worker.draining:
+            await self._listen(listener)
+        try:
+            return await self._over
+        finally:
+            worker.report_now()
+            worker.batch.flush()
+            if self._server is not None:
+                self._server.close()
+
+    async def _listen(self, listener: socket.socket) -> None:
+        worker, shown = self._worker, self._certificate
+        self._server = await self._loop.create_server(
             lambda: Client(worker),
             sock=listener,
             backlog=4096,
             ssl=None if shown is None else shown.context,
             ssl_handshake_timeout=None if shown is None else HANDSHAKE_S,
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
-        self._tick()
-        try:
-            return await self._over
-        finally:
-            self._worker.report_now()
-            self._worker.batch.flush()
-            self._server.close()
 
     def stop(self) -> None:
         """Stop accepting; what is under way may end in its time."""
@@ -200,6 +214,7 @@ class Gateway:
             client.cut(refusal)
 
     def _end(self, status: int) -> None:
+        self._told.set()
         if not self._over.done():
             self._over.set_result(status)
 
@@ -226,6 +241,8 @@ class Gateway:
 
     def keys_changed(self) -> None:
         """End what revoked keys have under way; keep the collector off what will live long."""
+        if self._worker.source.served:
+            self._told.set()
         keys = self._worker.source.tables.keys
         for client in self._clients():
             exchange = client.answering
