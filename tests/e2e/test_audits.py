@@ -94,7 +94,7 @@ def test_the_cheap_deployment_gets_the_tag_that_it_answers_as_well_and_not_the_o
     assert told["policies"][0]["spent"] > 0
     _, sums = site.request("GET", "/api/v1/requests?limit=1000")
     audits = [each for each in sums["records"] if each["request"].startswith("aud_")]
-    assert {each["tag"] for each in audits} == {"good", "bad"}
+    assert {each["tag"] for each in audits} >= {"good", "bad"}
     assert {each["deployment"] for each in audits} >= {"cloud"}
 
 
