@@ -7,11 +7,11 @@ import pytest
 
 from littoral.domain.audit import Finding, Numbered, Vote
 from littoral.domain.ids import DeploymentName, KeyId, NodeId, ProjectId, RequestId
+from littoral.domain.news import Wanted
 from littoral.domain.node import Event
 from littoral.domain.outbox import Batch, Mark, Rollup, Row, Sample
 from littoral.domain.ports import Inbox
 from littoral.domain.units import Micros
-from littoral.domain.view import Wanted
 from littoral.stores.inbox import SqliteInbox
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.inbox import MemoryInbox

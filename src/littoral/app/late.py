@@ -1,9 +1,10 @@
-"""Late: what a running node speaks HTTP with, whose client is loaded when it is needed: rarely."""
+"""Late: what a running node needs rarely, and loads only then: its HTTP client, and deltas."""
 
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
+from littoral.domain.blob import BlobManifest, DeltaOffer
 from littoral.domain.delivery import Answered
 from littoral.domain.enrolment import (
     Authorities,
@@ -14,6 +15,7 @@ from littoral.domain.enrolment import (
     Trusted,
 )
 from littoral.domain.ids import NodeId
+from littoral.domain.ports import Blobs
 from littoral.domain.registrar import Registrar
 from littoral.domain.upkeep import Issued
 
@@ -76,3 +78,24 @@ class LateDownloads:
         real = HttpsDownloads(self._trust, name=self._name, proxy=self._proxy)
         async with real.get(address, begin=begin, end=end, gently=gently) as answered:
             yield answered
+
+
+class LateRebuilder:
+    """Applies deltas, for a node that may never be given one.
+
+    Args:
+        blobs: Has the parent, and takes the result.
+    """
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    async def rebuild(self, delta: DeltaOffer, path: str, manifest: BlobManifest) -> bool:
+        """Make the blob of a manifest; False where its parent is gone, or the disk has no room.
+
+        Raises:
+            Damaged: The delta does not give that blob.
+        """
+        from littoral.stores.rebuild import Rebuilder  # noqa: PLC0415  as above
+
+        return await Rebuilder(self._blobs).rebuild(delta, path, manifest)

@@ -14,6 +14,7 @@ from littoral.domain.enrolment import Invitation, Invited, RootView, Rotation
 from littoral.domain.errors import ControlUnreachable
 from littoral.domain.ids import KeyId, NodeId
 from littoral.domain.model import VersionStatus
+from littoral.domain.news import NumberedEvent
 from littoral.domain.node import Node
 from littoral.domain.outbox import Rollup
 from littoral.domain.prior import PredictorView
@@ -35,7 +36,6 @@ from littoral.domain.view import (
     KeyRequest,
     MintedKey,
     ModelView,
-    NumberedEvent,
     Overview,
     PullRequest,
     RequestRecords,

@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from littoral.client.caller import Caller
-from littoral.domain.view import DeferralPage, DeferralView
+from littoral.domain.deferral import DeferralPage, DeferralView
 
 
 class Deferred(Caller):

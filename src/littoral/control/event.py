@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Sequence
 
 from littoral.domain.ids import NodeId
+from littoral.domain.news import NumberedEvent, Wanted
 from littoral.domain.node import Event
 from littoral.domain.outbox import Rollup
 from littoral.domain.ports import Inbox
-from littoral.domain.view import NumberedEvent, Wanted
 
 MOST_WAITING = 10_000
 """Events that wait to be written down; of more the oldest are lost."""

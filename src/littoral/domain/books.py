@@ -7,11 +7,11 @@ from littoral.domain.audit import Numbered
 from littoral.domain.chunk import Line
 from littoral.domain.ids import KeyId, NodeId, ProjectId
 from littoral.domain.limits import Spent
+from littoral.domain.news import NumberedEvent, Wanted
 from littoral.domain.node import Event
 from littoral.domain.outbox import LATEST_US, Batch, Lane, Mark, Note, OutboxLevel, Receipt, Rollup
 from littoral.domain.units import Micros
 from littoral.domain.usage import UsageRecord, UsageSum
-from littoral.domain.view import NumberedEvent, Wanted
 
 
 class Outbox(Protocol):

@@ -195,3 +195,35 @@ class DeferralStore(Protocol):
     async def sweep(self) -> int:
         """Drop those that have ended and whose time is over; returns how many."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeferralView:
+    """A deferred request as its client sees it; times are UTC seconds.
+
+    ``reason`` is why it waits, or why it has no answer; ``result`` the path of the answer.
+    """
+
+    id: str
+    status: DeferralState
+    reason: str | None
+    path: str
+    model: str
+    request_id: RequestId
+    attempts: int
+    created_at: int
+    expires_at: int
+    ended_at: int | None
+    kept_until: int
+    result: str | None
+    object: Literal["deferred"] = "deferred"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeferralPage:
+    """Deferred requests, the last one first; ``next`` is where the following page begins."""
+
+    data: tuple[DeferralView, ...]
+    has_more: bool
+    next: int | None
+    object: Literal["list"] = "list"

@@ -1,6 +1,6 @@
 """Failpoints: the closed list of places where tests inject death, error and delay."""
 
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, Protocol, TypeAlias, get_args
 
 FailpointName: TypeAlias = Literal[
     "outbox.begin",
@@ -40,3 +40,11 @@ FailpointName: TypeAlias = Literal[
 ]
 
 NAMES: tuple[str, ...] = get_args(FailpointName)
+
+
+class Failpoints(Protocol):
+    """Named places where a test can make the process die, fail or wait."""
+
+    def hit(self, name: FailpointName) -> None:
+        """Pass the place ``name``; raises or ends the process only where a test armed it."""
+        ...

@@ -16,7 +16,7 @@ from littoral.domain.clock import Chance as Chance  # noqa: PLC0414  likewise
 from littoral.domain.clock import Clock as Clock  # noqa: PLC0414  likewise
 from littoral.domain.clock import Entropy as Entropy  # noqa: PLC0414  likewise
 from littoral.domain.endpoint import Endpoint, EngineSpec
-from littoral.domain.failpoint import FailpointName
+from littoral.domain.failpoint import Failpoints as Failpoints  # noqa: PLC0414  likewise
 from littoral.domain.ids import Digest, KeyId, NodeId
 from littoral.domain.link import LinkFacts
 from littoral.domain.model import FileSpec, VersionSpec, VersionStatus
@@ -26,14 +26,6 @@ from littoral.domain.resource import Kind, Resource
 from littoral.domain.session import Frame
 from littoral.domain.switch import Streamed
 from littoral.domain.units import Bytes
-
-
-class Failpoints(Protocol):
-    """Named places where a test can make the process die, fail or wait."""
-
-    def hit(self, name: FailpointName) -> None:
-        """Pass the place ``name``; raises or ends the process only where a test armed it."""
-        ...
 
 
 class Disk(Protocol):

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from littoral.domain.deferral import DeferralState
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.endpoint import Endpoint, Fit
-from littoral.domain.ids import DeploymentName, ModelName, NodeId, RequestId
+from littoral.domain.ids import DeploymentName, ModelName, NodeId
 from littoral.domain.limits import NO_LIMITS, Limits, Period
 from littoral.domain.model import ModelSpec, VersionSpec, VersionStatus
-from littoral.domain.node import Event
 from littoral.domain.project import Key, Scope
 from littoral.domain.release import WITHIN_S, UpdateAct, UpdateState, WheelFile
 from littoral.domain.resource import Change, Kind
@@ -148,33 +146,6 @@ class DeploymentView:
     why: str
     endpoints: tuple[PlacedEndpoint, ...] = ()
     fit: Fit | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NumberedEvent:
-    """An event and its number in the order of arrival; numbers only rise.
-
-    ``node`` is where it happened, empty for control itself.
-    """
-
-    number: int
-    event: Event
-    node: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which events to show: the last ``limit`` with a number above ``after``.
-
-    ``nodes`` None is all of them and control, ``""`` among them is control; ``code`` and ``level``
-    empty are all, and a code that ends with a dot is all that begin with it.
-    """
-
-    after: int = 0
-    limit: int = 500
-    nodes: tuple[str, ...] | None = None
-    code: str = ""
-    level: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -364,35 +335,3 @@ class UpdateView:
     since_us: Micros
     why: str
     nodes: tuple[UpdatedNode, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeferralView:
-    """A deferred request as its client sees it; times are UTC seconds.
-
-    ``reason`` is why it waits, or why it has no answer; ``result`` the path of the answer.
-    """
-
-    id: str
-    status: DeferralState
-    reason: str | None
-    path: str
-    model: str
-    request_id: RequestId
-    attempts: int
-    created_at: int
-    expires_at: int
-    ended_at: int | None
-    kept_until: int
-    result: str | None
-    object: Literal["deferred"] = "deferred"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeferralPage:
-    """Deferred requests, the last one first; ``next`` is where the following page begins."""
-
-    data: tuple[DeferralView, ...]
-    has_more: bool
-    next: int | None
-    object: Literal["list"] = "list"

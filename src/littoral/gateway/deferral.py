@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from littoral.domain.deferral import Deferral
+from littoral.domain.deferral import Deferral, DeferralPage, DeferralView
 from littoral.domain.errors import (
     BudgetExhausted,
     Conflict,
@@ -22,7 +22,6 @@ from littoral.domain.errors import (
     UnknownModel,
     UpstreamFailed,
 )
-from littoral.domain.view import DeferralPage, DeferralView
 from littoral.gateway.dialect.responses import wish as wishes
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.route import RESPONSES, ROUTES, Route

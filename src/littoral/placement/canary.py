@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from littoral.domain.ports import Chance
+from littoral.domain.clock import Chance
 from littoral.domain.rollout import Arm, RolloutSpec, Ruling
 
 SURE: Final = 1.64

@@ -10,6 +10,7 @@ import msgspec
 
 from littoral.domain.audit import Finding, Numbered, Vote
 from littoral.domain.ids import NodeId
+from littoral.domain.news import NumberedEvent, Wanted
 from littoral.domain.node import Event
 from littoral.domain.outbox import (
     LANES,
@@ -25,7 +26,6 @@ from littoral.domain.outbox import (
 )
 from littoral.domain.ports import Failpoints
 from littoral.domain.units import Micros
-from littoral.domain.view import NumberedEvent, Wanted
 from littoral.stores.database import Database
 from littoral.stores.ledger import mark_of
 from littoral.stores.sqlite import META, Step, run

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from littoral.domain.audit import Numbered
 from littoral.domain.ids import NodeId
+from littoral.domain.news import NumberedEvent, Wanted
 from littoral.domain.node import Event
 from littoral.domain.outbox import LATEST_US, Batch, Lane, Mark, Receipt, Rollup, judge, receipt
 from littoral.domain.units import Micros
-from littoral.domain.view import NumberedEvent, Wanted
 
 
 class MemoryInbox:

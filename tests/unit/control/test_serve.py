@@ -10,11 +10,11 @@ import pytest
 from littoral.control.serve import serve
 from littoral.domain.errors import StorageFull
 from littoral.domain.ids import NodeId
+from littoral.domain.news import Wanted
 from littoral.domain.node import Event
 from littoral.domain.ports import ChannelClosed
 from littoral.domain.session import Hello, Welcome
 from littoral.domain.units import Micros
-from littoral.domain.view import Wanted
 
 pytestmark = pytest.mark.anyio
 HELLO = Hello(

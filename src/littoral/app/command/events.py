@@ -18,9 +18,9 @@ from littoral.app.settings import Settings
 from littoral.app.supervisor import is_joined
 from littoral.domain.enrolment import DIARY
 from littoral.domain.errors import InvalidInput, Unavailable, UpstreamFailed
+from littoral.domain.news import NumberedEvent
 from littoral.domain.node import Event
 from littoral.domain.units import Seconds
-from littoral.domain.view import NumberedEvent
 
 FOLLOW_S = Seconds(1.0)
 

@@ -22,7 +22,7 @@ from littoral.app.doors import peer_door
 from littoral.app.flight_file import flight_file, tables_of
 from littoral.app.gateway_child import launcher
 from littoral.app.handed import Handed
-from littoral.app.late import LateDownloads, LateRegistrar
+from littoral.app.late import LateDownloads, LateRebuilder, LateRegistrar
 from littoral.app.link.remote import between_nodes, towards_control
 from littoral.app.play import play
 from littoral.app.prober import Prober
@@ -72,7 +72,6 @@ from littoral.stores.disk import LocalDisk
 from littoral.stores.outbox import SqliteOutbox
 from littoral.stores.outbox_file import Tuning
 from littoral.stores.parts import DiskParts
-from littoral.stores.rebuild import Rebuilder
 from littoral.stores.responses import SqliteResponses
 from littoral.telemetry.log import Log
 
@@ -209,7 +208,7 @@ def _fetching(
     return Fetching(
         parts=DiskParts(str(settings.path("blobs")), blobs, failpoints=failpoints),
         downloads=LateDownloads(trust, name=name, proxy=settings.proxy),
-        rebuild=Rebuilder(blobs).rebuild,
+        rebuild=LateRebuilder(blobs).rebuild,
         local=minute_of_day,
     )
 

@@ -10,8 +10,9 @@ from littoral.control.api.deployment import deployment_views
 from littoral.control.desk import Desk
 from littoral.control.route import Call, Needs, Route
 from littoral.domain.errors import InvalidInput, UnknownName
+from littoral.domain.news import NumberedEvent, Wanted
 from littoral.domain.node import Level, Node
-from littoral.domain.view import NumberedEvent, Overview, Wanted
+from littoral.domain.view import Overview
 
 MOST = 500
 """Most events of one answer."""

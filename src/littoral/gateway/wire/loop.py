@@ -9,9 +9,10 @@ from typing import Final
 
 import uvloop
 
+from littoral.domain.clock import Clock, Entropy
 from littoral.domain.errors import Unavailable
+from littoral.domain.failpoint import Failpoints
 from littoral.domain.node import Level
-from littoral.domain.ports import Clock, Entropy, Failpoints
 from littoral.domain.quota import QuotaTable
 from littoral.domain.session import Frame, Said
 from littoral.gateway.keyrow import is_over

@@ -8,8 +8,8 @@ from email.utils import formatdate
 from typing import Final, Protocol
 
 from littoral.domain.audit import Vote
-from littoral.domain.failpoint import FailpointName
-from littoral.domain.ports import Clock, Entropy, Failpoints
+from littoral.domain.clock import Clock, Entropy
+from littoral.domain.failpoint import FailpointName, Failpoints
 from littoral.domain.session import Reach, Recording
 from littoral.gateway import health
 from littoral.gateway.quota import Quotas

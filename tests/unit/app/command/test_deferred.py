@@ -1,7 +1,7 @@
 import pytest
 
+from littoral.domain.deferral import DeferralPage, DeferralView
 from littoral.domain.ids import RequestId
-from littoral.domain.view import DeferralPage, DeferralView
 
 VIEW = DeferralView(
     id="dfr_1",

@@ -4,9 +4,10 @@ from hypothesis import strategies as st
 
 from littoral.app.command.usage import total_of
 from littoral.domain.endpoint import Endpoint, Machine
+from littoral.domain.news import NumberedEvent
 from littoral.domain.node import Event, Node, NodeStatus
 from littoral.domain.usage import UsageRecord, UsageSum
-from littoral.domain.view import NumberedEvent, RequestRecords, UsageRows
+from littoral.domain.view import RequestRecords, UsageRows
 
 ROWS = (
     UsageSum(model="m", day="2026-11-21", requests=2, tokens_in=1000, tokens_out=50, cost=0.5),
