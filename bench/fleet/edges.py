@@ -1,10 +1,10 @@
 """Many edges in one process: the node's own code over real sockets, on disks in memory.
 
 Reads one JSON object from standard input, ``{"url", "tokens"}``, and joins one edge with each
-token, which lives from then on. Prints each half second ``{"joined", "there", "again", "cpu_s"}``:
-how many have joined, how many have been welcomed and have not lost their session since, and how
-many have been welcomed since the last line on standard input. An edge that has not noticed yet that
-control is gone is still there.
+token, which lives from then on. Prints each half second ``{"joined", "there", "again", "offers",
+"cpu_s"}``: how many have joined, how many have been welcomed and have not lost their session since,
+how many have been welcomed since the last line on standard input, and how many snapshots were
+offered. An edge that has not noticed yet that control is gone is still there.
 
 An edge has no engine, and a gateway that nobody asks. Nothing else is left out: it enrols over
 HTTPS, keeps its certificate, takes signed snapshots, beats, and writes its figures of the minute
@@ -34,7 +34,7 @@ from littoral.domain.link import Shown
 from littoral.domain.local import Fence, Pulse, Tables
 from littoral.domain.ports import Channel, Network
 from littoral.domain.quota import QuotaTable, renew, table_bytes
-from littoral.domain.session import Welcome
+from littoral.domain.session import SnapshotOffer, Welcome
 from littoral.domain.units import Bytes, Seconds
 from littoral.node.backoff import Patience
 from littoral.node.enrolment import Joining, Wish
@@ -61,11 +61,12 @@ MACHINE = Machine(cores=2, memory=Bytes(8 << 30), memory_free=Bytes(4 << 30))
 
 
 class Roll:
-    """Who has been welcomed: and is there, or since somebody asked."""
+    """Who has been welcomed: and is there, or since somebody asked. How many snapshots came."""
 
     def __init__(self) -> None:
         self.there: set[str] = set()
         self.again: set[str] = set()
+        self.offers = 0
 
     def welcomed(self, name: str) -> None:
         """Note that one was."""
@@ -91,17 +92,18 @@ class Noticed:
         """Dial; until the channel ends its welcome counts."""
         try:
             async with self._network.dial(address) as channel:
-                yield Heard(channel, partial(self._roll.welcomed, self._name))
+                yield Heard(channel, partial(self._roll.welcomed, self._name), self._roll)
         finally:
             self._roll.there.discard(self._name)
 
 
 class Heard:
-    """A channel that says when a welcome came."""
+    """A channel that says when a welcome came, and counts snapshots."""
 
-    def __init__(self, channel: Channel, welcomed: Callable[[], None]) -> None:
+    def __init__(self, channel: Channel, welcomed: Callable[[], None], roll: Roll) -> None:
         self._channel = channel
         self._welcomed = welcomed
+        self._roll = roll
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._channel, name)
@@ -111,6 +113,7 @@ class Heard:
         frame = await self._channel.receive()
         if isinstance(frame, Welcome):
             self._welcomed()
+        self._roll.offers += isinstance(frame, SnapshotOffer)
         return frame
 
 
@@ -283,6 +286,7 @@ async def main() -> None:
             group.start_soon(live, Edge(number, roll), token)
         while True:
             told = {"joined": joined, "there": len(roll.there), "again": len(roll.again)}
+            told["offers"] = roll.offers
             print(json.dumps(told | {"cpu_s": time.process_time()}), flush=True)
             await anyio.sleep(0.5)
 

@@ -129,7 +129,7 @@ def measured(site: Site, fleet: Fleet, given: argparse.Namespace) -> dict[str, f
     joined_s = fleet.until("joined", given.edges, within_s=600)
     first_s = fleet.until("there", given.edges, within_s=600)
     calm_s = calm(control, within_s=600)
-    joining = cpu_s(control) - asleep
+    joining, offers = cpu_s(control) - asleep, fleet.told["offers"]
     time.sleep(given.settle)
     before, edges_before = cpu_s(control), fleet.told["cpu_s"]
     time.sleep(given.seconds)
@@ -140,6 +140,7 @@ def measured(site: Site, fleet: Fleet, given: argparse.Namespace) -> dict[str, f
         "all_there_after_joining_s": round(first_s, 1),
         "calm_after_that_s": round(calm_s, 1),
         "joining_control_cpu_s": round(joining, 1),
+        "snapshots_while_joining": offers,
         "control_cpu_percent": round(steady, 1),
         "control_pss_mib": round(pss_mib(control), 1),
         "edges_cpu_percent": round(100 * (fleet.told["cpu_s"] - edges_before) / given.seconds, 1),
