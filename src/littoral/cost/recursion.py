@@ -4,8 +4,6 @@ Of four coefficients, and written out for them: a step in loops takes several ti
 """
 
 import math
-from collections.abc import Callable, Iterable
-from operator import mul
 from typing import Final, NamedTuple, TypeAlias
 
 FORGET: Final = 0.985
@@ -23,7 +21,6 @@ RANGE: Final = 1e4
 REFRESH: Final = 1000
 """Updates after which the diagonal gets a little more, against rounding."""
 
-_times: Callable[[float, float], float] = mul
 _exp = math.exp
 Four: TypeAlias = tuple[float, float, float, float]
 """One number a coefficient, or a feature."""
@@ -58,9 +55,11 @@ def begin(prior: Four) -> Recursion:
     return Recursion(prior, least, most, covariance)
 
 
-def predict(theta: Iterable[float], x: Iterable[float]) -> float:
+def predict(theta: Four, x: Four) -> float:
     """Return the seconds of features ``x``."""
-    return sum(map(_times, theta, x))
+    t0, t1, t2, t3 = theta
+    x0, x1, x2, x3 = x
+    return t0 * x0 + t1 * x1 + t2 * x2 + t3 * x3
 
 
 def step(state: Recursion, x: Four, y: float) -> Recursion:
@@ -124,15 +123,33 @@ def _gain(old: Triangle, share: Four) -> Four:
 
 def _moved(theta: Four, gain: Four, by: float, *, within: tuple[Four, Four]) -> Four:
     """Move each coefficient by its gain, by at most the clip, and no further than it may go."""
-    moved: list[float] = []
-    for value, each, least, most in zip(theta, gain, *within, strict=True):
-        log = each * by
-        if not -CLIP <= log <= CLIP:
-            log = math.copysign(CLIP, log)
-        value *= _exp(log)  # noqa: PLW2901  a new one at every step
-        moved.append(value if least <= value <= most else least if value < least else most)
-    m0, m1, m2, m3 = moved
-    return m0, m1, m2, m3
+    t0, t1, t2, t3 = theta
+    g0, g1, g2, g3 = gain
+    g0, g1, g2, g3 = logs = g0 * by, g1 * by, g2 * by, g3 * by
+    if not (
+        -CLIP <= g0 <= CLIP and -CLIP <= g1 <= CLIP and -CLIP <= g2 <= CLIP and -CLIP <= g3 <= CLIP
+    ):
+        g0, g1, g2, g3 = _clipped(logs)
+    t0, t1, t2, t3 = moved = t0 * _exp(g0), t1 * _exp(g1), t2 * _exp(g2), t3 * _exp(g3)
+    (a0, a1, a2, a3), (z0, z1, z2, z3) = within
+    if a0 <= t0 <= z0 and a1 <= t1 <= z1 and a2 <= t2 <= z2 and a3 <= t3 <= z3:
+        return moved
+    return _held(t0, a0, z0), _held(t1, a1, z1), _held(t2, a2, z2), _held(t3, a3, z3)
+
+
+def _clipped(logs: Four) -> Four:
+    a, b, c, d = logs
+    return (
+        _held(a, -CLIP, CLIP),
+        _held(b, -CLIP, CLIP),
+        _held(c, -CLIP, CLIP),
+        _held(d, -CLIP, CLIP),
+    )
+
+
+def _held(value: float, least: float, most: float) -> float:
+    """Return the nearest value within the range; the most where there is none."""
+    return value if least <= value <= most else least if value < least else most
 
 
 def _changed(old: Triangle, gain: Four, by: float, *, jitter: float) -> Triangle:

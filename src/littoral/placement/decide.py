@@ -115,7 +115,8 @@ def rank(  # noqa: PLR0913, PLR0915  ADR 0008: scalars come in on the hot path, 
     Checked by: tests/unit/placement/test_rank.py, and against the filters in test_decide.py.
     """
     resident = lacking = short = unready = 0
-    passed, late = list[_Option](), list[_Option]()
+    passed: list[_Option] = []
+    late: list[_Option] = []
     out, tokens, more = skip | barred, tokens_in + tokens_out, tokens_out - 1
     stake = miss_cost if miss_cost > 0.0 and total_s < math.inf else 0.0
     ends = _log(max(total_s, 1e-9)) if total_s < math.inf else 0.0

@@ -62,7 +62,7 @@ def mixed(index: int) -> Four:
 
 
 def test_a_prediction_is_the_sum_of_its_terms():
-    assert predict((0.1, 0.2), (1.0, 5.0)) == pytest.approx(1.1)
+    assert predict((0.1, 0.2, 0.3, 0.4), (1.0, 5.0, 2.0, 0.5)) == pytest.approx(1.9)
 
 
 def test_it_finds_the_coefficients_behind_exact_outcomes():
