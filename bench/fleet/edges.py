@@ -28,7 +28,7 @@ from littoral.app.system import SystemChance, SystemClock, SystemEntropy, System
 from littoral.client.registrar import HttpRegistrar
 from littoral.domain.endpoint import Machine
 from littoral.domain.enrolment import Inventory
-from littoral.domain.errors import LittoralError
+from littoral.domain.errors import ControlUnreachable, LittoralError
 from littoral.domain.flight import SLOT_BYTES
 from littoral.domain.link import Shown
 from littoral.domain.local import Fence, Pulse, Tables
@@ -276,7 +276,12 @@ async def main() -> None:
     async def live(edge: Edge, token: str) -> None:
         nonlocal joined
         async with limiter:
-            await edge.join(asked["url"], token)
+            while True:
+                try:
+                    await edge.join(asked["url"], token)
+                    break
+                except ControlUnreachable:  # it is that busy
+                    await anyio.sleep(1.0)
         joined += 1
         await edge.run()
 
