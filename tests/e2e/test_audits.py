@@ -30,7 +30,7 @@ GOOD, BAD = "hello", "hello [[len=3]]"
 def audited(make_site):
     """A cheap deployment that obeys directives, and a dear one that does not, under one name."""
     site = make_site()
-    edge = deployment("edge", options={"directives": True})
+    edge = deployment("edge", options={"directives": True}, price_in=0.5, price_out=0.5)
     cloud = deployment("cloud", price_in=1.0, price_out=1.0)
     status, told = site.request("POST", "/api/v1/apply", {"documents": [edge, cloud, POLICY]})
     assert status == 200, told
@@ -95,7 +95,7 @@ def test_the_cheap_deployment_gets_the_tag_that_it_answers_as_well_and_not_the_o
     _, sums = site.request("GET", "/api/v1/requests?limit=1000")
     audits = [each for each in sums["records"] if each["request"].startswith("aud_")]
     assert {each["tag"] for each in audits} >= {"good", "bad"}
-    assert {each["deployment"] for each in audits} >= {"cloud"}
+    assert {each["deployment"] for each in audits} >= {"edge"}
 
 
 def command(site, *words):
