@@ -47,9 +47,9 @@ class Plan:
     """One simulation.
 
     ``pace`` stretches what nodes look at again and again; on ``metered`` links they beat each 30 s,
-    on others each 5. Faults come ``fault_s`` apart in the
-    whole fleet, requests ``request_s`` at each edge. ``faults`` are the weights of those that
-    happen; ``places`` the failpoints that are armed, where not all, and ``acts`` with what.
+    on others each 5. Faults come ``fault_s`` apart in the whole fleet, requests ``request_s`` at
+    each edge; keys with a budget may spend ``hourly`` an hour. ``faults`` are the weights of those
+    that happen; ``places`` the failpoints that are armed, where not all, and ``acts`` with what.
     """
 
     seed: int = 1
@@ -60,6 +60,7 @@ class Plan:
     fault_s: Seconds = Seconds(120.0)
     request_s: Seconds = Seconds(300.0)
     change_s: Seconds = Seconds(1800.0)
+    hourly: float = 0.04
     faults: Mapping[str, float] = field(default_factory=lambda: WEIGHTS)
     places: Sequence[FailpointName] = ()
     acts: Sequence[Act] = ACTS
@@ -145,6 +146,7 @@ class Fleet:
             trace=self.trace,
             purse=self.books.purse,
             every_s=plan.change_s,
+            hourly=plan.hourly,
             projects=broken.declared,
         )
         self._country = Country(

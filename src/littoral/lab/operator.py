@@ -20,8 +20,6 @@ from littoral.lab.purse import Purse
 from littoral.lab.scene import MODELS
 from littoral.lab.trace import Trace
 
-HOURLY = 0.04
-"""Budget of limited keys, in the platform's currency."""
 AT_ONCE = 4
 """Requests that others may have under way."""
 KEYS = 6
@@ -33,6 +31,8 @@ ROLLOUT = {"steps": [25, 100], "minutes": 10, "requests": 20, "nodes": 0.5}
 class Operator:
     """Makes a change now and then, where control answers.
 
+    ``hourly`` is the budget of limited keys, in the platform's currency.
+
     Attributes:
         keys: Those minted and not revoked, newest last; clients use them.
     """
@@ -42,6 +42,7 @@ class Operator:
     trace: Trace
     purse: Purse
     every_s: Seconds
+    hourly: float
     projects: Mapping[ProjectId, Residency]
     keys: list[KeyId] = field(default_factory=list[KeyId])
     changes: int = 0
@@ -96,7 +97,7 @@ class Operator:
         limits = Limits(
             requests_per_minute=30,
             concurrent=AT_ONCE if draw > 0.7 else None,
-            budget=Budget(amount=HOURLY, period="hour") if draw < 0.6 else None,
+            budget=Budget(amount=self.hourly, period="hour") if draw < 0.6 else None,
         )
         project = tuple(self.projects)[self._minted % len(self.projects)]
         self._minted += 1

@@ -16,6 +16,15 @@ from littoral.lab.fleet import Plan, run_fleet
 from littoral.lab.nemesis import WEIGHTS
 
 DAY = Plan(edges=6, hours=1.0)
+FLEET = Plan(edges=20, hours=0.2, fault_s=30.0)
+TIGHT = Plan(
+    edges=6,
+    hours=1.5,
+    request_s=20.0,
+    fault_s=30.0,
+    hourly=0.02,
+    faults={"cut": 4.0, "kill": 0.5, "control": 0.3},
+)
 AGAIN = """
 import sys
 from littoral.app.command.lab import WIRE
@@ -34,15 +43,32 @@ def holds(seed: int, plan: Plan) -> None:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", range(1, 21))
-def test_a_day_of_faults_loses_and_doubles_nothing(seed):
-    holds(seed, DAY)
+def test_a_fleet_full_of_faults_loses_and_doubles_nothing(seed):
+    holds(seed, FLEET)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(1001, 1501))
-def test_five_hundred_more_days_of_larger_fleets_do_not_either(seed):
-    holds(seed, replace(DAY, edges=24, hours=24.0))
+def test_five_hundred_more_fleets_do_not_either(seed):
+    holds(seed, replace(DAY, edges=20, hours=1.0))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", [2001, 2002])
+def test_a_whole_day_of_twenty_edges_does_not_either(seed):
+    holds(seed, replace(DAY, edges=20, hours=24.0))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_budgets_that_are_used_up_while_nodes_are_away_are_never_overrun(seed):
+    outcome = run_fleet(replace(TIGHT, seed=seed), WIRE)
+    assert outcome.wrong == (), "\n".join((*outcome.wrong, *outcome.last))
+    assert outcome.sums > 100
+    assert outcome.refused["limit"] > 100
 
 
 @pytest.mark.timeout(120)
