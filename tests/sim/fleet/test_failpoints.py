@@ -25,7 +25,7 @@ AROUND = {
 }
 """What must happen beside it, so that a place is passed again and again."""
 SELDOM = {"identity.written", "renew.issued"}
-"""Passed when a certificate is renewed, which takes half a day: those fleets live for forty hours."""
+"""Passed when a certificate is renewed, twice a day: those fleets live for forty hours."""
 ELSEWHERE = (
     *test_delivery_failpoints.NAMES,
     *test_peer_failpoints.NAMES,
