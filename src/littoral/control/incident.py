@@ -15,6 +15,10 @@ def incidents(node: NodeId, batch: Batch, done: Receipt) -> Iterator[tuple[str, 
     if done.judgement == "forked":
         other = f"{where} brings other rows than known behind {done.mark.seq}"
         yield "node.cloned", f"{other}: its disk was copied, or restored from a copy"
+    doubtful = sum(1 + each.last - each.first for each in batch.redated if each.by_us is None)
+    if doubtful and done.judgement == "applied":
+        clock = "a clock that was wrong until the machine went off"
+        yield "outbox.dates_doubtful", f"{doubtful} rows of {where} are dated by {clock}"
     if done.damaged:
         yield "outbox.rows_damaged", f"{done.damaged} rows of {where} are not readable"
     if done.missing:

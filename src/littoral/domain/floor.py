@@ -45,7 +45,7 @@ class Floor:
 
     def least(self, now: Seconds) -> Micros:
         """The floor at a monotonic time."""
-        return Micros(self.base_us + max(0, _us(now) - _us(self.at)))
+        return Micros(self.base_us + max(0, us(now) - us(self.at)))
 
 
 def begin(known_us: Micros, *, system_us: Micros, now: Seconds) -> Floor:
@@ -61,8 +61,8 @@ def begin(known_us: Micros, *, system_us: Micros, now: Seconds) -> Floor:
     base = max(known_us, LEAST_US)
     if system_us < base - APART_US:
         base = Micros(base + BOOT_US)
-        return Floor(base_us=base, at=now, offset_us=base - _us(now), doubt="behind")
-    return Floor(base_us=base, at=now, offset_us=system_us - _us(now))
+        return Floor(base_us=base, at=now, offset_us=base - us(now), doubt="behind")
+    return Floor(base_us=base, at=now, offset_us=system_us - us(now))
 
 
 def look(floor: Floor, *, system_us: Micros, now: Seconds) -> tuple[Floor, Micros]:
@@ -70,7 +70,7 @@ def look(floor: Floor, *, system_us: Micros, now: Seconds) -> tuple[Floor, Micro
 
     Checked by: tests/unit/domain/test_floor.py.
     """
-    believed = Micros(floor.offset_us + _us(now))
+    believed = Micros(floor.offset_us + us(now))
     ahead = system_us - believed
     if floor.met:
         doubt: Doubt = "apart" if abs(ahead) > APART_US + floor.slack_us else ""
@@ -111,15 +111,15 @@ def meet(floor: Floor, *, server_us: Micros, now: Seconds, took_s: Seconds = Sec
 
     Checked by: tests/unit/domain/test_floor.py.
     """
-    slack_us = _us(took_s) // 2
-    believed = floor.offset_us + _us(now)
+    slack_us = us(took_s) // 2
+    believed = floor.offset_us + us(now)
     if not (floor.met and server_us <= believed <= server_us + 2 * slack_us):
         believed = server_us + slack_us
     return replace(
         floor,
         base_us=server_us,
         at=now,
-        offset_us=believed - _us(now),
+        offset_us=believed - us(now),
         met=True,
         jumped=None,
         slack_us=slack_us,
@@ -130,11 +130,12 @@ def _settled(
     floor: Floor, doubt: Doubt, *, system_us: Micros, believed: Micros, now: Seconds
 ) -> tuple[Floor, Micros]:
     wall = Micros(max(believed if doubt else system_us, floor.least(now)))
-    offset_us = wall - _us(now)
+    offset_us = wall - us(now)
     slack_us = floor.slack_us if doubt else 0
     found = replace(floor, doubt=doubt, jumped=None, offset_us=offset_us, slack_us=slack_us)
     return (floor if found == floor else found), wall
 
 
-def _us(seconds: Seconds) -> int:
+def us(seconds: Seconds) -> int:
+    """Seconds as whole microseconds."""
     return round(seconds * SECOND_US)

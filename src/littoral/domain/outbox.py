@@ -97,12 +97,28 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Redated:
+    """Rows whose usage was dated by a wrong clock, and what is to be added to their dates.
+
+    ``by_us`` is None where nobody knows: the clock was wrong until the machine went off.
+    """
+
+    first: int
+    last: int
+    by_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Rows of one lane in order of seq, without a gap; ``prev_mac`` is of the row before."""
+    """Rows of one lane in order of seq, without a gap; ``prev_mac`` is of the row before.
+
+    Rows are as they were written and chained; ``redated`` is what is known of their dates since.
+    """
 
     lane: Lane
     prev_mac: bytes = b""
     rows: tuple[Row, ...] = ()
+    redated: tuple[Redated, ...] = ()
 
     @property
     def first(self) -> int:
@@ -131,13 +147,17 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneLevel:
-    """How full a lane is: rows that control lacks, all rows and bytes held, rows that it lost."""
+    """How full a lane is: rows that control lacks, all rows and bytes held, rows that it lost.
+
+    ``last`` is the number of its last row.
+    """
 
     waiting: int = 0
     rows: int = 0
     held: Bytes = Bytes(0)
     quota: Bytes = Bytes(0)
     lost: int = 0
+    last: int = 0
 
     @property
     def share(self) -> float:
@@ -184,13 +204,25 @@ def judge(cursor: Mark, batch: Batch) -> tuple[Judgement, Sequence[Row]]:
 
 
 def dated(batch: Batch, now_us: Micros) -> Batch:
-    """The batch with nothing of a later date than ``now_us``, when it came.
+    """The batch with the dates that are right, and none later than ``now_us``, when it came.
 
-    A node whose clock was wrong while it could ask nobody may have been ahead of the time.
+    A node whose clock was wrong while it could ask nobody may have been ahead of the time. What it
+    has told of its dates since is applied here, once: only what nobody knows remains of it.
     """
+    if batch.redated:
+        rows = tuple(_moved(row, batch.redated) for row in batch.rows)
+        doubtful = tuple(each for each in batch.redated if each.by_us is None)
+        batch = replace(batch, rows=rows, redated=doubtful)
     if all(_at(row) <= now_us for row in batch.rows):
         return batch
     return replace(batch, rows=tuple(_at_most(row, now_us) for row in batch.rows))
+
+
+def _moved(row: Row, redated: Sequence[Redated]) -> Row:
+    by_us = next((each.by_us for each in redated if each.first <= row.seq <= each.last), None)
+    if row.usage is None or by_us is None:
+        return row
+    return replace(row, usage=replace(row.usage, at_us=Micros(max(0, row.usage.at_us + by_us))))
 
 
 def _at(row: Row) -> int:

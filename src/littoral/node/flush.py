@@ -6,6 +6,7 @@ for company: they go when a session begins, and when there are several.
 """
 
 from collections import deque
+from collections.abc import Callable
 
 import anyio
 
@@ -37,6 +38,7 @@ class Flush:
         chance: When to begin.
         failpoints: Hit when a batch is out.
         look_s: How often the outbox is looked at without being told.
+        redated: Adds to a batch what is known of its dates.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class Flush:
         chance: Chance,
         failpoints: Failpoints,
         look_s: Seconds = LOOK,
+        redated: Callable[[Batch], Batch] = lambda batch: batch,
     ) -> None:
         self._outbox = outbox
         self._board = board
         self._chance = chance
         self._failpoints = failpoints
         self._look_s = look_s
+        self._redated = redated
         self._appended = Signal()
         self._stored = Signal()
         self._answers: deque[Stored] = deque()
@@ -163,7 +167,7 @@ class Flush:
     async def _read(self, lane: Lane) -> Batch:
         batch = await self._outbox.read(lane, self._cursors.get(lane, 0), MANY)
         self._check_name()
-        return batch
+        return self._redated(batch)
 
     def _check_name(self) -> None:
         if self._outbox.name != self._name:

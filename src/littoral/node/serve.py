@@ -29,10 +29,9 @@ from littoral.node.relay import Relay
 from littoral.node.reports import ReportParts, Reports
 from littoral.node.session import SessionParts, Uplink
 from littoral.node.shelf import Shelf
-from littoral.node.standing import Standing
 from littoral.node.strain import Strains
 from littoral.node.tending import Tending, TendingParts
-from littoral.node.wiring import artefacts_of, peers_of, sharing_of, snapshot_of
+from littoral.node.wiring import artefacts_of, peers_of, sharing_of, snapshot_of, standing_of
 
 FLUSH = Seconds(2.0)
 """How long a stop waits for control to store the last records; they are safe either way."""
@@ -83,7 +82,7 @@ class _Wired:
         ]
         self.converger = Converger(self._engine_parts(), idle=self._idle, previous=_slots(self))
         self.held = snapshot_of(parts, self.clock, self._swapped)
-        self.standing = Standing(self.clock, self.held, self.board, joined=parts.joined)
+        self.standing = standing_of(parts, self.clock, self.held, board=self.board)
         self.board.on_death = self._died
         self.artefacts = artefacts_of(
             parts, self.peers, self.board, post=self._post, keys=self._signers

@@ -109,6 +109,7 @@ class Uplink:
             chance=parts.chance,
             failpoints=parts.failpoints,
             look_s=Seconds(LOOK * parts.patience.pace),
+            redated=parts.standing.dating.redated,
         )
         self._channel: Channel | None = None
         self._suspect_s = LIVELY.suspect_s
@@ -206,8 +207,9 @@ class Uplink:
         await self.flush.welcomed(welcome)
         self.connected, self.trouble = True, ""
         self._redial.spread_s, self._suspect_s = welcome.spread_s, welcome.suspect_s
-        parts.standing.met(welcome.server_us, took_s)
-        parts.board.brim.waiting = await self.flush.depth()
+        ledger = (await parts.outbox.level()).lanes["ledger"]
+        parts.standing.met(welcome.server_us, took_s, last=ledger.last)
+        parts.board.brim.waiting = ledger.waiting
         parts.board.say("session", "session_began", back_after(self._gone, parts.clock.now()))
         self._taking = Taking(parts.held, parts.board)
         async with anyio.create_task_group() as group:

@@ -11,6 +11,7 @@ from littoral.domain.session import Reach
 from littoral.domain.units import Micros, Seconds
 from littoral.node.board import Board
 from littoral.node.clock import KEEP_EVERY, FloorClock
+from littoral.node.dating import Dating
 from littoral.node.snapshot import HeldSnapshot
 
 LOOK_EVERY = Seconds(5.0)
@@ -37,6 +38,7 @@ class Standing:
         clock: What time it is, as far as that is known.
         held: The snapshot.
         board: Where it is told.
+        dating: Remembers what was believed of the time.
         joined: Whether control is on another machine, so that it can be out of reach.
     """
 
@@ -46,11 +48,13 @@ class Standing:
         held: HeldSnapshot,
         board: Board,
         *,
+        dating: Dating,
         joined: bool,
     ) -> None:
         self._clock = clock
         self._held = held
         self._board = board
+        self.dating = dating
         self._joined = joined
         self._reached = False
         self.reachable: Callable[[], bool] = lambda: True
@@ -59,15 +63,18 @@ class Standing:
         self._doubt = ""
         self._skew_us = 0
 
-    def met(self, server_us: Micros, took_s: Seconds = Seconds(0.0)) -> None:
+    def met(self, server_us: Micros, took_s: Seconds = Seconds(0.0), *, last: int = 0) -> None:
         """A session with control is open, and this was its time at most ``took_s`` seconds ago.
 
-        A control on this machine has this machine's clock: it cannot say more of it.
+        A control on this machine has this machine's clock: it cannot say more of it. ``last`` is
+        the last number of the ledger, asked for when a session begins.
         """
         self._reached = True
         if self._joined:
+            self.dating.look()
             with suppress(StorageFull):
                 self._clock.meet(server_us, took_s)
+            self._say_wrong(self.dating.met(last))
         self.look()
 
     def lost(self) -> None:
@@ -96,6 +103,8 @@ class Standing:
         wall, skew = self._clock.wall(), self._clock.skew_us()
         self._skew_us = skew if abs(skew - self._skew_us) > LEAST_SKEW_US else self._skew_us
         self._say_doubt()
+        if self._joined:
+            self.dating.look()
         stage: Stage = "fresh"
         if snapshot is not None:
             issued, until = snapshot.issued_us, snapshot.not_after_us
@@ -107,6 +116,13 @@ class Standing:
             skew_us=self._skew_us if abs(self._skew_us) > LEAST_SKEW_US else 0,
         )
         self._board.put_reach(reach)
+
+    def _say_wrong(self, by_us: int) -> None:
+        if by_us:
+            wrong = f"the clock of this node was {abs(by_us) / 1e6:.0f} s "
+            wrong += "behind" if by_us > 0 else "ahead"
+            text = f"{wrong}: usage records that control lacks are dated anew"
+            self._board.say("clock", "usage_redated", text)
 
     def _say_doubt(self) -> None:
         doubt = self._clock.doubt

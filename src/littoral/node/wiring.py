@@ -8,6 +8,7 @@ from littoral.domain.snapshot import Snapshot
 from littoral.node.artefact import ArtefactParts, Artefacts
 from littoral.node.board import Board
 from littoral.node.clock import FloorClock
+from littoral.node.dating import Dating
 from littoral.node.limits import LimitRows
 from littoral.node.parts import NodeParts
 from littoral.node.peers import PeerParts, Peers
@@ -16,6 +17,7 @@ from littoral.node.relay import Relay
 from littoral.node.sharing import Sharing
 from littoral.node.slot import Slots
 from littoral.node.snapshot import HeldSnapshot, SnapshotParts
+from littoral.node.standing import Standing
 
 
 def peers_of(parts: NodeParts, relay: Relay, board: Board) -> Peers:
@@ -95,3 +97,12 @@ def snapshot_of(
             swapped=swapped,
         )
     )
+
+
+def standing_of(
+    parts: NodeParts, clock: FloorClock, held: HeldSnapshot, *, board: Board
+) -> Standing:
+    """What watches time, and remembers what was believed of it in this boot of the machine."""
+    boot = parts.tools.origin.machine or parts.identity.boot
+    dating = Dating(clock, parts.disk, boot)
+    return Standing(clock, held, board, dating=dating, joined=parts.joined)

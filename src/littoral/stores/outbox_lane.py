@@ -159,6 +159,7 @@ class Lanes:
                 held=Bytes(state.held),
                 quota=self._quota_of(lane),
                 lost=state.lost,
+                last=state.last,
             )
             for lane, state in self._states.items()
         }

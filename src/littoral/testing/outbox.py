@@ -188,6 +188,7 @@ class MemoryOutbox:
                     held=Bytes(lane.held),
                     quota=Bytes(int(self._quota * SHARES[name])),
                     lost=lane.lost,
+                    last=lane.last,
                 )
                 for name, lane in self._lanes.items()
             }

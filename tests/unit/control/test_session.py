@@ -15,7 +15,7 @@ from littoral.domain.errors import StorageFull
 from littoral.domain.ids import NodeId
 from littoral.domain.link import LIVELY
 from littoral.domain.node import Event
-from littoral.domain.outbox import Batch, Mark, Row
+from littoral.domain.outbox import Batch, Mark, Redated, Row
 from littoral.domain.ports import ChannelClosed
 from littoral.domain.session import (
     PROTOCOL,
@@ -244,6 +244,20 @@ async def test_a_node_that_is_not_heard_becomes_suspect_then_disconnected(site, 
             assert state() == doubted
             site.clock.advance(LIVELY.beat_s)
     assert state() == "disconnected"
+
+
+async def test_a_wrong_date_is_booked_as_the_true_one_and_a_doubtful_one_is_told(site):
+    known, doubtful = Redated(first=1, last=1, by_us=-7_000_000), Redated(first=2, last=3)
+    sent = records(1, 3)
+    sent = replace(sent, batch=replace(sent.batch, redated=(known, doubtful)))
+    async with opened(site) as (channel, _, _):
+        for _ in range(2):
+            await channel.send(sent)
+            assert await frame(channel, Stored) == stored(3)
+    booked = [site.ledger.record(f"rq_{n}")[0].at_us for n in (1, 2, 3)]
+    was = min(usage_record(1).at_us, site.clock.wall())
+    assert booked == [usage_record(1).at_us - 7_000_000, was, was]
+    assert site.sink.codes().count("outbox.dates_doubtful") == 1
 
 
 async def test_what_a_node_says_is_kept_without_credentials(site, given):

@@ -16,6 +16,7 @@ from littoral.domain.session import (
     Goodbye,
     Hello,
     PartsWanted,
+    Records,
     Stored,
 )
 from littoral.domain.snapshot import Snapshot
@@ -23,6 +24,7 @@ from littoral.domain.units import Micros
 from littoral.domain.usage import UsageRecord
 from littoral.node.backoff import Patience
 from littoral.node.clock import FloorClock
+from littoral.node.dating import Dating
 from littoral.node.relay import Relay
 from littoral.node.session import SessionParts, Uplink
 from littoral.node.slot import Slots
@@ -31,7 +33,7 @@ from littoral.node.standing import Standing
 from littoral.testing.clock import SettableClock
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.failpoints import Crash
-from littoral.testing.loop import simulate
+from littoral.testing.loop import LoopClock, simulate
 from littoral.testing.network import MemoryNetwork
 from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.usage import usage_waiting
@@ -77,8 +79,9 @@ class Node:
                 swapped=self.served.append,
             )
         )
-        clock = FloorClock(around.clock, MemoryDisk())
-        self.standing = Standing(clock, self.held, around.board, joined=True)
+        clock = self.clock = FloorClock(around.clock, MemoryDisk())
+        dating = Dating(clock, MemoryDisk(), "m")
+        self.standing = Standing(clock, self.held, around.board, dating=dating, joined=True)
         names = {"name": "me", "boot": "b", "build": "0", "outbox": "?"}
         hello = Hello(protocol=1, node=NodeId("nd_me"), snapshot=(0, 0), **names)
         self.uplink = Uplink(
@@ -168,6 +171,30 @@ def test_records_go_up_once_and_in_order(node) -> None:
         assert await usage_waiting(node.outbox) == 0
 
     node.during(script)
+
+
+def test_what_a_wrong_clock_dated_goes_up_with_what_it_was_wrong_by(around) -> None:
+    around.clock = LoopClock(Micros(1_800_000_000_000_000 - 7_200_000_000))
+    node = Node(around)
+
+    async def script() -> None:
+        node.standing.look()
+        await node.outbox.append([replace(record(1), at_us=around.clock.wall())])
+        await anyio.sleep(5)
+        async with anyio.create_task_group() as group:
+            group.start_soon(node.listen)
+            await anyio.sleep(60)
+            await node.outbox.append([replace(record(2), at_us=node.clock.wall())])
+            await anyio.sleep(5)
+            group.cancel_scope.cancel()
+        first, second = (frame.batch for frame in node.control.frames if isinstance(frame, Records))
+        (moved,) = first.redated
+        assert (moved.first, moved.last) == (1, 1)
+        assert 7_100 < moved.by_us / 1e6 <= 7_200
+        assert second.redated == ()
+        assert around.sink.codes().count("usage_redated") == 1
+
+    node.during(script, listening=False)
 
 
 def test_a_few_records_wait_a_moment_for_company(node) -> None:

@@ -13,6 +13,7 @@ from littoral.domain.snapshot import Snapshot
 from littoral.domain.units import Micros
 from littoral.node.board import Board
 from littoral.node.clock import PATH, FloorClock
+from littoral.node.dating import Dating
 from littoral.node.slot import Slots
 from littoral.node.snapshot import HeldSnapshot, SnapshotParts
 from littoral.node.standing import Standing
@@ -43,6 +44,7 @@ class Box:
         self.disk = MemoryDisk()
         self.issuer = Issuer(pack)
         self.sink = ListSink()
+        self.machine = "first"
         self.start()
 
     def start(self, *, joined: bool = True) -> None:
@@ -60,7 +62,10 @@ class Box:
             )
         )
         self.held.load()
-        self.standing = Standing(self.clock, self.held, self.board, joined=joined)
+        self.dating = Dating(self.clock, self.disk, self.machine)
+        self.standing = Standing(
+            self.clock, self.held, self.board, dating=self.dating, joined=joined
+        )
         self.standing.look()
 
     def give(self, snapshot: Snapshot) -> None:
