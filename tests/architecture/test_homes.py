@@ -30,7 +30,13 @@ HOMES: dict[str, set[str]] = {
     "httptools": {"app/bench/wire/connection.py", "engines/child/http.py", "gateway/wire"},
     "msgspec": {
         *("app", "client", "control", "engines", "gateway", "jobs", "stores"),
-        *("node/diary.py", "node/enrolment.py", "node/identity.py", "node/sharing.py"),
+        *(
+            "node/dating.py",
+            "node/diary.py",
+            "node/enrolment.py",
+            "node/identity.py",
+            "node/sharing.py",
+        ),
         *(
             "node/previous.py",
             "node/recollection.py",

@@ -69,13 +69,14 @@ class Standing:
         A control on this machine has this machine's clock: it cannot say more of it. ``last`` is
         the last number of the ledger, asked for when a session begins.
         """
-        self._reached = True
+        self._reached, wrong_us = True, 0
         if self._joined:
             self.dating.look()
             with suppress(StorageFull):
                 self._clock.meet(server_us, took_s)
-            self._say_wrong(self.dating.met(last))
+            wrong_us = self.dating.met(last)
         self.look()
+        self._say_wrong(wrong_us)
 
     def lost(self) -> None:
         """The session has ended."""
@@ -122,7 +123,7 @@ class Standing:
             wrong = f"the clock of this node was {abs(by_us) / 1e6:.0f} s "
             wrong += "behind" if by_us > 0 else "ahead"
             text = f"{wrong}: usage records that control lacks are dated anew"
-            self._board.say("clock", "usage_redated", text)
+            self._board.say("clock", "clock_corrected", text)
 
     def _say_doubt(self) -> None:
         doubt = self._clock.doubt

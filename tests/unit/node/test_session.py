@@ -192,7 +192,7 @@ def test_what_a_wrong_clock_dated_goes_up_with_what_it_was_wrong_by(around) -> N
         assert (moved.first, moved.last) == (1, 1)
         assert 7_100 < moved.by_us / 1e6 <= 7_200
         assert second.redated == ()
-        assert around.sink.codes().count("usage_redated") == 1
+        assert around.sink.codes().count("clock_corrected") == 1
 
     node.during(script, listening=False)
 

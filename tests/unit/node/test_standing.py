@@ -148,7 +148,7 @@ def test_gateways_are_told_what_to_add_to_the_systems_clock(box) -> None:
     box.system.set_wall(START)
     box.standing.look()
     assert box.reach.skew_us == 0
-    assert box.sink.codes() == ["clock_suspect", "clock_good"]
+    assert box.sink.codes() == ["clock_suspect", "clock_corrected", "clock_good"]
 
 
 @pytest.mark.parametrize("kept", [b"", b"nonsense", b"-5", b"9" * 40])
