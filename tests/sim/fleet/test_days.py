@@ -84,7 +84,11 @@ def test_a_quiet_day_needs_one_life_of_each_process():
     outcome = run_fleet(replace(DAY, seed=1, faults={}), WIRE)
     assert (outcome.wrong, outcome.faults) == ((), {})
     assert outcome.lives == DAY.edges + 1
-    assert outcome.answered == outcome.requests > 0
+    late, strays = outcome.deferred["accepted"], outcome.calls["refused 421"]
+    assert outcome.answered > 0
+    assert outcome.answered + late + strays == outcome.requests
+    assert outcome.deferred["completed"] == late
+    assert strays == outcome.calls["careless"]
 
 
 @pytest.mark.timeout(180)
