@@ -15,4 +15,9 @@ def plain_tools(joined: Joined | None = None) -> Tools:
     async def probe(endpoint, tokens_in, tokens_out):
         raise UpstreamFailed(f"{endpoint.id} answers no probe: {tokens_in}, {tokens_out}")
 
-    return Tools(inventory=lambda: Inventory(cores=2), tail=tail, probe=probe, joined=joined)
+    async def answer(endpoint, item):
+        raise UpstreamFailed(f"{endpoint.id} answers no item: {item.expect}")
+
+    return Tools(
+        inventory=lambda: Inventory(cores=2), tail=tail, probe=probe, answer=answer, joined=joined
+    )

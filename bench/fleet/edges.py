@@ -256,7 +256,11 @@ class Edge:
             gateways=[launch],
             machine=lambda: MACHINE,
             tools=Tools(
-                inventory=lambda: Inventory(cores=2), tail=_none, probe=_none, joined=joined
+                inventory=lambda: Inventory(cores=2),
+                tail=_none,
+                probe=_none,
+                answer=_none,
+                joined=joined,
             ),
             report=lambda _pids: None,
             patience=Patience(),

@@ -17,13 +17,14 @@ from littoral.domain.node import NodeStatus, Speed
 from littoral.domain.prior import FleetPrior, PriorsPart
 from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.reach import Spot
+from littoral.domain.rollout import Exam
 from littoral.domain.session import Beat, Frame
 from littoral.domain.snapshot import DeploymentsPart, KeysPart, LimitsPart, PoliciesPart
 from littoral.domain.traffic import TrafficGrant
 
 TOLERANT: Final[Mapping[type[Frame], Mapping[str, tuple[type, str]]]] = {
     KeysPart: {"keys": (KeyGrant, "id")},
-    DeploymentsPart: {"assignments": (Assignment, "name")},
+    DeploymentsPart: {"assignments": (Assignment, "name"), "exams": (Exam, "run")},
     PoliciesPart: {
         "traffic": (TrafficGrant, "project"),
         "keeping": (Keeping, ""),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from littoral.control.bounds import check_limits, check_rollout, check_site, refuse, within
+from littoral.control.golden import check_items
 from littoral.control.policies import check_policy
 from littoral.domain.deployment import FORMATS, DeploymentSpec, UpstreamSpec
 from littoral.domain.guard import Guard
@@ -224,6 +225,7 @@ def _check_deployment(spec: DeploymentSpec, specs: Specs, statuses: Statuses) ->
     check_limits(spec.limits, at="spec.limits")
     _check_same_limits(spec, specs)
     check_rollout(spec.rollout)
+    check_items(spec)
     allowed = "1 to 96 of letters, digits, . _ - / :"
     _matches("spec.serves", spec.serves, pattern=SERVES, allowed=allowed)
     _CHECKS[spec.engine](spec, specs, statuses)

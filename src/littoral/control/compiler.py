@@ -12,7 +12,7 @@ from typing import cast
 import msgspec
 
 from littoral.control.check import Specs, Statuses, needs_model, serves_of, version_of
-from littoral.control.staging import Rollout, pinned, staged
+from littoral.control.staging import Rollout, exam_of, followed, pinned, staged
 from littoral.domain.audit import Standing
 from littoral.domain.deployment import (
     FORMATS,
@@ -29,6 +29,7 @@ from littoral.domain.policy import Policy, PolicySpec
 from littoral.domain.prior import FleetPrior
 from littoral.domain.project import KEEPING, Keeping, KeyGrant, ProjectSpec
 from littoral.domain.reach import Spot
+from littoral.domain.rollout import NEXT, Exam
 from littoral.domain.selector import Position, selects
 from littoral.domain.snapshot import Snapshot
 from littoral.domain.traffic import TrafficGrant
@@ -94,12 +95,11 @@ def compile_snapshot(
     traffic = tuple(_traffic(desired.specs))
     limits, keeping = _limits(desired), _keeping(desired.specs)
     neighbours = dict(sorted(desired.neighbours.items()))
-    policies = tuple(_policies(desired.specs))
-    standings = tuple(desired.standings)
-    content = [desired.pepper, keys, bare, traffic, limits, keeping, neighbours, policies]
-    content += [standings]
+    policies, standings = tuple(_policies(desired.specs)), tuple(desired.standings)
+    served = [desired.pepper, keys, bare, traffic, limits, keeping, neighbours, policies, standings]
     trust = [desired.signers, desired.life_us, desired.position.site]
-    digest = _digest([*content, *trust, *([desired.priors] if desired.priors else [])])
+    exams = tuple(_exams(desired, bare))
+    digest = _digest([*served, *trust, *filter(None, (desired.priors, exams))])
     aged = desired.life_us is not None and issued_us - memo.issued_us >= EXTEND_US
     if aged or (memo.epoch, memo.digest) != (desired.epoch, digest):
         version = memo.version + 1
@@ -133,6 +133,7 @@ def compile_snapshot(
         policies=policies,
         standings=standings,
         priors=desired.priors,
+        exams=exams,
     )
     return snapshot, memo
 
@@ -217,6 +218,19 @@ def _assignments(desired: Desired, node: NodeId) -> Iterator[Assignment]:
             if assignment is None or (each.name != name and _is_waiting(assignment)):
                 continue
             yield replace(assignment, share=each.share)
+
+
+def _exams(desired: Desired, told: Sequence[Assignment]) -> Iterator[Exam]:
+    """What a node that runs a new version asks it and the old one."""
+    for each in told:
+        name = each.name.removesuffix(NEXT)
+        kept, spec = desired.rollouts.get(name), desired.specs.get(("Deployment", name))
+        if each.share is None or kept is None or not isinstance(spec, DeploymentSpec):
+            continue
+        rollout = followed(kept, pinned(spec, desired.specs), now_us=Micros(0))
+        exam = exam_of(name, rollout)
+        if exam is not None:
+            yield exam
 
 
 def _is_waiting(assignment: Assignment) -> bool:

@@ -10,13 +10,22 @@ import anyio
 import msgspec
 
 from littoral.control.check import Specs
-from littoral.control.staging import Rollout, followed, pinned, share_of
+from littoral.control.staging import (
+    UNDER_WAY,
+    Rollout,
+    followed,
+    items_of,
+    pinned,
+    run_of,
+    share_of,
+)
 from littoral.control.worker import Bell, Workers
 from littoral.domain.deployment import DeploymentSpec
 from littoral.domain.errors import Conflict, InvalidInput, UnknownName
+from littoral.domain.ids import NodeId
 from littoral.domain.node import Event, Level
 from littoral.domain.ports import Chance, Clock, Entropy, Failpoints, Sink, State
-from littoral.domain.rollout import NEXT, Arm, RolloutAct, RolloutSpec
+from littoral.domain.rollout import NEXT, Arm, ExamScores, RolloutAct, RolloutSpec
 from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.domain.view import PlacedEndpoint, RolloutView
@@ -111,7 +120,7 @@ class Rollouts:
         return self._view(name, after)
 
     def _acted(self, name: str, rollout: Rollout, act: RolloutAct) -> Rollout:
-        if rollout.wanted is None or rollout.state not in {"running", "paused"}:
+        if rollout.wanted is None or rollout.state not in UNDER_WAY:
             raise Conflict(f"{name!r} is {rollout.state}: no rollout is under way")
         match act:
             case "pause":
@@ -129,14 +138,29 @@ class Rollouts:
         Raises:
             InvalidInput: Not as many of one as of the other, or out of range.
         """
-        if len(old) != len(new) or not all(0 <= each <= 1 for each in (*old, *new)):
-            raise InvalidInput("give one score from 0 to 1 an item, for both versions")
-        diffs = tuple(before - after for before, after in zip(old, new, strict=True))
+        diffs = _differences(old, new)
         async with self._one_at_a_time:
             rollout = await self._one(name)
             after = replace(rollout, diffs=(*rollout.diffs, *diffs)[-KEPT:])
             await self._put(name, after, code="")
         return self._view(name, after)
+
+    async def ran(self, node: NodeId, scores: ExamScores) -> None:
+        """Take what a node found; of several, and of one that says it again, the longest counts."""
+        async with self._one_at_a_time:
+            kept = await self._parts.workers.state(self._followed)
+            name = scores.deployment
+            rollout = kept.get(name)
+            if rollout is None or run_of(rollout) != scores.run:
+                return
+            try:
+                diffs = _differences(scores.old, scores.new)[: len(items_of(rollout))]
+            except InvalidInput as error:
+                text, code = f"{node}: {error.message}", "rollout_scores_refused"
+                self._say(name, text, code=code, level="warning")
+                return
+            if len(diffs) > len(rollout.run):
+                await self._put(name, replace(rollout, run=diffs), code="")
 
     async def views(self) -> Sequence[RolloutView]:
         """Every deployment that has bounds, or a rollout."""
@@ -174,7 +198,7 @@ class Rollouts:
             await self._put(name, _undone(rollout, dead[0]), code="rolled_back", level="error")
             return
         old, new = (self._arm(each) for each in (name, name + NEXT))
-        ruling = judge(spec, old, new, diffs=rollout.diffs, chance=self._parts.chance)
+        ruling = judge(spec, old, new, diffs=_scored(rollout), chance=self._parts.chance)
         self._parts.failpoints.hit("canary.verdict")
         if ruling.verdict == "reject":
             after = _undone(rollout, ruling.why)
@@ -203,10 +227,17 @@ class Rollouts:
         if not code:
             return
         share = f"{100 * share_of(rollout):.0f} % of requests"
-        text = f"{name}: {rollout.state}, {share}: {rollout.why}"
-        subject = f"deployment/{name}"
-        parts.sink.emit(
-            Event(at_us=parts.clock.wall(), level=level, subject=subject, code=code, message=text)
+        self._say(name, f"{rollout.state}, {share}: {rollout.why}", code=code, level=level)
+
+    def _say(self, name: str, text: str, *, code: str, level: Level) -> None:
+        self._parts.sink.emit(
+            Event(
+                at_us=self._now(),
+                level=level,
+                subject=f"deployment/{name}",
+                code=code,
+                message=f"{name}: {text}",
+            )
         )
 
     async def _one(self, name: str) -> Rollout:
@@ -227,8 +258,9 @@ class Rollouts:
             since_us=rollout.since_us,
             requests=new.total,
             failed=new.failed,
-            scored=len(rollout.diffs),
+            scored=len(_scored(rollout)),
             why=rollout.why,
+            golden=_bounds(rollout).scores,
         )
 
     def _arm(self, name: str) -> Arm:
@@ -263,6 +295,18 @@ class EntropyChance:
     def random(self) -> float:
         """A float in [0, 1)."""
         return int.from_bytes(self._entropy.bytes(6), "big") / 2**48
+
+
+def _differences(old: Sequence[float], new: Sequence[float]) -> tuple[float, ...]:
+    """Old minus new, item by item. Raises ``InvalidInput``."""
+    if len(old) != len(new) or not all(0 <= each <= 1 for each in (*old, *new)):
+        raise InvalidInput("give one score from 0 to 1 an item, for both versions")
+    return tuple(before - after for before, after in zip(old, new, strict=True))
+
+
+def _scored(rollout: Rollout) -> tuple[float, ...]:
+    """Every golden item that is scored, whoever did."""
+    return (*rollout.diffs, *rollout.run)
 
 
 def _bounds(rollout: Rollout) -> RolloutSpec:

@@ -39,6 +39,7 @@ from littoral.domain.ports import (
 )
 from littoral.domain.prior import Coefficients
 from littoral.domain.release import UpdateReport
+from littoral.domain.rollout import ExamScores
 from littoral.domain.session import (
     LEAST_PROTOCOL,
     PROTOCOL,
@@ -229,6 +230,8 @@ class Sessions:
                 await self._parts.priors.heard(this.node, frame)
             case UpdateReport():
                 await self._parts.updates.reported(this.node, frame)
+            case ExamScores():
+                await self._parts.rollouts.ran(this.node, frame)
             case Applied():
                 self._applied(this, frame)
             case Renew() | Done() | Drawn():

@@ -1,15 +1,21 @@
 """Staging: which versions of a deployment run now, and who gets the new one. Pure."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final, cast
+
+import msgspec
 
 from littoral.control.check import Specs, needs_model, serves_of, version_of
 from littoral.domain.deployment import DeploymentSpec
-from littoral.domain.ids import NodeId
+from littoral.domain.ids import DeploymentName, NodeId
 from littoral.domain.model import ModelSpec
-from littoral.domain.rollout import NEXT, RolloutState
+from littoral.domain.rollout import NEXT, Exam, GoldenItem, RolloutState
 from littoral.domain.units import Micros
 from littoral.placement.canary import is_chosen
+
+UNDER_WAY: Final = frozenset({"running", "paused"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +23,8 @@ class Rollout:
     """How far a deployment is: ``stable`` is what serves, ``wanted`` what may follow it.
 
     ``step`` counts the steps passed; ``since_us`` is when the present one began. ``diffs`` are
-    scores of golden items, old minus new. ``why`` is the last thing that was found.
+    scores of golden items, old minus new, that were posted; ``run`` are those that a node found.
+    ``why`` is the last thing that was found.
     """
 
     stable: DeploymentSpec
@@ -26,6 +33,7 @@ class Rollout:
     step: int = 0
     since_us: Micros = Micros(0)
     diffs: tuple[float, ...] = ()
+    run: tuple[float, ...] = ()
     why: str = ""
 
 
@@ -64,14 +72,41 @@ def followed(kept: Rollout | None, spec: DeploymentSpec, *, now_us: Micros) -> R
             return kept
         return Rollout(stable=spec)
     if kept.wanted is not None and same(spec, kept.wanted):
-        return kept if kept.wanted == spec else replace(kept, wanted=spec)
+        return kept if kept.wanted == spec else _rebound(kept, spec)
     return Rollout(stable=kept.stable, state="running", wanted=spec, since_us=now_us, why="began")
+
+
+def _rebound(kept: Rollout, spec: DeploymentSpec) -> Rollout:
+    """The same rollout within other bounds; scores of other items count no more."""
+    after = replace(kept, wanted=spec)
+    return after if items_of(after) == items_of(kept) else replace(after, run=())
+
+
+def items_of(rollout: Rollout) -> tuple[GoldenItem, ...]:
+    """The golden items that nodes ask while a rollout is under way."""
+    bounds = rollout.wanted.rollout if rollout.wanted else None
+    return () if bounds is None or rollout.state not in UNDER_WAY else bounds.items
+
+
+def run_of(rollout: Rollout) -> str:
+    """Names what golden items compare: the same for the same versions and items."""
+    versions = [_bare(each) for each in (rollout.stable, rollout.wanted) if each is not None]
+    plain = cast("object", msgspec.to_builtins([*versions, items_of(rollout)]))
+    return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()[:16]
+
+
+def exam_of(name: str, rollout: Rollout) -> Exam | None:
+    """What a node that runs both versions shall ask them; None where nothing is left to ask."""
+    items = items_of(rollout)
+    if len(rollout.run) >= len(items):
+        return None
+    return Exam(deployment=DeploymentName(name), run=run_of(rollout), items=items)
 
 
 def share_of(rollout: Rollout) -> float:
     """The share of requests that the new version gets now."""
     wanted = rollout.wanted
-    if wanted is None or wanted.rollout is None or rollout.state not in {"running", "paused"}:
+    if wanted is None or wanted.rollout is None or rollout.state not in UNDER_WAY:
         return 0.0
     steps = wanted.rollout.steps
     return steps[min(rollout.step, len(steps) - 1)] / 100

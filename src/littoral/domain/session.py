@@ -44,6 +44,7 @@ from littoral.domain.node import NodeStatus
 from littoral.domain.outbox import Batch, Lane, Mark
 from littoral.domain.prior import Coefficients, PriorsPart
 from littoral.domain.release import UpdateOrder, UpdateReport
+from littoral.domain.rollout import ExamScores
 from littoral.domain.share import Drawn, Shares
 from littoral.domain.snapshot import (
     DeploymentsPart,
@@ -244,6 +245,7 @@ Frame: TypeAlias = (
     | Drawn
     | UpdateOrder
     | UpdateReport
+    | ExamScores
     | Tables
     | Endpoints
     | Folds
@@ -319,6 +321,7 @@ FRAMES: Mapping[int, type[Frame]] = {
     56: UpdateOrder,
     57: UpdateReport,
     60: Coefficients,
+    61: ExamScores,
     64: Tables,
     65: Endpoints,
     66: Folds,
@@ -362,6 +365,7 @@ LANES: Mapping[type[Frame], int] = {
     Remotes: INFERENCE,
     Records: TELEMETRY,
     Coefficients: TELEMETRY,
+    ExamScores: TELEMETRY,
     PieceAnswer: TELEMETRY,
 }
 """Lane of each frame between a node and control; those not named here are in the control lane.

@@ -17,6 +17,7 @@ from littoral.domain.policy import Policy
 from littoral.domain.prior import FleetPrior, PriorsPart
 from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.reach import Spot
+from littoral.domain.rollout import Exam
 from littoral.domain.traffic import TrafficGrant
 from littoral.domain.units import Micros
 
@@ -61,6 +62,8 @@ class Snapshot:
     """What audits say, of those policies that have any."""
     priors: Mapping[str, FleetPrior] = field(default_factory=dict[str, FleetPrior])
     """What predictors begin with, by the names of kinds of engines."""
+    exams: tuple[Exam, ...] = ()
+    """Golden items that this node asks both versions of deployments that change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +121,7 @@ class DeploymentsPart:
     assignments: tuple[Assignment, ...]
     unread: tuple[str, ...] = ()
     """Names of those that this build could not read."""
+    exams: tuple[Exam, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

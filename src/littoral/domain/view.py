@@ -215,7 +215,7 @@ class RolloutView:
     """How far a changed deployment is: the share that gets the new model, and what was found.
 
     ``requests`` and ``failed`` are those of the new version at this step; ``scored`` are golden
-    items.
+    items, of ``golden`` that must be.
     """
 
     deployment: str
@@ -228,6 +228,7 @@ class RolloutView:
     failed: int
     scored: int
     why: str
+    golden: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

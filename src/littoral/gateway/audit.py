@@ -13,6 +13,7 @@ from littoral.domain.policy import Judge
 from littoral.gateway import request
 from littoral.gateway.asked import Asked
 from littoral.gateway.request import Chat, Completion, Message
+from littoral.placement.golden import plain
 from littoral.trust.shape import allows
 
 MOST_TEXT: Final = 64 * 1024
@@ -104,11 +105,6 @@ def _flat(block: _Block) -> str:
     inner = block.content
     rest = inner if isinstance(inner, str) else "".join(_flat(each) for each in inner or ())
     return (block.text or "") + rest
-
-
-def plain(text: str) -> str:
-    """A text with each run of blanks as one."""
-    return " ".join(text.split())
 
 
 def loss_of(judge: Judge, *, dear: str, cheap: str) -> float:

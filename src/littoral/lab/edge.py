@@ -16,6 +16,7 @@ from littoral.domain.flight import SLOT_BYTES, read
 from littoral.domain.ids import NodeId
 from littoral.domain.ports import Chance, Network
 from littoral.domain.reach import Spot
+from littoral.domain.rollout import GoldenItem
 from littoral.domain.units import Bytes, Seconds
 from littoral.lab.books import Books
 from littoral.lab.box import SLOTS, Box
@@ -218,7 +219,11 @@ class Edge:
         box, life, who = self.box, self.life, held.identity
         self.driver = PlayedDriver(self.chance)
         tools = Tools(
-            inventory=lambda: FACTS, tail=_no_log, probe=_no_probe, joined=member.joined(held)
+            inventory=lambda: FACTS,
+            tail=_no_log,
+            probe=_no_probe,
+            answer=_no_answer,
+            joined=member.joined(held),
         )
         return NodeParts(
             identity=Identity(node=who.node, name=who.name, boot=f"b{self.lives}", build="0"),
@@ -270,6 +275,11 @@ class Edge:
 
 def _no_log(role: str, lines: int) -> str:
     raise UnknownName(f"there is no log of {role!r} with {lines} lines in a simulation")
+
+
+async def _no_answer(endpoint: Endpoint, item: GoldenItem) -> NoReturn:
+    await lowlevel.checkpoint()
+    raise UpstreamFailed(f"{endpoint.id} answers no golden item: {item.check}")
 
 
 async def _no_probe(endpoint: Endpoint, tokens_in: int, tokens_out: int) -> NoReturn:

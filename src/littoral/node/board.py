@@ -82,7 +82,7 @@ class Board:
     def put_snapshot(self, snapshot: Snapshot, rows: Mapping[str, int] | None = None) -> None:
         """Serve from a new snapshot; ``rows`` say where its limits are counted."""
         self._snapshot = snapshot
-        self._tables = Tables(snapshot=snapshot, rows=rows or {})
+        self._tables = Tables(snapshot=replace(snapshot, exams=()), rows=rows or {})
         self.changed.notify()
 
     def put_endpoint(self, endpoint: Endpoint) -> None:
@@ -259,6 +259,11 @@ class Board:
     def shown(self) -> tuple[Endpoint, ...]:
         """This node's own endpoints as others may see them."""
         return self._shown
+
+    @property
+    def own(self) -> tuple[Endpoint, ...]:
+        """This node's own endpoints, with what their engines want to be shown."""
+        return tuple(self._endpoints.values())
 
     @property
     def has_events(self) -> bool:

@@ -28,12 +28,16 @@ TRIES: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbingParts:
-    """What probing needs; ``under_way`` counts requests that are being answered here."""
+    """What probing needs; ``under_way`` counts requests that are being answered here.
+
+    ``asking`` counts questions of our own, which give way to probes.
+    """
 
     board: Board
     clock: Clock
     probe: Probe
     under_way: Callable[[], int]
+    asking: Callable[[], int] = lambda: 0
 
 
 class Probing:
@@ -46,6 +50,8 @@ class Probing:
     def __init__(self, parts: ProbingParts) -> None:
         self._parts = parts
         self._known: set[EndpointId] = set()
+        self.measuring = False
+        """Whether an engine is, or could be, measured now: other questions of ours wait."""
 
     def again(self) -> int:
         """Measure every engine anew; returns how many are ready."""
@@ -90,7 +96,8 @@ class Probing:
     async def _quiet(self) -> None:
         """Wait until nobody is served."""
         while True:
-            if not self._parts.under_way():
+            self.measuring = not self._parts.under_way()
+            if self.measuring and not self._parts.asking():
                 return
             await anyio.sleep(LOOK)
 
@@ -102,8 +109,10 @@ class Probing:
                 with anyio.fail_after(WITHIN):
                     first, total = await self._parts.probe(endpoint, tokens_in, tokens_out)
             except (LittoralError, TimeoutError):
+                self.measuring = False
                 await anyio.sleep(LOOK)
                 continue
+            self.measuring = False
             if not self._parts.under_way():
                 return Speed(
                     endpoint=endpoint.id,

@@ -192,6 +192,7 @@ class _Wired:
             chance=parts.chance,
             failpoints=parts.failpoints,
             under_way=lambda: sum(len(table.open()) for table in tables),
+            busy=lambda name: sum(each.endpoint == name for t in tables for each in t.open()),
         )
 
     def _report_parts(self) -> ReportParts:

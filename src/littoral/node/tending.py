@@ -8,7 +8,7 @@ import anyio
 
 from littoral.domain.enrolment import Inventory
 from littoral.domain.errors import InvalidInput
-from littoral.domain.ids import Digest, NodeId
+from littoral.domain.ids import Digest, EndpointId, NodeId
 from littoral.domain.link import LinkFacts
 from littoral.domain.node import Level, Link, Reading
 from littoral.domain.ports import Blobs, Chance, Clock, Disk, Failpoints, Network
@@ -20,6 +20,7 @@ from littoral.node.board import Board
 from littoral.node.converge import Converger
 from littoral.node.counter import counter
 from littoral.node.errand import ErrandParts, Errands
+from littoral.node.golden import Answer, Golden, GoldenParts
 from littoral.node.identity import IdentityStore
 from littoral.node.probing import Probe, Probing, ProbingParts
 from littoral.node.renewal import Joined, Renewal, RenewalParts
@@ -64,14 +65,15 @@ class Tools:
     """What a node is looked after with: from the app.
 
     ``inventory`` reads what this machine is; ``tail`` gives the last lines of a process's log;
-    ``probe`` asks an engine; ``joined`` is what a node that joined keeps its certificate with;
-    ``here`` is where people on this machine ask for errands, without control;
-    ``sensors`` reads heat, memory, disk and load; ``origin`` is what this run is part of.
+    ``probe`` asks an engine, and ``answer`` a golden item; ``joined`` is what a node that joined
+    keeps its certificate with; ``here`` is where people on this machine ask for errands, without
+    control; ``sensors`` reads heat, memory, disk and load; ``origin`` is what this run is part of.
     """
 
     inventory: Callable[[], Inventory]
     tail: Callable[[str, int], str]
     probe: Probe
+    answer: Answer
     joined: Joined | None = None
     here: tuple[Network, str] | None = None
     sensors: Callable[[], Reading] = Reading
@@ -82,7 +84,8 @@ class Tools:
 class TendingParts:
     """What tending needs; ``under_way`` counts requests that are being answered here.
 
-    ``keys`` may sign orders; ``locate`` brings wheels here; ``serving`` is whether gateways answer.
+    ``busy`` counts those of an endpoint. ``keys`` may sign orders; ``locate`` brings wheels here;
+    ``serving`` is whether gateways answer.
     """
 
     node: NodeId
@@ -100,6 +103,7 @@ class TendingParts:
     chance: Chance
     failpoints: Failpoints
     under_way: Callable[[], int]
+    busy: Callable[[EndpointId], int]
 
 
 class Tending:
@@ -118,6 +122,15 @@ class Tending:
                 clock=parts.clock,
                 probe=parts.tools.probe,
                 under_way=parts.under_way,
+                asking=lambda: self._golden.asking,
+            )
+        )
+        self._golden = Golden(
+            GoldenParts(
+                board=parts.board,
+                answer=parts.tools.answer,
+                busy=parts.busy,
+                quiet=lambda: not self._probing.measuring,
             )
         )
         joined = parts.tools.joined
@@ -150,6 +163,7 @@ class Tending:
         self._parts.board.inventory = self._parts.tools.inventory()
         async with anyio.create_task_group() as group:
             group.start_soon(self._probing.run)
+            group.start_soon(self._golden.run, line.send)
             group.start_soon(self.upkeep.run, line.send, line.standing)
             group.start_soon(self._measure, line, pace)
             if (here := self._parts.tools.here) is not None:

@@ -135,7 +135,7 @@ def cut(snapshot: Snapshot) -> Mapping[str, Part]:
         shares.setdefault(f"keys/0{_sha256(grant.id.encode())[0]}", []).append(grant)
     return {
         **{name: KeysPart(keys=tuple(shares[name])) for name in sorted(shares)},
-        "deployments": DeploymentsPart(assignments=snapshot.assignments),
+        "deployments": DeploymentsPart(assignments=snapshot.assignments, exams=snapshot.exams),
         "policies": PoliciesPart(
             traffic=snapshot.traffic,
             keeping=snapshot.keeping,
@@ -210,6 +210,7 @@ def _joined(manifest: Manifest, parts: Sequence[Part]) -> Snapshot:
             )
         ),
         assignments=deployments.assignments,
+        exams=deployments.exams,
         traffic=policies.traffic,
         neighbours=policies.neighbours,
         limits=limits.limits,

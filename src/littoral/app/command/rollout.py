@@ -33,12 +33,24 @@ def status(*, reach: Reach = HERE) -> None:
             moment(each.since_us) if each.since_us else "-",
             str(each.requests),
             str(each.failed),
+            f"{each.scored} of {each.golden}" if each.golden else str(each.scored),
             each.why,
         )
         for each in views
     ]
-    head = ("DEPLOYMENT", "STATE", "OLD", "NEW", "SHARE", "SINCE", "REQUESTS", "FAILED", "WHY")
-    shown.rows(head, rows, right=(4, 6, 7))
+    head = (
+        "DEPLOYMENT",
+        "STATE",
+        "OLD",
+        "NEW",
+        "SHARE",
+        "SINCE",
+        "REQUESTS",
+        "FAILED",
+        "SCORED",
+        "WHY",
+    )
+    shown.rows(head, rows, right=(4, 6, 7, 8))
 
 
 def pause(name: str, /, *, reach: Reach = HERE) -> None:

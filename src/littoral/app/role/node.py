@@ -303,7 +303,8 @@ def _tools(settings: Settings, credentials: Credentials | None) -> Tools:
     return Tools(
         inventory=Surveyor(settings.data_dir, build=VERSION, engines=installed).read,
         tail=partial(_tail, settings),
-        probe=Prober(SystemClock()).probe,
+        probe=(prober := Prober(SystemClock())).probe,
+        answer=prober.answer,
         joined=_joined(credentials, proxy=settings.proxy),
         here=(UnixNetwork(), str(settings.path(COUNTER))),
         sensors=Sensors(settings.data_dir).read,

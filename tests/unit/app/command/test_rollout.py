@@ -12,8 +12,9 @@ VIEW = RolloutView(
     since_us=Micros(1_800_000_000_000_000),
     requests=20,
     failed=1,
-    scored=0,
+    scored=12,
     why="20 of 200 requests",
+    golden=50,
 )
 
 
@@ -22,6 +23,7 @@ def test_the_status_shows_share_and_reason(call, stand_in):
     lines = call("rollout", "status").out.splitlines()
     assert lines[0].split()[0] == "DEPLOYMENT"
     assert "smol@2" in lines[1]
+    assert "12 of 50" in lines[1]
     assert lines[1].endswith("20 of 200 requests")
 
 
