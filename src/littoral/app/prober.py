@@ -19,6 +19,7 @@ MOST_LINE: Final = 65_536
 WORD: Final = "la "
 """One token or two of most tokenizers."""
 MOST_ANSWER: Final = 1 << 20
+_BROKEN: Final = (OSError, anyio.EndOfStream, anyio.IncompleteRead, anyio.DelimiterNotFound)
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ ]*(\d{1,9})(?:\r|$)", re.IGNORECASE)
 
 
@@ -61,7 +62,7 @@ class Prober:
             async with await anyio.connect_tcp(address.host, address.port) as stream:
                 await stream.send(_request(endpoint, _words(endpoint, tokens_in, tokens_out)))
                 first = await self._read(BufferedByteReceiveStream(stream))
-        except (OSError, anyio.EndOfStream, anyio.IncompleteRead, anyio.DelimiterNotFound) as error:
+        except _BROKEN as error:
             raise UpstreamFailed(f"{endpoint.id} did not answer a probe: {error}") from error
         now = self._clock.now()
         return Seconds(first - began), Seconds(now - began)
@@ -80,10 +81,7 @@ class Prober:
                 await stream.send(_request(endpoint, _item(endpoint, item)))
                 body = await _whole(BufferedByteReceiveStream(stream))
             choice = msgspec.json.decode(body, type=_Told).choices[0]
-        except (
-            *(OSError, anyio.EndOfStream, anyio.IncompleteRead, anyio.DelimiterNotFound),
-            *(anyio.BrokenResourceError, msgspec.MsgspecError, ValueError, IndexError),
-        ) as error:
+        except (*_BROKEN, anyio.BrokenResourceError, msgspec.MsgspecError, IndexError) as error:
             raise UpstreamFailed(f"{endpoint.id} did not answer an item: {error}") from error
         return (choice.message.content if choice.message else choice.text) or ""
 
