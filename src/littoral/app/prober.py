@@ -19,7 +19,11 @@ MOST_LINE: Final = 65_536
 WORD: Final = "la "
 """One token or two of most tokenizers."""
 MOST_ANSWER: Final = 1 << 20
-_BROKEN: Final = (OSError, anyio.EndOfStream, anyio.IncompleteRead, anyio.DelimiterNotFound)
+_BROKEN: Final = (
+    *(OSError, anyio.BrokenResourceError, anyio.EndOfStream),
+    *(anyio.IncompleteRead, anyio.DelimiterNotFound),
+)
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError)
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ ]*(\d{1,9})(?:\r|$)", re.IGNORECASE)
 
 
@@ -81,7 +85,7 @@ class Prober:
                 await stream.send(_request(endpoint, _item(endpoint, item)))
                 body = await _whole(BufferedByteReceiveStream(stream))
             choice = msgspec.json.decode(body, type=_Told).choices[0]
-        except (*_BROKEN, anyio.BrokenResourceError, msgspec.MsgspecError, IndexError) as error:
+        except (*_BROKEN, *_UNREADABLE) as error:
             raise UpstreamFailed(f"{endpoint.id} did not answer an item: {error}") from error
         return (choice.message.content if choice.message else choice.text) or ""
 

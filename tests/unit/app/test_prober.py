@@ -75,7 +75,14 @@ async def test_an_engine_without_chats_is_asked_one_text():
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(500, b"{}"), (200, b"no json"), (200, b'{"choices": []}'), (200, b" " * (1 << 20) + b"{}")],
+    [
+        (500, b"{}"),
+        (200, b"no json"),
+        (200, b'{"choices": [{"text": "\xff"}]}'),
+        (200, b'{"choices": [], "x": ' + b"[" * 9999),
+        (200, b'{"choices": []}'),
+        (200, b" " * (1 << 20) + b"{}"),
+    ],
 )
 async def test_what_is_no_answer_is_a_failure(status, body):
     with pytest.RaisesGroup(UpstreamFailed):
