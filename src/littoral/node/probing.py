@@ -24,6 +24,8 @@ REST: Final = 9.0
 """Rest after a probe, as a multiple of what it took: at most a tenth of the time is spent on it."""
 LOOK: Final = Seconds(2.0)
 TRIES: Final = 3
+SETTLING: Final = Seconds(5.0)
+"""After an engine is ready: whoever started it asks it first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ class Probing:
         """Engines of this machine that answer in words; an upstream's tokens cost money."""
         return [
             each
-            for each in self._parts.board.status().endpoints
+            for each in self._parts.board.own
             if each.state == "ready"
             and not each.remote
             and each.address is not None
@@ -84,6 +86,7 @@ class Probing:
 
     async def _measure(self, endpoint: Endpoint) -> None:
         found: list[Speed] = []
+        await anyio.sleep(SETTLING)
         for tokens_in, tokens_out in SHAPES:
             if tokens_in + tokens_out > (endpoint.context or tokens_in + tokens_out):
                 continue

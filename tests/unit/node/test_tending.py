@@ -130,6 +130,7 @@ def endpoint(name: str = "chat", **more) -> Endpoint:
         address=Address(host="127.0.0.1", port=1),
         context=Tokens(4096),
         capabilities=("chat",),
+        credential="of its engine",
         **more,
     )
 
@@ -138,7 +139,8 @@ def measuring(around, script, *, busy=lambda: 0, fails=0):
     asked: list[tuple[int, int]] = []
     left = [fails]
 
-    async def probe(_endpoint, tokens_in, tokens_out):
+    async def probe(endpoint, tokens_in, tokens_out):
+        assert endpoint.credential == "of its engine"
         asked.append((tokens_in, tokens_out))
         await anyio.sleep(1)
         if left[0]:
@@ -176,7 +178,7 @@ def test_each_engine_is_probed_three_times_once_it_is_ready(around):
 def test_at_most_a_tenth_of_the_time_is_spent_on_probes(around):
     async def script(_probing):
         around.board.put_endpoint(endpoint())
-        await anyio.sleep(15)
+        await anyio.sleep(20)
 
     assert len(measuring(around, script)) == 2
 
@@ -232,6 +234,7 @@ def test_long_probes_are_left_out_where_there_is_no_room(around):
                 address=Address(host="127.0.0.1", port=1),
                 context=Tokens(128),
                 capabilities=("completions",),
+                credential="of its engine",
             )
         )
         await anyio.sleep(60)
