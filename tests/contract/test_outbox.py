@@ -11,7 +11,7 @@ import pytest
 from littoral.domain.errors import LedgerFull, StorageFull
 from littoral.domain.ids import KeyId, NodeId, ProjectId, RequestId
 from littoral.domain.node import Event
-from littoral.domain.outbox import Mark, Rollup, Row, Sample
+from littoral.domain.outbox import LANES, Lane, Mark, Note, Rollup, Row, Sample
 from littoral.domain.ports import Outbox
 from littoral.domain.units import Bytes, Micros, Seconds, Tokens
 from littoral.domain.usage import UsageRecord
@@ -39,6 +39,10 @@ def record(number: int, attempt: int = 0, tokens: int = 1) -> UsageRecord:
     return usage_record(number, attempt=attempt, tokens_in=Tokens(tokens), key=key)
 
 
+SAMPLE = Sample(
+    at_us=Micros(5), request=RequestId("rq_1"), project=ProjectId("p"), sealed=b"\x00\x01"
+)
+ROLLUP = Rollup(at_us=Micros(60), span_s=60, figures={"disk_free": 0.5})
 KEPT = Seconds(3600.0)
 QUOTA = Bytes(1 << 20)
 
@@ -179,6 +183,25 @@ async def test_numbers_are_not_used_again_once_everything_is_gone(opened: Bench)
         assert batch.prev_mac == mark.mac
 
 
+@pytest.mark.parametrize("lane", LANES)
+async def test_numbers_go_on_after_a_restart_though_nothing_was_ever_sent(
+    opened: Bench, lane: Lane
+):
+    notes: dict[Lane, Note] = {"event": event(1), "sample": SAMPLE, "metric": ROLLUP}
+    for number in range(3):
+        async with opened() as outbox:
+            if lane == "ledger":
+                await outbox.append([record(number)])
+            else:
+                await outbox.put([notes[lane]])
+    async with opened() as outbox:
+        batch = await outbox.read(lane, 0, 10)
+        held = (await outbox.level()).lanes[lane].held
+    assert [row.seq for row in batch.rows] == [1, 2, 3]
+    assert held > 0
+    assert batch.prev_mac == b""
+
+
 async def test_what_control_has_stays_until_it_is_safe_or_a_day_old(opened: Bench):
     async with opened() as outbox:
         await outbox.append([record(number) for number in range(1, 7)])
@@ -281,10 +304,7 @@ async def test_a_caller_that_goes_away_disturbs_nobody(opened: Bench):
 
 
 async def test_notes_have_lanes_and_numbers_of_their_own(opened: Bench):
-    sample = Sample(
-        at_us=Micros(5), request=RequestId("rq_1"), project=ProjectId("p"), sealed=b"\x00\x01"
-    )
-    rollup = Rollup(at_us=Micros(60), span_s=60, figures={"disk_free": 0.5})
+    sample, rollup = SAMPLE, ROLLUP
     async with opened() as outbox:
         await outbox.append([record(1), record(2)])
         await outbox.put([event(1), sample, rollup, event(2)])

@@ -126,9 +126,10 @@ class Lanes:
         return self._states[lane]
 
     def _load(self) -> None:
-        """Read where each lane is."""
-        for row in run(self._connection, "select * from lane"):
-            lane = LANES[cast("int", row[0])]
+        """Read where each lane is; nothing is written of one of which no row was ever sent."""
+        kept = {cast("int", row[0]): row for row in run(self._connection, "select * from lane")}
+        for number, lane in enumerate(LANES):
+            row = kept.get(number, LaneState(lane, number).row())
             state = self._states[lane] = LaneState(lane, *cast("tuple[int]", row[:8]))
             state.last, state.tail = max(state.stored, state.dropped, state.base), state.base_mac
             top = run(self._connection, NEWEST, (state.key(0), state.key(HIGHEST)))
