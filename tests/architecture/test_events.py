@@ -10,7 +10,7 @@ SAYS = ("node/", "stores/", "control/", "jobs/", "domain/ailment.py", "gateway/w
 """Where events are made."""
 CODE = re.compile(
     r"(?:blobs?|ca|certificate|clock|deferrals|delta|disk|engine|gateway|ledger|limits|machine|memory|model|nodes?"
-    r"|outbox|policy|quality|records|responses|rollout|session|shares|slot|snapshot|supervisor|thermal|update|version)[._][a-z_]+"
+    r"|outbox|peer|policy|quality|records|responses|rollout|session|shares|slot|snapshot|supervisor|thermal|update|version)[._][a-z_]+"
 )
 FILES = frozenset(
     {
