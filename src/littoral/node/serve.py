@@ -189,6 +189,7 @@ class _Wired:
             blobs=parts.blobs,
             disk=parts.disk,
             clock=self.clock,
+            machine=parts.clock,
             chance=parts.chance,
             failpoints=parts.failpoints,
             under_way=lambda: sum(len(table.open()) for table in tables),

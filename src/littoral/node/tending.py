@@ -100,6 +100,7 @@ class TendingParts:
     blobs: Blobs
     disk: Disk
     clock: Clock
+    machine: Clock
     chance: Chance
     failpoints: Failpoints
     under_way: Callable[[], int]
@@ -264,6 +265,7 @@ class Tending:
                 disk=parts.disk,
                 registrar=joined.registrar,
                 clock=parts.clock,
+                machine=parts.machine,
                 chance=parts.chance,
                 entropy=joined.entropy,
                 send=send,

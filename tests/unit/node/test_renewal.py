@@ -16,6 +16,7 @@ from littoral.node.identity import IdentityStore
 from littoral.node.renewal import KEY_US, Renewal, RenewalParts
 from littoral.node.upkeep import Upkeep
 from littoral.testing.chance import SeededChance
+from littoral.testing.clock import START
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.entropy import SeededEntropy
 from littoral.testing.failpoints import ArmedFailpoints
@@ -64,8 +65,9 @@ class Desk:
 class Edge:
     """A joined node, its renewal, and a session that a test may cut."""
 
-    def __init__(self) -> None:
+    def __init__(self, behind: float = 0.0) -> None:
         self.cloud = Cloud(clock=LoopClock()).start()
+        self.clock = LoopClock(Micros(START - round(behind * 1e6)))
         self.desk = Desk(self.cloud)
         self.disk = MemoryDisk()
         self.store = IdentityStore(self.disk, ArmedFailpoints())
@@ -91,7 +93,8 @@ class Edge:
                 store=self.store,
                 disk=self.disk,
                 registrar=self.registrar,
-                clock=self.cloud.clock,
+                clock=self.clock,
+                machine=self.cloud.clock,
                 chance=SeededChance(3),
                 entropy=SeededEntropy(6),
                 send=self.send,
@@ -117,9 +120,9 @@ class Edge:
         return self.until > self.cloud.clock.wall()
 
 
-def during(script) -> None:
+def during(script, *, behind: float = 0.0) -> None:
     async def main():
-        edge = Edge()
+        edge = Edge(behind)
         async with anyio.create_task_group() as group:
             group.start_soon(edge.renewal.run)
             await script(edge)
@@ -182,6 +185,19 @@ def test_a_session_that_fails_while_the_certificate_has_run_out_is_a_reason_to_r
         assert len(edge.codes) == tried
 
     during(script)
+
+
+def test_control_is_asked_where_only_the_machines_clock_is_past_the_certificates_end():
+    async def script(edge):
+        edge.connected = False
+        await anyio.sleep(26 * HOUR)
+        assert not edge.good
+        assert edge.codes == []
+        edge.renewal.failed()
+        await anyio.sleep(1)
+        assert edge.good
+
+    during(script, behind=26 * HOUR)
 
 
 def test_a_cut_shorter_than_the_certificate_is_nothing_to_worry_about():
