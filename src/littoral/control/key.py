@@ -49,7 +49,7 @@ class Keys:
             Denied: It would be allowed more than its creator.
         """
         if by is not None:
-            self._check_reach(request, by)
+            self._check_reach(request, by, act="make")
         self._check(request)
         now = self._clock.wall()
         days = request.expires_in_days
@@ -119,11 +119,8 @@ class Keys:
         found = next((key for key in self.list() if key.id == key_id), None)
         if found is None:
             raise UnknownName(f"no key has the id {key_id!r}")
-        if by is not None and not role.subset(found.scopes, by.scopes):
-            raise Denied(
-                f"a key with the scopes {', '.join(by.scopes)} cannot {act} one with "
-                f"{', '.join(found.scopes)}"
-            )
+        if by is not None:
+            self._check_reach(found, by, act=act)
         return found
 
     def administered(self, *, without: str = "") -> bool:
@@ -189,23 +186,23 @@ class Keys:
             tag=key.tag,
         )
 
-    def _check_reach(self, request: KeyRequest, by: Principal) -> None:
-        """Refuse a key that could do what its creator's cannot."""
-        if not role.subset(request.scopes, by.scopes):
+    def _check_reach(self, wanted: KeyRequest | Key, by: Principal, *, act: str) -> None:
+        """Refuse what is done to a key that could do what the caller's cannot."""
+        if not role.subset(wanted.scopes, by.scopes):
             raise Denied(
-                f"a key with the scopes {', '.join(by.scopes)} cannot make one with "
-                f"{', '.join(request.scopes)}",
+                f"a key with the scopes {', '.join(by.scopes)} cannot {act} one with "
+                f"{', '.join(wanted.scopes)}",
                 param="scopes",
             )
         if "admin" in by.scopes:
             return
         own = next(key for key in self.list() if key.id == by.key)
-        if request.project != own.project:
+        if wanted.project != own.project:
             raise Denied(
-                f"this key makes keys of its project {own.project!r} only", param="project"
+                f"this key can {act} keys of its project {own.project!r} only", param="project"
             )
-        if "*" not in own.models and not set(own.models).issuperset(request.models):
-            raise Denied(f"this key makes keys for {', '.join(own.models)} only", param="models")
+        if "*" not in own.models and not set(own.models).issuperset(wanted.models):
+            raise Denied(f"this key can {act} keys for {', '.join(own.models)} only", param="models")
 
     def _check(self, request: KeyRequest) -> None:
         checked_name(request.name, what="key")

@@ -154,6 +154,21 @@ def test_nobody_tags_a_key_that_may_do_more_than_his_own(site):
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "denied")
 
 
+@pytest.mark.parametrize(("method", "body"), [("PATCH", {"tag": "a"}), ("DELETE", None)])
+def test_nobody_but_an_administrator_reaches_the_keys_of_another_project(site, method, body):
+    site.apply({"kind": "Project", "metadata": {"name": "other"}, "spec": {}})
+    path = f"/keys/{id_of(site.key('read', project='other'))}"
+    answer = site.call(method, path, key=site.key("keys", "read"), json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (403, "project")
+    assert site.call(method, path, json=body).status_code == 200
+
+
+def test_nobody_revokes_a_key_for_models_that_his_own_may_not_use(site):
+    revoker = site.key("keys", "read", models=["tiny"])
+    answer = site.call("DELETE", f"/keys/{id_of(site.key('read'))}", key=revoker)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (403, "models")
+
+
 def test_the_last_key_that_administers_cannot_be_revoked(site):
     site.call("POST", "/keys", json={"name": "brief", "scopes": ["admin"], "expires_in_days": 1})
     site.clock.advance(2 * 86_400)
