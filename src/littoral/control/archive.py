@@ -70,6 +70,8 @@ class Archive:
     def __init__(self, parts: ArchiveParts) -> None:
         self._parts = parts
         self._checked = False
+        self._is_level = False
+        """Whether all that was in the ledger at the start is taken."""
         self.tally = Tally()
 
     async def run(self) -> None:
@@ -85,12 +87,12 @@ class Archive:
         """Take all that the ledger has; whoever asks then misses nothing."""
         more = True
         while more:
-            first = not self._checked
             lines = await self._parts.workers.records(self.take)
             more = len(lines) == self._parts.together
-            if lines and not first:
+            if lines and self._is_level:
                 prices = await self._parts.prices()
                 await self._parts.workers.records(partial(self.tally.take, lines, prices))
+        self._is_level = True
 
     async def page(self, wanted: Stretch, after: ChunkId) -> Sequence[Chunk]:
         """Chunks that are wanted, behind one of them, as many as go into an answer."""
@@ -128,10 +130,11 @@ class Archive:
             if each.number == taken.number
             and (each.usage.request, each.usage.attempt) == (taken.request, taken.attempt)
         ]
+        if not same:
+            parts.chunks.clear()
         self._checked = True
         if same:
             return taken
-        parts.chunks.clear()
         self._tell("records.remade", "the ledger was restored: the columns are made from it anew")
         return Taken()
 
