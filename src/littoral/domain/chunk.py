@@ -95,6 +95,7 @@ class ChunkPage:
 class RecordPage:
     """Records by day, node and model; an empty ``next``: there are no more.
 
+    There may be few, or none, though more follow: an answer looks at so many chunks only.
     ``unreadable`` counts those that were kept and cannot be read any more.
     """
 

@@ -6,13 +6,13 @@ import anyio
 import pytest
 from anyio import from_thread
 
-from littoral.control.archive import Archive, ArchiveParts
+from littoral.control.archive import PAGE, Archive, ArchiveParts
 from littoral.control.exposition import Family, exposed
 from littoral.control.tally import PLACES, Tally
 from littoral.control.worker import Workers
 from littoral.domain.chunk import ALL, DAY_US, FIRST
 from littoral.domain.decided import decided
-from littoral.domain.errors import Unavailable
+from littoral.domain.errors import StorageFull, Unavailable
 from littoral.domain.ids import EndpointId, KeyId, NodeId, ProjectId
 from littoral.domain.units import Micros
 from littoral.domain.usage import CACHE
@@ -117,6 +117,41 @@ async def test_a_restart_takes_nothing_twice_and_tells_only_of_what_comes(desk):
     assert list(desk.archive.tally.latest) == [record(2)]
 
 
+async def test_what_was_in_the_ledger_at_the_start_is_not_counted_however_much_it_is(desk):
+    desk.start(together=2)
+    desk.book(*map(record, range(1, 6)))
+    await desk.archive.settle()
+    assert list(desk.archive.tally.latest) == []
+    desk.book(record(6))
+    await desk.archive.settle()
+    assert list(desk.archive.tally.latest) == [record(6)]
+
+
+async def test_columns_that_cannot_be_cleared_are_not_believed_at_the_next_look(desk):
+    class Full(MemoryChunks):
+        """Cannot be cleared the first time."""
+
+        full = True
+
+        def clear(self):
+            if self.full:
+                self.full = False
+                raise StorageFull("no room")
+            super().clear()
+
+    desk.chunks = Full()
+    desk.start()
+    desk.book(record(1), record(2))
+    await desk.archive.settle()
+    desk.ledger, desk.sent = MemoryLedger(), {NODE: 0, OTHER: 0}
+    desk.book(record(1), record(9))
+    desk.start()
+    with pytest.raises(StorageFull):
+        await desk.archive.settle()
+    await desk.archive.settle()
+    assert desk.kept() == [record(1), record(9)]
+
+
 async def test_a_ledger_that_was_restored_is_read_anew(desk):
     desk.book(record(1), record(2))
     await desk.archive.settle()
@@ -192,7 +227,9 @@ async def test_records_are_asked_for_by_page(site):
     told = (await site.ask("GET", "/records", params={"limit": "1"})).json()
     assert [each["request"] for each in told["records"]] == ["rq_1", "rq_2"]
     rest = (await site.ask("GET", "/records", params={"after": told["next"]})).json()
-    assert ([each["request"] for each in rest["records"]], rest["next"]) == (["rq_3"], "")
+    assert [each["request"] for each in rest["records"]] == ["rq_3"]
+    last = (await site.ask("GET", "/records", params={"after": rest["next"]})).json()
+    assert last == {"records": [], "next": "", "unreadable": 0}
     for wanted, found in (
         ({"key": "k2"}, ["rq_2"]),
         ({"project": "p"}, ["rq_3"]),
@@ -214,7 +251,27 @@ async def test_records_that_cannot_be_read_are_counted(site):
     assert (told["records"], told["unreadable"]) == ([], 1)
 
 
-@pytest.mark.parametrize("wrong", [{"limit": "0"}, {"after": "x"}, {"after": "a/b/c/d"}])
+async def test_an_answer_looks_at_one_page_of_chunks_however_few_are_wanted(site):
+    site.ledger.apply(NODE, "ob", usage_batch([record(1), record(2, model="large")]))
+    assert (await site.ask("GET", "/records")).status_code == 200
+    chunks = site.chunks.chunks(ALL, after=FIRST, most=1 << 30)
+    large = [replace(each, body=bytes(PAGE)) for each in chunks]
+    site.chunks.put(large, site.chunks.taken())
+    told = (await site.ask("GET", "/records", params={"tag": "none"})).json()
+    assert (told["unreadable"], told["next"]) == (1, f"{DAY}/0/{NODE}/large")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"limit": "0"},
+        {"limit": "20001"},
+        {"after": "x"},
+        {"after": "a/b/c/d"},
+        {"after": f"{10**20}/0/n/m"},
+        {"since": str(10**18)},
+    ],
+)
 async def test_a_question_that_cannot_be_is_refused(site, wrong):
     assert (await site.ask("GET", "/records", params=wrong)).status_code == 400
 

@@ -144,6 +144,7 @@ def test_what_a_node_measured_is_served_by_range_of_time(site):
 
     assert times("nd_1") == times("here") == [1, 2, 3, 4, 5]
     assert times("nd_1", since="2", until="4") == [2, 3]
+    assert times("nd_1", until="1970-01-01T00:00:00.000003Z") == [1, 2]
     assert times("nd_1", limit="1") == [5]
     assert site.call("GET", "/nodes/nobody/metrics").status_code == 404
     assert site.call("GET", "/nodes/nd_1").json()["heard"] is None

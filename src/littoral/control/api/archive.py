@@ -1,5 +1,6 @@
 """Archive: what was predicted and what came, record by record; and figures for Prometheus."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -7,7 +8,7 @@ from typing import Final
 
 from fastapi.responses import Response
 
-from littoral.control.api.fleet import number
+from littoral.control.api.fleet import limit_of
 from littoral.control.api.usage import moment_of, project_of
 from littoral.control.desk import Desk
 from littoral.control.exposition import MEDIA, exposed
@@ -22,6 +23,7 @@ from littoral.placement import columns
 
 USUAL, MOST = 1000, 20_000
 """Records after which an answer ends with the chunk that it is in."""
+_NEXT: Final = re.compile(r"(-?\d{1,9})/(\d{1,9})/([^/]*)/(.*)", re.DOTALL)
 _STRETCH: Final = {
     "since": "From this time: microseconds of UTC, or a date or time of ISO 8601.",
     "until": "Before this time, likewise.",
@@ -51,7 +53,7 @@ class ArchiveApi:
                     "key": "Only this key, by id.",
                     "project": "Only this project.",
                     "tag": "Only this tag.",
-                    "limit": f"About so many, 1 to {MOST}.",
+                    "limit": f"About so many at most, 1 to {MOST}.",
                 },
                 gives=RecordPage,
             ),
@@ -88,36 +90,32 @@ class ArchiveApi:
         return ChunkPage(chunks=tuple(found), next=_next(found))
 
     async def records(self, call: Call) -> RecordPage:
-        """A page of records."""
+        """A page of records: of so many chunks as one answer looks at, however few are wanted."""
         wanted, after, project = _stretch(call, self._desk), _after(call), project_of(call)
-        limit = number(call, "limit", USUAL)
-        if not 1 <= limit <= MOST:
-            raise InvalidInput(f"limit: {limit} is not within 1 to {MOST}", param="limit")
+        limit = limit_of(call, usual=USUAL, most=MOST)
         key, tag = call.query.get("key"), call.query.get("tag")
         rows: list[UsageRecord] = []
         unreadable = 0
-        while len(rows) < limit:
-            found = await self._page(wanted, after)
-            for chunk in found:
-                after = chunk.id
-                try:
-                    opened = await self._desk.workers.records(partial(columns.records, chunk.body))
-                except Damaged:
-                    unreadable += chunk.count
-                    continue
-                rows += [
-                    each
-                    for each in opened
-                    if wanted.since_us <= each.at_us < wanted.until_us
-                    and project in {None, each.project}
-                    and key in {None, each.key}
-                    and tag in {None, each.tag}
-                ]
-                if len(rows) >= limit:
-                    break
-            if not found:
-                return RecordPage(records=tuple(rows), unreadable=unreadable)
-        return RecordPage(records=tuple(rows), next=_named(after), unreadable=unreadable)
+        found = await self._page(wanted, after)
+        for chunk in found:
+            if len(rows) >= limit:
+                break
+            after = chunk.id
+            try:
+                opened = await self._desk.workers.records(partial(columns.records, chunk.body))
+            except Damaged:
+                unreadable += chunk.count
+                continue
+            rows += [
+                each
+                for each in opened
+                if wanted.since_us <= each.at_us < wanted.until_us
+                and project in {None, each.project}
+                and key in {None, each.key}
+                and tag in {None, each.tag}
+            ]
+        more = _named(after) if found else ""
+        return RecordPage(records=tuple(rows), next=more, unreadable=unreadable)
 
     async def predictors(self, call: Call) -> Sequence[PredictorView]:
         """All predictors that nodes told of."""
@@ -164,9 +162,8 @@ def _after(call: Call) -> ChunkId:
     text = call.query.get("after", "")
     if not text:
         return FIRST
-    parts = text.split("/", 3)
-    try:
-        day, part, node, model = parts
-        return ChunkId(int(day), NodeId(node), model, int(part))
-    except ValueError as error:
-        raise InvalidInput(f"after: {text!r:.80} is no answer's next", param="after") from error
+    found = _NEXT.fullmatch(text)
+    if found is None:
+        raise InvalidInput(f"after: {text!r:.80} is no answer's next", param="after")
+    day, part, node, model = found.groups()
+    return ChunkId(int(day), NodeId(node), model, int(part))

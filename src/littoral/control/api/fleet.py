@@ -138,6 +138,18 @@ def number(call: Call, name: str, default: int) -> int:
     return int(text)
 
 
+def limit_of(call: Call, *, usual: int, most: int) -> int:
+    """How many are asked for.
+
+    Raises:
+        InvalidInput: It is no number from 1 to ``most``.
+    """
+    limit = number(call, "limit", usual)
+    if not 1 <= limit <= most:
+        raise InvalidInput(f"limit: {limit} is not within 1 to {most}", param="limit")
+    return limit
+
+
 def _level(call: Call) -> str:
     level = call.query.get("level", "")
     known = get_args(Level)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from littoral.control.api.fleet import number
+from littoral.control.api.usage import moment_of
 from littoral.control.desk import Desk
 from littoral.control.route import Call, Needs, Route
 from littoral.domain.outbox import Rollup
@@ -30,8 +31,8 @@ class MetricApi:
                 policy=Needs("node.read"),
                 summary="What a node measured of itself, by the minute, oldest first.",
                 query={
-                    "since": "Only from this moment on, microseconds since 1970.",
-                    "until": "Only before this moment.",
+                    "since": "From this time: microseconds of UTC, or a date or time of ISO 8601.",
+                    "until": "Before this time, likewise.",
                     "limit": f"How many of the last, 1 to {MOST}.",
                 },
                 gives=tuple[Rollup, ...],
@@ -42,11 +43,12 @@ class MetricApi:
         """A node's measurements in a range of time."""
         desk = self._desk
         node = desk.roster.find(call.path["id"])
+        until = moment_of(call, "until")
         wanted = partial(
             desk.events.rollups,
             node.id,
             limit=min(max(1, number(call, "limit", MOST)), MOST),
-            since_us=number(call, "since", 0),
-            until_us=number(call, "until", FAR_US),
+            since_us=moment_of(call, "since") or 0,
+            until_us=FAR_US if until is None else until,
         )
         return await desk.workers.ledger(wanted)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+from littoral.control.api.fleet import limit_of
 from littoral.control.desk import Desk
 from littoral.control.route import Call, Narrowed, Route
 from littoral.domain.errors import Denied, InvalidInput, UnknownName
@@ -15,6 +16,8 @@ from littoral.trust.role import allows
 GROUPS = ("project", "key", "model", "day", "node", "tag")
 USUAL, MOST = 1000, 20_000
 """Records of one answer, where nothing is asked for, and where all that may be is."""
+MOST_DIGITS = 18
+"""Of a moment: one with more is no microseconds."""
 _OWN = Narrowed("a key without the scope read sees its own project only")
 
 
@@ -86,13 +89,10 @@ class UsageApi:
 
     async def latest(self, call: Call) -> RequestRecords:
         """List records."""
-        text = call.query.get("limit", str(USUAL))
-        if not text.isdecimal() or not 1 <= int(text[:9]) <= MOST:
-            raise InvalidInput(f"limit: {text!r:.40} is not within 1 to {MOST}", param="limit")
         found = await self._desk.workers.ledger(
             partial(
                 self._desk.ledger.latest,
-                limit=int(text),
+                limit=limit_of(call, usual=USUAL, most=MOST),
                 until_us=moment_of(call, "until"),
                 project=project_of(call),
             )
@@ -130,8 +130,8 @@ def moment_of(call: Call, name: str) -> Micros | None:
     text = call.query.get(name)
     if text is None:
         return None
-    if text.isdecimal():
-        return Micros(int(text[:18]))
+    if text.isdecimal() and len(text) <= MOST_DIGITS:
+        return Micros(int(text))
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
