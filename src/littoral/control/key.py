@@ -202,7 +202,9 @@ class Keys:
                 f"this key can {act} keys of its project {own.project!r} only", param="project"
             )
         if "*" not in own.models and not set(own.models).issuperset(wanted.models):
-            raise Denied(f"this key can {act} keys for {', '.join(own.models)} only", param="models")
+            raise Denied(
+                f"this key can {act} keys for {', '.join(own.models)} only", param="models"
+            )
 
     def _check(self, request: KeyRequest) -> None:
         checked_name(request.name, what="key")
