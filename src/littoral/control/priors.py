@@ -63,9 +63,9 @@ class Priors:
     def predictors(self) -> Sequence[PredictorView]:
         """Every predictor that was told of, by node and endpoint."""
         return [
-            PredictorView(node=node, learned=self._learned[node][name])
-            for node in sorted(self._learned)
-            for name in sorted(self._learned[node])
+            PredictorView(node=node, learned=found[name])
+            for node, found in sorted(self._learned.items(), key=lambda each: each[0])
+            for name in sorted(found)
         ]
 
     def _judge(self, node: NodeId, learned: Learned) -> None:
