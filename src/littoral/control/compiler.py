@@ -12,6 +12,7 @@ from typing import cast
 import msgspec
 
 from littoral.control.check import Specs, Statuses, needs_model, serves_of, version_of
+from littoral.control.policies import policies_of
 from littoral.control.staging import Rollout, exam_of, followed, pinned, staged
 from littoral.domain.audit import Standing
 from littoral.domain.deployment import (
@@ -25,7 +26,6 @@ from littoral.domain.ids import DeploymentName, NodeId, ProjectId
 from littoral.domain.life import EXTEND_US
 from littoral.domain.limits import NO_LIMITS, Limits, limit_ids
 from littoral.domain.model import Artefact, ModelSpec
-from littoral.domain.policy import Policy, PolicySpec
 from littoral.domain.prior import FleetPrior
 from littoral.domain.project import KEEPING, Keeping, KeyGrant, ProjectSpec
 from littoral.domain.reach import Spot
@@ -95,7 +95,7 @@ def compile_snapshot(
     traffic = tuple(_traffic(desired.specs))
     limits, keeping = _limits(desired), _keeping(desired.specs)
     neighbours = dict(sorted(desired.neighbours.items()))
-    policies, standings = tuple(_policies(desired.specs)), tuple(desired.standings)
+    policies, standings = tuple(policies_of(desired.specs)), tuple(desired.standings)
     served = [desired.pepper, keys, bare, traffic, limits, keeping, neighbours, policies, standings]
     trust = [desired.signers, desired.life_us, desired.position.site]
     exams = tuple(_exams(desired, bare))
@@ -253,13 +253,6 @@ def _traffic(specs: Specs) -> Iterator[TrafficGrant]:
             )
             if grant != TrafficGrant(project=grant.project):
                 yield grant
-
-
-def _policies(specs: Specs) -> Iterator[Policy]:
-    """What requests want of the place that serves them, by name."""
-    for (kind, name), spec in sorted(specs.items()):
-        if kind == "Policy" and isinstance(spec, PolicySpec):
-            yield Policy(name=name, spec=spec)
 
 
 def _limits(desired: Desired) -> Mapping[str, Limits]:

@@ -1,12 +1,12 @@
-"""Declared policies of placement: ranges, and that what they name exists."""
+"""Declared policies of placement: which there are, ranges, and that what they name exists."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from littoral.control.bounds import refuse, within
 from littoral.domain.ids import checked_tag
-from littoral.domain.policy import AUTO, Audits, Cascade, Judge, JudgeKind, PolicySpec
-from littoral.domain.resource import Kind
+from littoral.domain.policy import AUTO, Audits, Cascade, Judge, JudgeKind, Policy, PolicySpec
+from littoral.domain.resource import Kind, Spec
 from littoral.trust import shape
 
 MOST_NAMES = 256
@@ -23,6 +23,15 @@ _TAKES: Mapping[JudgeKind, tuple[str, ...]] = {
 """The fields that each kind of judge reads."""
 MOST_TEXT = 1024
 """Letters of one of the texts that an answer may be."""
+
+
+def policies_of(specs: Mapping[tuple[Kind, str], Spec]) -> Sequence[Policy]:
+    """The policies among what is declared, by name."""
+    return [
+        Policy(name=name, spec=spec)
+        for (_, name), spec in sorted(specs.items(), key=lambda each: each[0])
+        if isinstance(spec, PolicySpec)
+    ]
 
 
 def check_policy(spec: PolicySpec, known: Iterable[tuple[Kind, str]]) -> None:
@@ -92,7 +101,7 @@ def _judge(path: str, judge: Judge) -> None:
     within(f"{path}.answer", len(judge.answer), (0, MOST_PATTERN))
     try:
         re.compile(judge.pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise refuse(f"{path}.pattern", f"it is no regular expression: {error}") from error
     shape.check(judge.schema, path=f"{path}.schema")
 

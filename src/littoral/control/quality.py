@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from littoral.control.check import Specs
+from littoral.control.policies import policies_of
 from littoral.domain.audit import Finding, Numbered, QualityView, Standing, TagView, Vote
 from littoral.domain.ids import DeploymentName
 from littoral.domain.node import Event, Level
@@ -70,20 +71,22 @@ class QualityBook:
         changed = False
         if self._inbox.noted() < self._cursor:  # the inbox was lost, and began anew
             self._cursor = 0
-        policies = dict(_audited(self._specs()))
+        every = policies_of(self._specs())
         while notes := self._inbox.notes(self._cursor, limit=MANY):
-            changed |= self._take(notes, policies)
+            changed |= self._take(notes, every)
         return changed
 
     def standings(self, specs: Specs) -> tuple[Standing, ...]:
         """What follows for each policy that is audited, by name."""
-        return tuple(self._loop(*each).standing for each in _audited(specs))
+        return tuple(self._loop(*each).standing for each in _audited(policies_of(specs)))
 
     def views(self) -> tuple[QualityView, ...]:
         """What is known of each policy, for people."""
-        return tuple(_view(spec, self._loop(name, spec)) for name, spec in _audited(self._specs()))
+        every = policies_of(self._specs())
+        return tuple(_view(spec, self._loop(name, spec)) for name, spec in _audited(every))
 
-    def _take(self, notes: Sequence[Numbered], policies: dict[str, PolicySpec]) -> bool:
+    def _take(self, notes: Sequence[Numbered], every: Sequence[Policy]) -> bool:
+        policies = dict(_audited(every))
         before = {name: self._loop(name, spec) for name, spec in policies.items()}
         now = dict(before)
         voted_ = self._voted
@@ -92,7 +95,7 @@ class QualityBook:
                 _learn(now, each.note, policies)
             elif each.note.request not in voted_:
                 voted_ = (*voted_, each.note.request)[-MOST_VOTED:]
-                self._count(now, each.note, policies)
+                self._count(now, each.note, every)
         self._keep(now, voted_, notes[-1].number)
         for name, loop in now.items():
             self._tell(name, before[name].standing, loop.standing)
@@ -114,17 +117,16 @@ class QualityBook:
             return begun(name, audits.candidate, pair=pair, budget=budget)
         return replace(found, guard=replace(found.guard, budget=budget))
 
-    def _count(self, loops: dict[str, Loop], vote: Vote, policies: dict[str, PolicySpec]) -> None:
+    def _count(self, loops: dict[str, Loop], vote: Vote, every: Sequence[Policy]) -> None:
         """Take a vote, where it is of a request of the voter's, and its policy asks voters."""
         record = self._served(vote)
         if record is None:
             return
         asker = Asker(record.project, record.key, record.model, record.tag)
-        held = holding(_policies(self._specs()), asker)
-        spec = None if held is None else policies.get(held.name)
-        if held is None or spec is None:
+        held = holding(every, asker)
+        if held is None or held.name not in loops:
             return
-        audits = _audits(spec)
+        audits = _audits(held.spec)
         if audits.judge.kind != "vote" or record.deployment not in {
             audits.candidate,
             audits.reference,
@@ -183,19 +185,11 @@ def _learn(loops: dict[str, Loop], finding: Finding, policies: dict[str, PolicyS
         loops[finding.policy] = heard(loops[finding.policy], finding)
 
 
-def _audited(specs: Specs) -> Iterator[tuple[str, PolicySpec]]:
+def _audited(policies: Iterable[Policy]) -> Iterator[tuple[str, PolicySpec]]:
     """The policies that are audited, by name."""
-    for policy in _policies(specs):
+    for policy in policies:
         if policy.spec.quality is not None and policy.spec.quality.audits is not None:
             yield policy.name, policy.spec
-
-
-def _policies(specs: Specs) -> list[Policy]:
-    return [
-        Policy(name=name, spec=spec)
-        for (_, name), spec in sorted(specs.items(), key=lambda each: each[0])
-        if isinstance(spec, PolicySpec)
-    ]
 
 
 def _audits(spec: PolicySpec) -> Audits:

@@ -6,10 +6,10 @@ from typing import Final
 from littoral.control.check import Specs
 from littoral.control.desk import Desk
 from littoral.control.exposition import Family, Sampled
+from littoral.control.policies import policies_of
 from littoral.control.tally import Place, Tallied
 from littoral.cost.residual import Accuracy
 from littoral.domain.deployment import DeploymentSpec
-from littoral.domain.policy import Policy, PolicySpec
 from littoral.domain.prior import WORST
 from littoral.placement.account import outlook
 from littoral.placement.history import Priced, moments, priced
@@ -40,15 +40,6 @@ def prices_of(specs: Specs) -> Mapping[str, Priced]:
         for (kind, name), spec in specs.items()
         if kind == "Deployment" and isinstance(spec, DeploymentSpec)
     }
-
-
-def policies_of(specs: Specs) -> Sequence[Policy]:
-    """The policies that hold now."""
-    return [
-        Policy(name=name, spec=spec)
-        for (kind, name), spec in sorted(specs.items())
-        if kind == "Policy" and isinstance(spec, PolicySpec)
-    ]
 
 
 def families(desk: Desk, specs: Specs) -> Sequence[Family]:

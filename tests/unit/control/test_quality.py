@@ -246,6 +246,11 @@ def test_good_judges_may_be_declared():
         (replace(AUDITS, judge=Judge(kind="test")), "needs pattern or answer or schema"),
         (replace(AUDITS, judge=Judge(kind="exact", answer="x")), "has no answer"),
         (replace(AUDITS, judge=Judge(kind="test", pattern="(")), "no regular expression"),
+        (
+            replace(AUDITS, judge=Judge(kind="test", pattern=f"a{{{10**20}}}")),
+            "no regular expression",
+        ),
+        (replace(AUDITS, judge=Judge(kind="test", pattern="(" * 2000)), "no regular expression"),
         (replace(AUDITS, judge=Judge(kind="test", schema={"x": 1})), "judge.schema: 'x'"),
     ],
 )
