@@ -102,10 +102,11 @@ def records(*, look: Look = WEEK, csv: bool = False, limit: int = 100, reach: Re
     Args:
         look: Which records.
         csv: Write all of them as CSV, with every field.
-        limit: Of a table, how many: the latest.
+        limit: Of a table, how many: the latest, 1 to 20,000.
         reach: Which instance.
     """
     shown = screen(as_json=reach.json)
+    most = recorded.bounded(limit)
     with admin(reach) as control:
         found = recorded.kept(control, look, now=SystemClock().wall())
         nodes = recorded.names_of(control.nodes())
@@ -118,7 +119,7 @@ def records(*, look: Look = WEEK, csv: bool = False, limit: int = 100, reach: Re
         for each in found.sent():
             shown.raw(_line((each.node, *_fields(each.usage).values())))
     else:
-        rows = [_cells(each, nodes) for each in deque(found.sent(), maxlen=max(1, limit))]
+        rows = [_cells(each, nodes) for each in deque(found.sent(), maxlen=most)]
         shown.rows(COLUMNS, rows, right=(4, 5, 6, 7, 8))
     if found.unreadable:
         shown.warn(shown.say("records.unreadable", count=found.unreadable))

@@ -6,6 +6,7 @@ from littoral.app.command.reach import HERE, Reach
 from littoral.app.command.screen import screen
 from littoral.app.command.site import admin
 from littoral.domain.audit import QualityView, TagView
+from littoral.placement.quality import YOUNG
 
 HEAD = ("TAG", "OF REQUESTS", "AUDITS", "LOSS", "ERROR", "SERVED BY")
 
@@ -35,7 +36,7 @@ def quality(*, reach: Reach = HERE) -> None:
 def told(each: QualityView) -> list[str]:
     """A policy in lines."""
     held = "-" if each.error is None else f"{each.loss:+.4f} ± {each.error:.4f}"
-    ruled = "audits" if each.decided else "ratings, until there are 300 audits"
+    ruled = "audits" if each.decided else f"ratings, until there are {YOUNG} audits"
     cheap, dear = each.shares
     return [
         f"policy      {each.policy}: {each.candidate} against {each.reference}, judge {each.judge}",

@@ -152,6 +152,12 @@ def test_records_are_shown_and_written_as_csv_and_as_json(call):
         )
 
 
+@pytest.mark.parametrize("limit", ["0", "20001"])
+def test_a_table_of_too_few_or_too_many_records_is_refused(call, limit):
+    said = call("placement", "records", "--limit", limit)
+    assert (said.status, "not within 1 to 20000" in said.err) == (2, True)
+
+
 @pytest.mark.usefixtures("recorded")
 def test_a_request_is_explained_by_its_candidates(call):
     said = call("route", "explain", "rq_59")
