@@ -47,15 +47,14 @@ class Priors:
         self._workers = workers
         self._bell = bell
         self._learned: dict[NodeId, Mapping[EndpointId, Learned]] = {}
-        self._refused: dict[tuple[NodeId, str], str] = {}
+        self._refused: dict[NodeId, Mapping[EndpointId, str]] = {}
         self._next = clock.now()
 
     async def heard(self, node: NodeId, frame: Coefficients) -> None:
         """Take what a node says; it replaces what it said before."""
         found = {each.endpoint: each for each in frame.learned[:MOST]}
         self._learned[node] = found
-        for each in found.values():
-            self._judge(node, each)
+        self._judge(node, found)
         if self._clock.now() >= self._next:
             self._next = Seconds(self._clock.now() + EVERY_S)
             await self._workers.state(partial(self._publish, self._pooled()))
@@ -68,22 +67,28 @@ class Priors:
             for name in sorted(found)
         ]
 
-    def _judge(self, node: NodeId, learned: Learned) -> None:
+    def forget(self, node: NodeId) -> None:
+        """A node is none any more: what it said counts for nobody."""
+        self._learned.pop(node, None)
+        self._refused.pop(node, None)
+
+    def _judge(self, node: NodeId, found: Mapping[EndpointId, Learned]) -> None:
         """Say once what is wrong with coefficients that others would begin with."""
-        why = doubt(learned) if learned.kind else ""
-        before = self._refused.pop((node, learned.endpoint), "")
-        if why:
-            self._refused[node, learned.endpoint] = why
-        if why and why != before:
-            self._sink.emit(
-                Event(
-                    at_us=self._clock.wall(),
-                    level="warning",
-                    subject=f"node/{node}",
-                    code="node.coefficients_refused",
-                    message=f"{node} learned of {learned.endpoint} what cannot be: {why}",
+        before = self._refused.get(node, {})
+        self._refused[node] = now = {
+            name: why for name, each in found.items() if each.kind and (why := doubt(each))
+        }
+        for name, why in now.items():
+            if before.get(name) != why:
+                self._sink.emit(
+                    Event(
+                        at_us=self._clock.wall(),
+                        level="warning",
+                        subject=f"node/{node}",
+                        code="node.coefficients_refused",
+                        message=f"{node} learned of {name} what cannot be: {why}",
+                    )
                 )
-            )
 
     def _pooled(self) -> Mapping[str, Sequence[Learned]]:
         """What may be shared, by kind; of one node the best known counts."""

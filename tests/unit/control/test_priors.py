@@ -95,6 +95,15 @@ async def test_a_poisoned_value_is_refused_by_name_and_told_once(desk):
     assert len(desk.sink.events) == 2
 
 
+async def test_what_a_node_said_that_is_none_any_more_counts_for_nobody(desk):
+    await desk.hear("nd_a", GOOD)
+    desk.priors.forget(NodeId("nd_a"))
+    assert list(desk.priors.predictors()) == []
+    await desk.hear("nd_b", replace(GOOD, theta=(0.1,) * 4))
+    (prior,) = desk.kept.values()
+    assert (prior.nodes, prior.theta) == (1, pytest.approx((0.1,) * 4))
+
+
 async def test_of_too_many_priors_the_oldest_go(desk):
     kinds = [
         replace(GOOD, endpoint=EndpointId(f"e{n}"), kind=f"kind {n:04d}") for n in range(PRIORS)

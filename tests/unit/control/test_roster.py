@@ -6,10 +6,14 @@ import anyio
 import pytest
 
 from controls import Cloud
+from littoral.control.api.node import NodeApi
+from littoral.control.route import Call
 from littoral.control.serve import disconnects
 from littoral.domain.enrolment import JoinRequest
 from littoral.domain.errors import Conflict, InvalidInput, UnknownName
-from littoral.domain.ids import NodeId
+from littoral.domain.ids import EndpointId, KeyId, NodeId, ProjectId
+from littoral.domain.prior import Coefficients, Learned
+from littoral.domain.project import Principal
 from littoral.domain.resource import Metadata, Resource
 from littoral.domain.session import Goodbye, Hello, Welcome
 from littoral.domain.site import Disconnect, SiteSpec
@@ -220,6 +224,20 @@ def test_what_is_gone_cannot_be_changed_but_removed(cloud):
     assert desk.fleet.kept(node) is None
     cloud.start()
     assert cloud.control.desk.fleet.nodes() == []
+
+
+async def test_a_node_that_is_revoked_or_removed_teaches_others_nothing(cloud):
+    node, desk = join(cloud), cloud.control.desk
+    operator = Principal(key=KeyId("k"), project=ProjectId("p"), scopes=("admin",))
+    call = Call(principal=operator, path={"id": node}, query={}, body=b"")
+    told = Coefficients(learned=(Learned(endpoint=EndpointId("e"), state="ok", outcomes=9),))
+    api = NodeApi(desk)
+    for act in (api.revoke, api.remove):
+        await desk.priors.heard(node, told)
+        assert len(desk.priors.predictors()) == 1
+        assert (await act(call)).id == node
+        assert list(desk.priors.predictors()) == []
+    assert desk.fleet.kept(node) is None
 
 
 async def test_a_connected_node_is_not_removed(cloud):

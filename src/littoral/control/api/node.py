@@ -83,6 +83,7 @@ class NodeApi:
         """Revoke: first the row, so that no new session begins, then the open one ends."""
         node = await self._changed(partial(self._desk.roster.revoke, call.path["id"]))
         self._desk.links.end(node.id, "revoked")
+        self._desk.priors.forget(node.id)
         return node
 
     async def remove(self, call: Call) -> Node:
@@ -90,6 +91,7 @@ class NodeApi:
         remove = partial(self._desk.roster.remove, call.path["id"])
         node = await self._desk.workers.state(remove)
         self._desk.fleet.forget(node.id)
+        self._desk.priors.forget(node.id)
         self._desk.bell.ring()
         return node
 
