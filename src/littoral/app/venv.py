@@ -122,11 +122,16 @@ class VenvInstaller:
         return Trial(version=VERSION, previous=str(told.get("previous", "")), within_s=within_s)
 
     def confirm(self) -> None:
-        """The running version has proved itself: what ran before can be gone back to."""
-        trial = self.trial()
+        """The running version has proved itself: what ran before can be gone back to.
+
+        Where that cannot be noted, as on a full disk, it is not: a proof does not fail for it.
+        """
+        trial, link = self.trial(), self._folder / PREVIOUS
         if trial is not None and trial.previous not in {"", VERSION}:
-            with room_for("the name of the version before"):
-                point(self._folder / PREVIOUS, checked_version(trial.previous))
+            try:
+                point(link, checked_version(trial.previous))
+            except OSError:
+                link.unlink(missing_ok=True)  # it names what ran even before
         self._disk.remove(TRIAL)
 
     def previous(self) -> str:

@@ -106,6 +106,18 @@ async def test_what_ran_before_is_known_once_a_version_has_proved_itself(tmp_pat
     assert installer.has("9.9.9")
 
 
+def test_a_proof_does_not_fail_where_what_ran_before_cannot_be_noted(tmp_path, installer):
+    versions.prepare(str(tmp_path))
+    folder = tmp_path / "versions"
+    versions.point(folder / "previous", "9.9.7")
+    trial = {"version": VERSION, "previous": "9.9.9", "within_s": 60.0, "starts": 1}
+    (folder / "trial.json").write_text(json.dumps(trial))
+    (folder / "previous.new").mkdir()  # so that no link can be made
+    installer.confirm()
+    assert installer.trial() is None
+    assert installer.previous() == ""
+
+
 def test_a_failure_is_told_until_it_is_forgotten(tmp_path, installer):
     assert installer.failure() is None
     (tmp_path / "versions").mkdir()
