@@ -242,6 +242,19 @@ async def test_records_are_asked_for_by_page(site):
         assert [each["request"] for each in told["records"]] == found
 
 
+async def test_a_key_sees_the_records_of_its_own_project_only(site):
+    made = await site.ask("POST", "/keys", json={"name": "k", "scopes": ["infer"]})
+    key, own = made.json()["secret"], made.json()["key"]["project"]
+    rows = [record(1, project=ProjectId(own)), record(2, project=ProjectId("p"))]
+    site.ledger.apply(NODE, "ob", usage_batch(rows))
+    told = (await site.ask("GET", "/records", key=key)).json()
+    assert [each["request"] for each in told["records"]] == ["rq_1"]
+    others = await site.ask("GET", "/records", key=key, params={"project": "p"})
+    assert (others.status_code, others.json()["error"]["param"]) == (403, "project")
+    for path in ("/records/chunks", "/predictors", "/metrics", "/quality", "/blobs"):
+        assert (await site.ask("GET", path, key=key)).status_code == 403
+
+
 async def test_records_that_cannot_be_read_are_counted(site):
     site.ledger.apply(NODE, "ob", usage_batch([record(1)]))
     assert (await site.ask("GET", "/records")).json()["unreadable"] == 0
