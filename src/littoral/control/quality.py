@@ -93,9 +93,9 @@ class QualityBook:
         for each in notes:
             if isinstance(each.note, Finding):
                 _learn(now, each.note, policies)
-            elif each.note.request not in voted_:
+            elif each.note.request not in voted_ and (record := self._served(each.note)):
                 voted_ = (*voted_, each.note.request)[-MOST_VOTED:]
-                self._count(now, each.note, every)
+                _count(now, each.note, record, every=every)
         self._keep(now, voted_, notes[-1].number)
         for name, loop in now.items():
             self._tell(name, before[name].standing, loop.standing)
@@ -116,39 +116,6 @@ class QualityBook:
         if found is None or found.pair != pair:
             return begun(name, audits.candidate, pair=pair, budget=budget)
         return replace(found, guard=replace(found.guard, budget=budget))
-
-    def _count(self, loops: dict[str, Loop], vote: Vote, every: Sequence[Policy]) -> None:
-        """Take a vote, where it is of a request of the voter's, and its policy asks voters."""
-        record = self._served(vote)
-        if record is None:
-            return
-        asker = Asker(record.project, record.key, record.model, record.tag)
-        held = holding(every, asker)
-        if held is None or held.name not in loops:
-            return
-        audits = _audits(held.spec)
-        if audits.judge.kind != "vote" or record.deployment not in {
-            audits.candidate,
-            audits.reference,
-        }:
-            return
-        tag, cheap = record.tag or held.name, record.deployment == audits.candidate
-        loop, loss = voted(loops[held.name], tag, vote.score, cheap=cheap)
-        if loss is not None and tag not in audits.off:
-            loop = heard(
-                loop,
-                Finding(
-                    at_us=vote.at_us,
-                    policy=held.name,
-                    tag=tag,
-                    candidate=DeploymentName(audits.candidate),
-                    judge="vote",
-                    loss=loss,
-                    cheap=cheap,
-                    probability=1.0,
-                ),
-            )
-        loops[held.name] = loop
 
     def _served(self, vote: Vote) -> UsageRecord | None:
         """The attempt that answered a request of the voter's key."""
@@ -183,6 +150,39 @@ def _learn(loops: dict[str, Loop], finding: Finding, policies: dict[str, PolicyS
     audits = _audits(spec)
     if (finding.candidate, finding.judge) == (audits.candidate, audits.judge.kind):
         loops[finding.policy] = heard(loops[finding.policy], finding)
+
+
+def _count(
+    loops: dict[str, Loop], vote: Vote, record: UsageRecord, *, every: Sequence[Policy]
+) -> None:
+    """Take a vote on what a record says, where the policy that held for it asks voters."""
+    asker = Asker(record.project, record.key, record.model, record.tag)
+    held = holding(every, asker)
+    if held is None or held.name not in loops:
+        return
+    audits = _audits(held.spec)
+    if audits.judge.kind != "vote" or record.deployment not in {
+        audits.candidate,
+        audits.reference,
+    }:
+        return
+    tag, cheap = record.tag or held.name, record.deployment == audits.candidate
+    loop, loss = voted(loops[held.name], tag, vote.score, cheap=cheap)
+    if loss is not None and tag not in audits.off:
+        loop = heard(
+            loop,
+            Finding(
+                at_us=vote.at_us,
+                policy=held.name,
+                tag=tag,
+                candidate=DeploymentName(audits.candidate),
+                judge="vote",
+                loss=loss,
+                cheap=cheap,
+                probability=1.0,
+            ),
+        )
+    loops[held.name] = loop
 
 
 def _audited(policies: Iterable[Policy]) -> Iterator[tuple[str, PolicySpec]]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from littoral.control.policies import check_policy
-from littoral.control.quality import QualityBook
+from littoral.control.quality import MOST_VOTED, QualityBook
+from littoral.control.quality import VOTED as REMEMBERED
 from littoral.domain.audit import Finding, Vote
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import DeploymentName, KeyId, NodeId, RequestId
@@ -205,6 +206,15 @@ def test_a_request_is_voted_on_once_and_by_its_own_key_only(voted):
     assert book.views()[0].audits == 0
     kept = voted.state.value("quality/p")
     assert b'"cheap":{"count":1.0,"total":1.0}' in kept
+
+
+def test_votes_on_what_is_not_the_voters_keep_nobody_from_voting_and_take_no_room(voted):
+    voted.send(vote(0, 0.0, key="other"))
+    voted.send(*(vote(n, 0.0) for n in range(1000, 1000 + MOST_VOTED)))
+    voted.send(vote(0, 1.0))
+    voted.book().fold()
+    assert b'"cheap":{"count":1.0,"total":1.0}' in voted.state.value("quality/p")
+    assert voted.state.value(REMEMBERED) == b'["rq_0"]'
 
 
 def test_votes_count_nothing_where_another_judge_is_declared(voted):
