@@ -91,6 +91,14 @@ async def test_a_death_between_forgetting_a_blob_and_removing_it_only_delays_tha
     assert models.disk.list() == [models.old.digest]
 
 
+def test_what_a_node_beside_keeps_outlives_its_model(models):
+    kept = frozenset({models.new.digest})
+    models.site.parts = replace(models.site.parts, beside=lambda: kept)
+    models.site.control = assemble(models.site.parts)
+    assert models.site.call("DELETE", "/models/smol").status_code == 200
+    assert models.disk.list() == [models.new.digest]
+
+
 def test_a_model_is_removed_also_where_nobody_knows_what_a_node_beside_keeps(models):
     def unknown() -> frozenset[Digest]:
         raise Damaged("slots.json cannot be read")
