@@ -11,6 +11,7 @@ import uvicorn
 from anyio.abc import SocketAttribute
 from fastapi import FastAPI
 
+from littoral.control.entrance import Entrance
 from littoral.domain.enrolment import Place
 from littoral.domain.errors import Busy
 from littoral.trust.certificate import Issuer
@@ -92,6 +93,7 @@ def _public_config(app: FastAPI, context: ssl.SSLContext) -> uvicorn.Config:
         return context
 
     made = config(app)
+    made.http = Entrance
     made.limit_concurrency = MOST_CONNECTIONS
     made.timeout_keep_alive = KEEP_ALIVE_S
     made.ssl_context_factory = shown
