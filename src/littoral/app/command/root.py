@@ -60,6 +60,7 @@ def _spelt_out(words: Sequence[str]) -> list[str]:
 
 
 def _run(words: list[str], shown: Screen) -> int:
+    _check_text(words)
     _check_names(words)
     app = application(shown.say)
     try:
@@ -115,6 +116,13 @@ def application(say: Messages) -> App:
 def _groups(say: Messages) -> dict[str, Group]:
     names = ("run", "serve", "use", "watch", "commands", "options")
     return {name: Group(say(f"group.{name}"), sort_key=place) for place, name in enumerate(names)}
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """Refuse bytes that are no text: they could be neither sent nor shown."""
+    for word in words:
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise InvalidInput(f"{word!r} is not UTF-8")
 
 
 def _check_names(words: Sequence[str]) -> None:

@@ -90,6 +90,11 @@ def test_version_is_told_both_ways(run):
     assert run("--version").out.strip() == VERSION
 
 
+def test_bytes_that_are_no_text_are_refused_in_one_line(run):
+    said = run("keys", "create", "x", "--tag", "a\udcff")
+    assert (said.status, said.err) == (2, "error: 'a\\udcff' is not UTF-8\n")
+
+
 class Broken:
     """Stands where a command was loaded, and ends as told."""
 
