@@ -18,8 +18,7 @@ class Entrance(HttpToolsProtocol):
     _said = 0
     _give_up: Callable[[], None] | None = None
 
-    # Its argument is asyncio's, which control does not import.
-    def connection_made(self, transport) -> None:  # noqa: ANN001  # pyright: ignore[reportMissingParameterType]  said above
+    def connection_made(self, transport) -> None:  # noqa: ANN001  it is asyncio's  # pyright: ignore[reportMissingParameterType]  not imported here
         """Somebody is there."""
         super().connection_made(transport)
         self._wait()
