@@ -1,10 +1,10 @@
 """Many edges in one process: the node's own code over real sockets, on disks in memory.
 
-Reads one JSON object from standard input, ``{"url", "tokens"}``, and joins one edge with each
-token, which lives from then on. Prints each half second ``{"joined", "there", "again", "offers",
-"cpu_s"}``: how many have joined, how many have been welcomed and have not lost their session since,
-how many have been welcomed since the last line on standard input, and how many snapshots were
-offered. An edge that has not noticed yet that control is gone is still there.
+Reads one JSON object from standard input, ``{"url", "tokens": {number: token}}``, and joins one
+edge with each token, which lives from then on. Prints each half second ``{"joined", "there",
+"again", "offers", "cpu_s"}``: how many have joined, how many have been welcomed and have not lost
+their session since, how many have been welcomed since the last line on standard input, and how many
+snapshots were offered. An edge that has not noticed yet that control is gone is still there.
 
 An edge has no engine, and a gateway that nobody asks. Nothing else is left out: it enrols over
 HTTPS, keeps its certificate, takes signed snapshots, beats, and writes its figures of the minute
@@ -182,7 +182,7 @@ class Edge:
         roll: Where it is noted that it has been welcomed.
     """
 
-    def __init__(self, number: int, roll: Roll) -> None:
+    def __init__(self, number: str, roll: Roll) -> None:
         self._name = f"edge-{number}"
         self._roll = roll
         self._clock, self._entropy = SystemClock(), SystemEntropy()
@@ -291,7 +291,7 @@ async def main() -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(roll.ask)
-        for number, token in enumerate(asked["tokens"]):
+        for number, token in asked["tokens"].items():
             group.start_soon(live, Edge(number, roll), token)
         while True:
             told = {"joined": joined, "there": len(roll.there), "again": len(roll.again)}

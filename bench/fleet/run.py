@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a fleet of edges costs control, and how soon all are back after control restarted.
 
-The whole product serves as the cloud; one other process holds all edges, which are the node's own
+The whole product serves as the cloud; two other processes hold all edges, which are the node's own
 code over real sockets (``edges.py``). Prints one line of JSON, writes ``bench/out/fleet.json``.
 
     .venv/bin/python bench/fleet/run.py --edges 1000 --seconds 60
@@ -25,13 +25,16 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src")]
 from e2e.conftest import Site, free_port  # noqa: E402  their folder is known only from here on
 
 OUT = HERE.parent / "out" / "fleet.json"
+HOLDERS = 2
+"""Processes that hold edges: one alone is busier than control when all come back."""
+SHOW_S = 5.0
 TICK = os.sysconf("SC_CLK_TCK")
 
 
-class Fleet:
-    """The process that holds the edges, and what it said last."""
+class Holder:
+    """A process that holds edges, and what it said last."""
 
-    def __init__(self, url: str, tokens: list[str]) -> None:
+    def __init__(self, url: str, tokens: dict[int, str]) -> None:
         self.told: dict[str, float] = {}
         self._child = subprocess.Popen(
             [sys.executable, str(HERE / "edges.py")],
@@ -47,15 +50,14 @@ class Fleet:
         for line in self._child.stdout:
             self.told = self.told | json.loads(line)
 
-    def until(self, what: str, least: float, *, within_s: float) -> float:
-        """Seconds until a figure has come to ``least``."""
-        began = time.monotonic()
-        while self.told.get(what, -1) < least:
-            if time.monotonic() - began > within_s or self._child.poll() is not None:
-                waited = time.monotonic() - began
-                sys.exit(f"{what} is {self.told.get(what)} after {waited:.0f} s, not {least}")
-            time.sleep(0.1)
-        return time.monotonic() - began
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended."""
+        return self._child.poll() is None
+
+    def _say(self, line: str) -> None:
+        self._child.stdin.write(line + "\n")
+        self._child.stdin.flush()
 
     def count_anew(self) -> None:
         """Let ``again`` be of those that are welcomed from now on."""
@@ -63,14 +65,46 @@ class Fleet:
         while self.told["again"]:
             time.sleep(0.1)
 
-    def _say(self, line: str) -> None:
-        self._child.stdin.write(line + "\n")
-        self._child.stdin.flush()
+    def end(self) -> None:
+        """Stop its edges."""
+        self._child.kill()
+        self._child.wait()
+
+
+class Fleet:
+    """All edges."""
+
+    def __init__(self, url: str, tokens: list[str]) -> None:
+        numbered = list(enumerate(tokens))
+        self._holders = [Holder(url, dict(numbered[each::HOLDERS])) for each in range(HOLDERS)]
+
+    def told(self, what: str) -> float:
+        """The sum of a figure; -1 where a holder has not said it yet."""
+        each = [holder.told.get(what) for holder in self._holders]
+        return -1 if None in each else sum(each)
+
+    def until(self, what: str, least: float, *, within_s: float) -> float:
+        """Seconds until a figure has come to ``least``."""
+        began, shown = time.monotonic(), 0.0
+        while self.told(what) < least:
+            waited = time.monotonic() - began
+            if waited > shown + SHOW_S:
+                shown = waited
+                print(f"{waited:.0f} s: {self.told(what):.0f} {what}", file=sys.stderr)
+            if waited > within_s or not all(holder.lives for holder in self._holders):
+                sys.exit(f"{what} is {self.told(what)} after {waited:.0f} s, not {least}")
+            time.sleep(0.1)
+        return time.monotonic() - began
+
+    def count_anew(self) -> None:
+        """Let ``again`` be of those that are welcomed from now on."""
+        for holder in self._holders:
+            holder.count_anew()
 
     def end(self) -> None:
         """Stop all edges."""
-        self._child.kill()
-        self._child.wait()
+        for holder in self._holders:
+            holder.end()
 
 
 def cpu_s(pid: int) -> float:
@@ -129,9 +163,9 @@ def measured(site: Site, fleet: Fleet, given: argparse.Namespace) -> dict[str, f
     joined_s = fleet.until("joined", given.edges, within_s=600)
     first_s = fleet.until("there", given.edges, within_s=600)
     calm_s = calm(control, within_s=600)
-    joining, offers = cpu_s(control) - asleep, fleet.told["offers"]
+    joining, offers = cpu_s(control) - asleep, fleet.told("offers")
     time.sleep(given.settle)
-    before, edges_before = cpu_s(control), fleet.told["cpu_s"]
+    before, edges_before = cpu_s(control), fleet.told("cpu_s")
     time.sleep(given.seconds)
     steady = 100 * (cpu_s(control) - before) / given.seconds
     found = {
@@ -143,7 +177,7 @@ def measured(site: Site, fleet: Fleet, given: argparse.Namespace) -> dict[str, f
         "snapshots_while_joining": offers,
         "control_cpu_percent": round(steady, 1),
         "control_pss_mib": round(pss_mib(control), 1),
-        "edges_cpu_percent": round(100 * (fleet.told["cpu_s"] - edges_before) / given.seconds, 1),
+        "edges_cpu_percent": round(100 * (fleet.told("cpu_s") - edges_before) / given.seconds, 1),
     }
     fleet.count_anew()
     site.kill("control")

@@ -195,6 +195,11 @@ class Fleet:
             heard.at = None
         self.bell.ring()
 
+    @property
+    def count(self) -> int:
+        """How many nodes there are."""
+        return len(self._heard)
+
     def nodes(self) -> Sequence[Node]:
         """All nodes by id, each with its present state."""
         return [self._judged(self._heard[name]) for name in sorted(self._heard)]

@@ -349,7 +349,7 @@ def _welcome(parts: SessionParts, hello: Hello, rhythm: Rhythm) -> Welcome:
         beat_s=rhythm.beat_s,
         suspect_s=rhythm.suspect_s,
         lost_s=rhythm.lost_s,
-        spread_s=spread_s(len(parts.fleet.nodes()), HANDSHAKES),
+        spread_s=spread_s(parts.fleet.count, HANDSHAKES),
         stored={},
     )
 

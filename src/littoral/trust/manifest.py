@@ -4,6 +4,7 @@ import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from littoral.domain.errors import Damaged
@@ -33,6 +34,8 @@ KIND: Final = "littoral-snapshot"
 LARGEST: Final = 16 * 1024 * 1024
 """Most bytes of a part, compressed or not."""
 LEVEL: Final = 6
+ALIKE: Final = 64
+"""Parts that are kept compressed, as the next node's snapshot is likely to have them too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +66,7 @@ def issue(snapshot: Snapshot, *, seed: bytes, pack: Callable[[Frame], bytes]) ->
 
     Checked by: tests/unit/trust/test_manifest.py.
     """
-    packed = {name: zlib.compress(pack(part), LEVEL) for name, part in cut(snapshot).items()}
-    refs = {name: PartRef(sha256=_sha256(data), size=len(data)) for name, data in packed.items()}
+    pressed = {name: _pressed(pack(part)) for name, part in cut(snapshot).items()}
     present = signature.key_id(signature.public_of(seed))
     manifest = Manifest(
         format=FORMAT,
@@ -77,12 +79,12 @@ def issue(snapshot: Snapshot, *, seed: bytes, pack: Callable[[Frame], bytes]) ->
         not_after_us=snapshot.not_after_us,
         requires=(),
         signers=(present, *sorted(set(snapshot.signers) - {present})),
-        parts=refs,
+        parts={name: ref for name, (ref, _) in pressed.items()},
     )
     return Issued(
         number=manifest.number,
         token=signature.sign(pack(manifest), seed=seed, kind=KIND),
-        parts={refs[name].sha256: data for name, data in packed.items()},
+        parts={ref.sha256: data for ref, data in pressed.values()},
         extend_us=Micros(snapshot.issued_us + EXTEND_US) if snapshot.not_after_us else None,
     )
 
@@ -290,6 +292,13 @@ _KINDS: Final[Mapping[str, type[Part]]] = {
 
 def _kind(name: str) -> type[Part] | None:
     return KeysPart if name.startswith("keys/") else _KINDS.get(name)
+
+
+@lru_cache(maxsize=ALIKE)
+def _pressed(plain: bytes) -> tuple[PartRef, bytes]:
+    """A part compressed, and its name; most parts of a fleet's snapshots are the same."""
+    data = zlib.compress(plain, LEVEL)
+    return PartRef(sha256=_sha256(data), size=len(data)), data
 
 
 def _sha256(data: bytes) -> str:

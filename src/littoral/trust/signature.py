@@ -8,6 +8,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -25,7 +26,7 @@ _KEY_ID: Final = re.compile(rb'"kid":"([0-9a-f]{32})"')
 
 def public_of(seed: bytes) -> bytes:
     """The 32 public bytes of the key that a seed makes."""
-    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    return _private(seed).public_key().public_bytes_raw()
 
 
 def key_id(public: bytes) -> str:
@@ -45,7 +46,7 @@ def sign(payload: bytes, *, seed: bytes, kind: str) -> bytes:
     """
     head = _head(key_id(public_of(seed)), kind)
     body = b"%b.%b" % (_base64(head), _base64(payload))
-    return b"%b.%b" % (body, _base64(Ed25519PrivateKey.from_private_bytes(seed).sign(body)))
+    return b"%b.%b" % (body, _base64(_private(seed).sign(body)))
 
 
 def verify(token: bytes, keys: Mapping[str, bytes], *, kind: str) -> bytes:
@@ -80,6 +81,12 @@ def verify(token: bytes, keys: Mapping[str, bytes], *, kind: str) -> bytes:
     except InvalidSignature:
         raise Damaged(f"{kind}: the signature of {signer} is forged or it was changed") from None
     return payload
+
+
+@lru_cache(maxsize=4)
+def _private(seed: bytes) -> Ed25519PrivateKey:
+    """The key that a seed makes; to make it costs as much as to sign with it."""
+    return Ed25519PrivateKey.from_private_bytes(seed)
 
 
 def _head(signer: str, kind: str) -> bytes:
