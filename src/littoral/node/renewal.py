@@ -80,6 +80,7 @@ class Renewal:
         self.credentials = credentials
         self._parts = parts
         self._due = self._next_due()
+        self._again = Seconds(0.0)
         self._answer: Issued | None = None
         self._answered = Signal()
         self._doubt = Signal()
@@ -127,7 +128,8 @@ class Renewal:
             now = self._parts.clock.wall()
             end = self.credentials.life.end_us
             wait = min(LOOK, Seconds((end - now) / 1_000_000)) if now < end else LOOK
-            if self._doubted or now >= min(self._due, end):
+            due = now >= self._due and self._parts.clock.now() >= self._again
+            if self._doubted or due or now >= end:
                 wait = await self._try(now)
             await self._doubt.wait(at_most_s=wait)
 
@@ -149,7 +151,7 @@ class Renewal:
 
     def _failed(self, reason: str, *, late: bool) -> Seconds:
         if not late:
-            self._due = Micros(self._parts.clock.wall() + int(AGAIN * 1_000_000))
+            self._again = Seconds(self._parts.clock.now() + AGAIN)
             if self._ends_soon():
                 self._parts.say(
                     "certificate_ending", f"the certificate ends soon and was not renewed: {reason}"

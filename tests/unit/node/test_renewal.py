@@ -319,6 +319,20 @@ def test_a_node_that_was_removed_goes_on_serving_and_says_why_it_is_alone():
     during(script)
 
 
+def test_a_try_that_failed_while_the_clock_was_ahead_is_made_again_in_time():
+    async def script(edge):
+        edge.connected = False
+        await anyio.sleep(600)
+        assert edge.codes == ["certificate_refused"]
+        edge.clock._epoch = Micros(START)  # noqa: SLF001  control told the time
+        edge.connected = True
+        await anyio.sleep(15 * HOUR)
+        assert edge.until > edge.held.life.end_us
+        assert edge.codes[1:] == ["certificate_renewed"]
+
+    during(script, behind=-18 * HOUR)
+
+
 def test_a_refusal_over_the_session_is_said():
     async def script(edge):
         async def refuse(frame):
