@@ -57,6 +57,7 @@ class SocketCarrier:
 
     def __init__(self, parts: CarrierParts) -> None:
         self._parts = parts
+        self._made: tuple[tuple[Shown, bool], ssl.SSLContext] | None = None
         self.gate = Gate()
 
     @asynccontextmanager
@@ -77,7 +78,7 @@ class SocketCarrier:
     async def _open(self, address: str) -> SocketPipe:
         parts, place = self._parts, parse_uri(address)
         lenient = parts.lenient()
-        context = client_context(await parts.shown(), lenient=lenient)
+        context = self._context(await parts.shown(), lenient=lenient)
         stream = await connected(place.host, place.port, proxy=parts.proxy)
         try:
             url = f"{address.rstrip('/')}{PATH}"
@@ -85,6 +86,12 @@ class SocketCarrier:
         except BaseException:
             await anyio.aclose_forcefully(stream)
             raise
+
+    def _context(self, own: Shown, *, lenient: bool) -> ssl.SSLContext:
+        """What to dial with, made anew only where what is shown is new: the key goes by a file."""
+        if self._made is None or self._made[0] != (own, lenient):
+            self._made = (own, lenient), client_context(own, lenient=lenient)
+        return self._made[1]
 
     @asynccontextmanager
     async def listen(
