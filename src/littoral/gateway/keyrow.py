@@ -30,6 +30,29 @@ class Sort(NamedTuple):
     length: str
 
 
+class Sorts(dict[str, Sort]):
+    """Of what kind a key's requests are, by model; worked out when a model is first asked for.
+
+    Args:
+        grant: The key's.
+        policies: All.
+    """
+
+    __slots__ = ("_grant", "_policies")
+
+    def __init__(self, grant: KeyGrant, policies: Sequence[Policy]) -> None:
+        super().__init__()
+        self._grant = grant
+        self._policies = policies
+
+    def __missing__(self, model: str) -> Sort:
+        """Work it out, and keep it."""
+        project, key, _, tag = tagged(self._policies, _asker(self._grant, model))
+        names = f"\n{project}\n{flight.tagged(key, tag)}".encode()
+        found = self[model] = Sort(tag, names, kind_of(tag=tag, key=key, model=model))
+        return found
+
+
 class KeyRow:
     """A key's grant as the warm path reads it; ``gates`` are its own limits and its project's."""
 
@@ -74,7 +97,7 @@ class KeyRow:
         self.audits = False
         """Whether some of its requests may be audited."""
         self.wants: dict[str, Wanted | None] = {}
-        self.sorts: dict[str, Sort] = {}
+        self.sorts = Sorts(grant, ())
 
     def share(self, traffic: TrafficGrant) -> None:
         """Take the settings of the project."""
@@ -93,6 +116,7 @@ class KeyRow:
         """Take all policies, and what audits of them say, by name."""
         self.policies, self.standings = tuple(policies), standings
         grant = self.grant
+        self.sorts = Sorts(grant, self.policies)
         self.audits = any(
             each.name in standings and is_whose(each.spec.match, grant.project, grant.id)
             for each in policies
@@ -102,23 +126,9 @@ class KeyRow:
     def wanted(self, model: str) -> Wanted | None:
         """What a policy asks of the place of its requests for a model, if any does."""
         if model not in self.wants:
-            asker = self._asker(model)
+            asker = _asker(self.grant, model)
             self.wants[model] = wanted_of(self.policies, asker, self.standings)
         return self.wants[model]
-
-    def sort(self, model: str) -> Sort:
-        """Of what kind its requests for a model are."""
-        found = self.sorts.get(model)
-        if found is None:
-            project, key, _, tag = tagged(self.policies, self._asker(model))
-            names = f"\n{project}\n{flight.tagged(key, tag)}".encode()
-            length = kind_of(tag=tag, key=key, model=model)
-            found = self.sorts[model] = Sort(tag, names, length)
-        return found
-
-    def _asker(self, model: str) -> Asker:
-        grant = self.grant
-        return Asker(grant.project, grant.id, model, grant.tag)
 
     def lapse(self) -> None:
         """End: control was away for too long."""
@@ -128,6 +138,10 @@ class KeyRow:
     def may_use(self, model: str) -> bool:
         """Whether the key's list of models, whose names may end in ``*``, covers ``model``."""
         return self.any_model or model in self.models or model.startswith(self.prefixes)
+
+
+def _asker(grant: KeyGrant, model: str) -> Asker:
+    return Asker(grant.project, grant.id, model, grant.tag)
 
 
 def is_over(keys: Mapping[str, KeyRow], key: KeyRow) -> bool:

@@ -95,7 +95,7 @@ class Account(Placed):
             place.price_in,
             place.price_out,
         )
-        names = self.rid + self.key.sort(self.model.name).names + place.names
+        names = self.rid + self.key.sorts[self.model.name].names + place.names
         number = decided(verdict[1], verdict[6])
         self._worker.flights.open(self.slot, header, names, decided=number)
 

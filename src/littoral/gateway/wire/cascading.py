@@ -11,7 +11,7 @@ from littoral.gateway.settlement import FAILED, OK
 from littoral.gateway.table import Place
 from littoral.gateway.tally import Usage
 from littoral.gateway.wanted import Wanted
-from littoral.gateway.wire.placed import MISSED, Within
+from littoral.gateway.wire.placed import MISSED, Placed, Within
 from littoral.gateway.wire.screened import Screened
 from littoral.gateway.wire.waiting import UNRECORDED
 from littoral.placement.decide import Verdict
@@ -74,7 +74,7 @@ class Cascading(Screened):
     def choose(self, now: float, skip: int) -> Refusal | None:
         """Choose a place of the stage that it is in; where the first stage has none, of any."""
         if not self.key.policies:
-            return super().choose(now, skip)
+            return Placed.choose(self, now, skip)  # super() would cost what the rest does
         if not skip:
             self._trial = self._begin(now)
         trial = self._trial
@@ -96,9 +96,9 @@ class Cascading(Screened):
 
     def encoded(self, place: Place) -> bytes:
         """The request's body; the first one asks for log probabilities where these are judged."""
+        if not self.key.policies or not self._asks_more:
+            return Screened.encoded(self, place)
         asked = self.asked
-        if not self._asks_more:
-            return super().encoded(place)
         self.asked = cascade.asking(asked)
         try:
             return super().encoded(place)
@@ -159,7 +159,7 @@ class Cascading(Screened):
         self.settle(FAILED, None, 0)
         self._give_first(trial, trial.kept, refusal.code)
 
-    def _due(self, wanted: Wanted | None) -> float:
+    def _due(self, wanted: Wanted) -> float:
         """By when it is to be answered: the second stage has no time of its own."""
         trial = self._trial
         return super()._due(wanted) if trial is None or trial.kept is None else trial.due

@@ -1,6 +1,5 @@
 """Placed: where one request goes, by what it needs, by its policy and by who is there."""
 
-import math
 from typing import Final, NamedTuple
 
 from littoral.domain.errors import DeadlinePassed, NoCandidate
@@ -86,7 +85,7 @@ class Placed(Charged):
             tokens_in=self.asked.longest or self._tokens_in,
             tokens_out=tokens_out,
             length=length,
-            total_s=self._due(wanted) - now,
+            total_s=(self.deadline if wanted is None else self._due(wanted)) - now,
             skip=skip,
             warm=self._warm() if self._beginning and not skip else -1,
             aside=0 if model.split is None or skip else aside_of(model.split, self.rid),
@@ -94,13 +93,12 @@ class Placed(Charged):
             outside=outside,
         )
 
-    def _due(self, wanted: Wanted | None) -> float:
+    def _due(self, wanted: Wanted) -> float:
         """By when it is to be answered, by its caller and a policy; tries again do not put it off.
 
         Monotonic seconds.
         """
-        due = math.inf if wanted is None else self._started + wanted.total_s
-        return min(self.deadline, due)
+        return min(self.deadline, self._started + wanted.total_s)
 
     def _warm(self) -> int:
         """The position of the place that served this beginning last; -1 where it is not there."""
@@ -126,7 +124,7 @@ class Placed(Charged):
         """
         cap, model = self.asked.cap, self.model
         found = self._worker.source.lengths
-        usual = found.get(self.key.sort(model.name).length) if found else None
+        usual = found.get(self.key.sorts[model.name].length) if found else None
         expected, width = usual or (model.expected_out, model.expected_length)
         return (expected, width) if cap is None or cap > expected else (cap, 0.0)
 

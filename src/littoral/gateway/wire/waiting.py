@@ -38,11 +38,14 @@ class Waiting(Answer):
     def queue_up(self, now: float) -> Refusal | None:
         """Go at once where a slot is free and nobody waits, else wait for one."""
         if not self.model.queue.count:
-            refusal, audit = self._go(now), self._worker.audit
-            if refusal is FULL and audit is not None and audit.give_way(self.model):
-                refusal = self._go(now)
+            refusal = self._go(now)
             if refusal is not FULL:
                 return refusal
+            audit = self._worker.audit
+            if audit is not None and audit.give_way(self.model):
+                refusal = self._go(now)
+                if refusal is not FULL:
+                    return refusal
         return self._wait(now)
 
     def _go(self, now: float) -> Refusal | None:

@@ -107,7 +107,7 @@ class Worker:
 
     _offline = b""
     _skew_us = 0
-    recording = Recording()
+    recording: Recording
     """Whether usage can be recorded, as the node said last."""
     embed: Embed | None = None
     """Asks for the meaning of a text; None where nobody does."""
@@ -139,7 +139,7 @@ class Worker:
         self.clients: set[Timed] = set()
         self.inners, self.sockets, self.shelf = set[Cuttable](), set[Lasting](), Shelf()
         self.counters: Counter[str] = Counter()
-        self.in_flight, self.lag_s = 0, 0.0
+        self.in_flight, self.recording = 0, Recording()
         self.room = ROOM
         """Bytes of long bodies that may still be taken."""
         self.draining, self.linked = False, True
