@@ -16,7 +16,7 @@ from littoral.lab.edge import Edge
 from littoral.lab.life import Act, Killed
 from littoral.lab.trace import Trace
 from littoral.lab.wan import Twist
-from littoral.testing.loop import later
+from littoral.testing.loop import later, leap
 
 WEIGHTS: Mapping[str, float] = {
     "cut": 4.0,
@@ -31,6 +31,7 @@ WEIGHTS: Mapping[str, float] = {
     "control-failpoint": 1.0,
     "storm": 0.2,
     "clock": 0.3,
+    "leap": 0.2,
     "backup": 0.2,
     "rollback": 0.1,
     "twist": 2.0,
@@ -150,6 +151,7 @@ class Nemesis:
             "control-failpoint": lambda _edge: self._arm_control(),
             "storm": lambda _edge: self._storm(),
             "clock": self._step,
+            "leap": lambda _edge: self._leap(),
             "backup": lambda _edge: self._keep(),
             "rollback": lambda _edge: self._roll_back(),
             "twist": self._twist,
@@ -194,6 +196,18 @@ class Nemesis:
         """The wall clock jumps, up to a day to either side."""
         day_us = 24 * 3_600_000_000
         edge.box.clock.wrong_us = int((2.0 * self.chance.random() - 1.0) * day_us)
+
+    def _leap(self) -> None:
+        """Every clock goes ahead at once, control's too, by more than a certificate's life.
+
+        Control waits on the monotonic clock until it extends snapshots, hence up to an hour longer
+        than it should: a change makes it look at once.
+        """
+        hours = 25.0 + 11.0 * self.chance.random()
+        self.trace.note(f"all clocks go ahead by {hours:.1f} h")
+        leap(hours * HOUR)
+        if self.cloud.desk is not None:
+            self.cloud.desk.bell.ring()
 
     def _twist(self, edge: Edge) -> None:
         """The next messages come twice, in another order, changed, or not at all."""

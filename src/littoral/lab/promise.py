@@ -12,19 +12,30 @@ from littoral.domain.deferral import AHEAD, Deferral
 from littoral.domain.ids import ProjectId
 from littoral.domain.ports import Ledger
 from littoral.domain.usage import UsageRecord
+from littoral.testing.loop import LoopClock
+
+KEPT_US = 48 * 3_600_000_000
+"""So long one must be found: nodes keep it for three days, and a clock may be one ahead."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Promise:
     """One deferred request, as its client knows it.
 
-    ``shown`` is what the client was given once it had ended.
+    ``shown`` is what the client was given once it had ended; until ``until_us``, true time, it must
+    be there.
     """
 
     name: str
     node: str
     project: ProjectId
+    until_us: int
     shown: Deferral | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it must be there still."""
+        return LoopClock().wall() < self.until_us
 
 
 @dataclass(slots=True)
@@ -61,6 +72,7 @@ class Promises:
                 name=deferral.id,
                 node=node,
                 project=deferral.project,
+                until_us=LoopClock().wall() + KEPT_US,
             )
         return found
 
@@ -79,7 +91,8 @@ class Promises:
 
     def missing(self, promise: Promise) -> None:
         """A client was told that there is no such request."""
-        self.wrong.append(f"{promise.name} of {promise.node} was accepted, and is lost")
+        if promise.is_due:
+            self.wrong.append(f"{promise.name} of {promise.node} was accepted, and is lost")
 
     def compare(self, kept: Iterable[Sequence[Deferral]], ledger: Ledger) -> list[str]:
         """What is wrong with the stores of all nodes, once all is healed."""
@@ -91,7 +104,7 @@ class Promises:
             here |= {each.id: each for each in store}
         for promise in self._kept.values():
             found = here.get(promise.name)
-            if found is None and promise.shown is None:
+            if found is None and promise.shown is None and promise.is_due:
                 wrong.append(f"{promise.name} of {promise.node} was accepted, and is lost")
         for deferral in here.values():
             rows = list(ledger.record(deferral.request))

@@ -105,6 +105,7 @@ class SimLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._virtual = 0.0
+        self._ahead_us = 0
         self._tasks = 0
         self._soon: deque[_Call | _Timer] = deque()
         self._later: list[tuple[float, int, _Timer]] = []
@@ -118,6 +119,15 @@ class SimLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Seconds since the loop was made."""
         return self._virtual
+
+    @property
+    def ahead_us(self) -> int:
+        """Microseconds that went by on every wall clock while this loop's own time stood still."""
+        return self._ahead_us
+
+    def leap(self, seconds: float) -> None:
+        """Let wall time alone pass, as while everything is suspended."""
+        self._ahead_us += round(max(seconds, 0.0) * 1e6)
 
     def call_soon(
         self,
@@ -240,8 +250,10 @@ class LoopClock:
         return Seconds(asyncio.get_running_loop().time())
 
     def wall(self) -> Micros:
-        """The epoch plus the loop's time."""
-        return Micros(self._epoch + round(self.now() * 1e6))
+        """The epoch plus the loop's time, and what wall clocks went on without it."""
+        loop = asyncio.get_running_loop()
+        ahead_us = loop.ahead_us if isinstance(loop, SimLoop) else 0
+        return Micros(self._epoch + round(loop.time() * 1e6) + ahead_us)
 
 
 def later(seconds: float, call: Callable[[], object]) -> None:
@@ -255,10 +267,23 @@ def stall(seconds: float) -> None:
     Raises:
         RuntimeError: The running loop is a real one.
     """
+    _virtual().stall(seconds)
+
+
+def leap(seconds: float) -> None:
+    """Let wall time alone pass: monotonic clocks stand still, as while everything is suspended.
+
+    Raises:
+        RuntimeError: The running loop is a real one.
+    """
+    _virtual().leap(seconds)
+
+
+def _virtual() -> SimLoop:
     loop = asyncio.get_running_loop()
     if not isinstance(loop, SimLoop):
         raise RuntimeError("only virtual time can be made to pass")  # noqa: TRY004  of the loop, not an argument
-    loop.stall(seconds)
+    return loop
 
 
 def simulate(main: Callable[[], Awaitable[T]]) -> T:

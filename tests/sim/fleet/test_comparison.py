@@ -14,6 +14,7 @@ from littoral.lab.cloud import SyncedLedger
 from littoral.lab.fleet import Broken, Plan, run_fleet
 from littoral.lab.hop import PROJECTS
 from littoral.node.serve import serve
+from littoral.testing.registrar import MemoryRegistrar
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -86,6 +87,12 @@ async def fragile(parts, *, stop):
     with anyio.move_on_after(1200.0):
         await serve(parts, stop=stop)
     raise ValueError("a node of glass")
+
+
+async def shy(parts, *, stop):
+    """A node that never asks for a new certificate by proof of its key."""
+    joined = replace(parts.tools.joined, registrar=MemoryRegistrar({}))
+    await serve(replace(parts, tools=replace(parts.tools, joined=joined)), stop=stop)
 
 
 class Carefree(QuotaTable):
@@ -182,3 +189,8 @@ def test_a_confidential_request_that_leaves_its_set_is_found():
 
 def test_a_node_that_ends_by_itself_is_found():
     assert "ended by itself: ValueError" in wrong(Broken(serve=fragile))
+
+
+def test_nodes_that_do_not_come_back_after_all_clocks_went_ahead_are_found():
+    plan = replace(PLAN, hours=0.5, fault_s=600.0, faults={"leap": 1.0})
+    assert "not converged" in wrong(Broken(serve=shy), plan)

@@ -17,6 +17,7 @@ from littoral.lab.nemesis import WEIGHTS
 
 DAY = Plan(edges=6, hours=1.0)
 FLEET = Plan(edges=20, hours=0.2, fault_s=30.0)
+AHEAD = Plan(edges=5, hours=0.5, fault_s=120.0, faults={"leap": 1.0, "cut": 2.0})
 TIGHT = Plan(
     edges=6,
     hours=1.5,
@@ -77,6 +78,12 @@ def test_every_kind_of_fault_happens():
         replace(DAY, edges=3, fault_s=20.0, faults=dict.fromkeys(WEIGHTS, 1.0)), WIRE
     )
     assert set(outcome.faults) == set(WEIGHTS)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", [1, 3, 5])
+def test_every_edge_is_back_after_all_clocks_went_ahead(seed):
+    holds(seed, AHEAD)
 
 
 @pytest.mark.timeout(120)

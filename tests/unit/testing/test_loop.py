@@ -9,7 +9,7 @@ from types import FrameType
 import anyio
 import pytest
 
-from littoral.testing.loop import Deadlock, LoopClock, later, simulate
+from littoral.testing.loop import Deadlock, LoopClock, later, leap, simulate
 
 
 def test_three_days_pass_without_waiting() -> None:
@@ -21,6 +21,18 @@ def test_three_days_pass_without_waiting() -> None:
         return clock.now() - before
 
     assert simulate(main) == pytest.approx(72 * 3600)
+
+
+def test_wall_clocks_go_ahead_while_all_is_suspended_and_no_timer_comes_sooner() -> None:
+    async def main() -> None:
+        clock = LoopClock()
+        later(10.0, lambda: leap(93_600.0))
+        before, wall = clock.now(), clock.wall()
+        await anyio.sleep(60.0)
+        assert clock.now() - before == pytest.approx(60.0)
+        assert clock.wall() - wall == pytest.approx(93_660e6, abs=1)
+
+    simulate(main)
 
 
 def test_sleepers_wake_in_the_order_of_their_times() -> None:
