@@ -1,5 +1,6 @@
 """Account: the books of one request: where it is placed, what it used, which slot says so."""
 
+from functools import lru_cache
 from typing import Final
 
 from littoral.domain.decided import decided
@@ -15,6 +16,7 @@ from littoral.gateway.wire.placed import Placed
 
 _U32: Final = 0xFFFF_FFFF
 MEDIA: Final = b"application/json"
+_decided: Final = lru_cache(maxsize=1024)(decided)
 MOST_S: Final = 4294.0
 """Longest prediction that a slot can hold in microseconds, seconds."""
 
@@ -96,7 +98,7 @@ class Account(Placed):
             place.price_out,
         )
         names = self.rid + self.key.sorts[self.model.name].names + place.names
-        number = decided(verdict[1], verdict[6])
+        number = _decided(verdict[1], verdict[6])
         self._worker.flights.open(self.slot, header, names, decided=number)
 
     def settle(self, status: int, usage: Usage | None, counted: int) -> float:

@@ -5,13 +5,14 @@ from typing import Final, NamedTuple
 
 from littoral.domain.policy import Cascade
 from littoral.gateway import cascade
+from littoral.gateway.asked import Asked
 from littoral.gateway.cascade import LOGPROBS
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.settlement import FAILED, OK
 from littoral.gateway.table import Place
 from littoral.gateway.tally import Usage
 from littoral.gateway.wanted import Wanted
-from littoral.gateway.wire.placed import MISSED, Placed, Within
+from littoral.gateway.wire.placed import MISSED, Within
 from littoral.gateway.wire.screened import Screened
 from littoral.gateway.wire.waiting import UNRECORDED
 from littoral.placement.decide import Verdict
@@ -71,39 +72,36 @@ class Cascading(Screened):
         """Whether two calls can be booked for it: not what another node or the gateway asks."""
         return self.watched and not self.kind
 
-    def choose(self, now: float, skip: int) -> Refusal | None:
-        """Choose a place of the stage that it is in; where the first stage has none, of any."""
-        if not self.key.policies:
-            return Placed.choose(self, now, skip)  # super() would cost what the rest does
+    def take(self, verdict: Verdict, skip: int) -> None:
+        """Go where a verdict says."""
+        self._skip = skip
+        self._verdict = verdict
+        self.place = self.model.places[verdict[0]]
+
+    def staged(self, now: float, skip: int) -> Refusal | bool:
+        """Choose a place of its stage; False where the first stage has none, or there are none."""
         if not skip:
             self._trial = self._begin(now)
         trial = self._trial
         if trial is None:
-            return super().choose(now, skip)
+            return False
         if trial.kept is not None:
-            return self._choose_second(trial, now, skip)
+            return self._choose_second(trial, now, skip) or True
         first = self.ranked(now, skip, trial.first)
         if isinstance(first, Refusal) or not self._has_slack(trial, first, now):
             self._trial = None
-            return super().choose(now, skip)
+            return False
         self.take(first, skip)
-        return None
+        return True
 
     def plan(self, now: float) -> None:
         """Plan no second try of a request that may have a second answer."""
         if self._trial is None:
             super().plan(now)
 
-    def encoded(self, place: Place) -> bytes:
-        """The request's body; the first one asks for log probabilities where these are judged."""
-        if not self.key.policies or not self._asks_more:
-            return Screened.encoded(self, place)
-        asked = self.asked
-        self.asked = cascade.asking(asked)
-        try:
-            return super().encoded(place)
-        finally:
-            self.asked = asked
+    def asking(self) -> Asked:
+        """What is asked; the first place must tell log probabilities where these are judged."""
+        return cascade.asking(self.asked) if self._asks_more else self.asked
 
     def bare(self, data: bytes) -> bytes:
         """An engine's whole reply without what its caller did not ask for.
@@ -173,7 +171,6 @@ class Cascading(Screened):
             return None
         if not cascade.is_judged(self.asked, self.route.operation):
             return None
-        self._started = now
         return Trial(rule, min(self.deadline, now + wanted.total_s))
 
     def _has_slack(self, trial: Trial, first: Verdict, now: float) -> bool:

@@ -230,17 +230,17 @@ class Exchange(Cascading):
 
     def _whole(self, data: bytes) -> None:
         route = self.route
-        weigh = route.weigh
-        found = weigh(data)
+        found = route.weigh(data)
         if found is None or len(data) > route.longest_reply:
             self._failed("its reply is no JSON object")
             return
-        counted = len(data) // 4 if route.writes else 0
         trial = self._trial if self.key.policies else None
-        said = self._translated(data if trial is None else self.bare(data))
+        said = data if trial is None else self.bare(data)
+        if route.translator is not None or self.place.mends:
+            said = self._translated(said)
         if trial is not None and self.goes_on(trial, data, said, usage=found.usage):
             return
-        cost = self.settle(OK, found.usage, counted)
+        cost = self.settle(OK, found.usage, len(data) // 4 if route.writes else 0)
         self._deliver(said, cost if trial is None else cost + trial.spent)
         if self.key.adapts:
             self.keep()

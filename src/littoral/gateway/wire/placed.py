@@ -1,5 +1,6 @@
 """Placed: where one request goes, by what it needs, by its policy and by who is there."""
 
+from abc import abstractmethod
 from typing import Final, NamedTuple
 
 from littoral.domain.errors import DeadlinePassed, NoCandidate
@@ -49,19 +50,23 @@ class Placed(Charged):
         """
         if not skip:
             self._started = now
+        if self.key.policies:
+            staged = self.staged(now, skip)
+            if staged is not False:
+                return None if staged is True else staged
         verdict = self.ranked(now, skip)
         if isinstance(verdict, Refusal):
             return self._advised(verdict)
         if verdict[1] == "least_miss" and self.terms.defer_s:
             return MISSED
-        self.take(verdict, skip)
-        return None
-
-    def take(self, verdict: Verdict, skip: int) -> None:
-        """Go where a verdict says."""
         self._skip = skip
         self._verdict = verdict
         self.place = self.model.places[verdict[0]]
+        return None
+
+    @abstractmethod
+    def staged(self, now: float, skip: int) -> Refusal | bool:
+        """Choose a place of the stage that it is in; False where a policy gives it no stages."""
 
     def ranked(self, now: float, skip: int, within: Within | None = None) -> Verdict | Refusal:
         """Compare the places as they are now; nothing changes.

@@ -6,7 +6,7 @@ from typing import Final
 
 from littoral.domain.errors import Denied, Unavailable
 from littoral.gateway import guard
-from littoral.gateway.asked import cap_of
+from littoral.gateway.asked import Asked, cap_of
 from littoral.gateway.guard import Unsearchable
 from littoral.gateway.refusal import refuse
 from littoral.gateway.table import Place
@@ -32,9 +32,13 @@ class Screened(Hedging):
 
     def encoded(self, place: Place) -> bytes:
         """The request's body as a place gets it."""
-        asked, encode = self.asked, self.route.encode
+        asked, encode = self.asking() if self.key.policies else self.asked, self.route.encode
         cap = cap_of(asked.cap, most=place.cap, context=place.context, tokens_in=self._tokens_in)
         return encode(asked, place.model, cap)
+
+    @abstractmethod
+    def asking(self) -> Asked:
+        """What is asked of the place, which may be more than the caller asked."""
 
     def message(self, place: Place) -> bytes:
         """The request as it is sent to a place, unless that is one for which it is redacted."""
