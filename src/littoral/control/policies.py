@@ -7,7 +7,7 @@ from littoral.control.bounds import refuse, within
 from littoral.domain.ids import checked_tag
 from littoral.domain.policy import AUTO, Audits, Cascade, Judge, JudgeKind, Policy, PolicySpec
 from littoral.domain.resource import Kind, Spec
-from littoral.trust import shape
+from littoral.trust import pattern, shape
 
 MOST_NAMES = 256
 MOST_MISS = 1e9
@@ -103,6 +103,7 @@ def _judge(path: str, judge: Judge) -> None:
         re.compile(judge.pattern)
     except (re.error, OverflowError, RecursionError) as error:
         raise refuse(f"{path}.pattern", f"it is no regular expression: {error}") from error
+    pattern.check(judge.pattern, path=f"{path}.pattern")
     shape.check(judge.schema, path=f"{path}.schema")
 
 

@@ -14,6 +14,7 @@ from littoral.gateway import request
 from littoral.gateway.asked import Asked
 from littoral.gateway.request import Chat, Completion, Message
 from littoral.placement.golden import plain
+from littoral.trust.pattern import reach
 from littoral.trust.shape import allows
 
 MOST_TEXT: Final = 64 * 1024
@@ -107,29 +108,34 @@ def _flat(block: _Block) -> str:
     return (block.text or "") + rest
 
 
-def loss_of(judge: Judge, *, dear: str, cheap: str) -> float:
+def loss_of(judge: Judge, *, dear: str, cheap: str) -> float | None:
     """The reference's score minus the candidate's, by a judge that needs nobody else.
 
     Args:
         judge: Its kind is ``exact`` or ``test``.
         dear: The reference's answer.
         cheap: The candidate's.
+
+    Returns:
+        None where an answer is longer than what its pattern may be searched for in.
     """
     if judge.kind == "exact":
         return float(plain(dear) != plain(cheap))
+    if judge.pattern and max(len(dear), len(cheap)) > _bounded(judge.pattern)[1]:
+        return None
     return passes(judge, dear) - passes(judge, cheap)
 
 
 def passes(judge: Judge, text: str) -> float:
-    """1.0 where an answer passes a test, else 0.0."""
-    good = not judge.pattern or _compiled(judge.pattern).search(text) is not None
+    """1.0 where an answer passes a test, else 0.0; it is short enough for the pattern."""
+    good = not judge.pattern or _bounded(judge.pattern)[0].search(text) is not None
     good = good and (not judge.answer or plain(text) == plain(judge.answer))
     return float(good and (not judge.schema or _fits(judge.schema, text)))
 
 
 @cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+def _bounded(pattern: str) -> tuple[re.Pattern[str], int]:
+    return re.compile(pattern), reach(pattern)
 
 
 def _fits(schema: Mapping[str, object], text: str) -> bool:

@@ -261,6 +261,7 @@ def test_good_judges_may_be_declared():
             "no regular expression",
         ),
         (replace(AUDITS, judge=Judge(kind="test", pattern="(" * 2000)), "no regular expression"),
+        (replace(AUDITS, judge=Judge(kind="test", pattern="^(a+)+$")), "might take too long"),
         (replace(AUDITS, judge=Judge(kind="test", schema={"x": 1})), "judge.schema: 'x'"),
     ],
 )

@@ -116,6 +116,14 @@ def test_a_loss_is_the_references_score_minus_the_candidates():
     assert audit.loss_of(Judge(), dear="a b", cheap="ab") == 1.0
 
 
+def test_no_pattern_is_searched_for_where_it_might_take_too_long():
+    slow = Judge(kind="test", pattern="^(a+)+$")
+    assert audit.loss_of(slow, dear="a" * 40 + "b", cheap="a") is None
+    anywhere = Judge(kind="test", pattern="[0-9]+$")
+    assert audit.loss_of(anywhere, dear="1" * 60_000 + "b", cheap="1") is None
+    assert audit.loss_of(anywhere, dear="1" * 900, cheap="b") == 1.0
+
+
 def test_a_judge_names_the_better_one_in_one_letter():
     assert audit.preferred("A") == 1.0
     assert audit.preferred("The better one is B.") == -1.0

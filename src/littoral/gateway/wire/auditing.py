@@ -170,7 +170,13 @@ class _Audit:
         if judge.kind == "model":
             self._weigh()
         else:
-            self._found(audit.loss_of(judge, dear=dear, cheap=cheap))
+            self._compare(audit.loss_of(judge, dear=dear, cheap=cheap))
+
+    def _compare(self, loss: float | None) -> None:
+        if loss is None:
+            self._auditor.over(self, "audits_failed")
+        else:
+            self._found(loss)
 
     def _weigh(self) -> None:
         """Ask the judge: once with the reference's answer first, once with the other's."""
