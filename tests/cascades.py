@@ -30,6 +30,8 @@ def said(probability=None, text="yes"):
 class Two:
     """A rig of a cheap near place and a dear far one, under a policy with a cascade."""
 
+    standings = ()
+
     def __init__(self, rig, kit, *, spec=None, places=(), **rule):
         self.rig, self.kit = rig, kit
         rig.endpoints(
@@ -49,7 +51,7 @@ class Two:
             Snapshot(
                 epoch=1, version=2, issued_us=Micros(1), node=NODE, pepper=b"p" * 32,
                 keys=(rig.grant,), assignments=(assignment,), limits=rig.limits,
-                policies=(Policy(name="c", spec=policy),),
+                policies=(Policy(name="c", spec=policy),), standings=self.standings,
                 neighbours={NODE: Spot(site="s", tier="edge")},
             ),
             {name: row for row, name in enumerate(rig.limits)},

@@ -101,6 +101,14 @@ def test_a_dear_answer_is_audited_by_asking_the_cheap_place(audited):
     assert (second.loss, second.cheap, second.probability) == (0.0, False, 0.9)
 
 
+def test_answers_longer_than_their_pattern_is_bounded_on_are_not_judged(audited):
+    anywhere = replace(AUDITED, judge=Judge(kind="test", pattern="[0-9]+$"))
+    _, (other,) = audited.declare(anywhere).ask()
+    audited.reply(other, "1" * 9000 + "b")
+    assert audited.findings() == []
+    assert audited.rig.worker.counters["audits_failed"] == 1
+
+
 def held(tags, *, cheap=0.9, dear=0.9):
     """A standing that audits have decided."""
     near = DeploymentName("near")

@@ -229,9 +229,9 @@ def test_what_nothing_refers_to_is_shown_and_removed(call, stand_in):
     shown = call("models", "prune", "--dry-run")
     assert "sha256:aaaaaaaaaaaa  5.0 MB" in shown.out
     assert "1970-01-02" in shown.out
-    assert "3 blobs, 9.0 MB; 1 of them unused" in shown.err
+    assert "Blobs: 3, 9.0 MB; unused: 1." in shown.err
     assert "nothing is removed" in shown.err
     left = StoreView(blobs=2, size=1, fetching=False, removed=(unused.digest,), freed=5_000_000)
     stand_in.on("POST /api/v1/blobs/prune", left)
-    assert "Removed 1 unused blobs, 5.0 MB." in call("models", "prune").err
+    assert "Removed unused blobs: 1, 5.0 MB." in call("models", "prune").err
     assert json.loads(call("models", "prune", "--json").out)["freed"] == 5_000_000
