@@ -7,12 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cascades import ABLE, FAR, HI, NEAR, Two, asked, said
-from littoral.domain.audit import Standing
 from littoral.domain.decided import why_of
 from littoral.domain.ids import DeploymentName
 from littoral.domain.limits import Budget, Limits
 from littoral.domain.local import Recording
-from littoral.domain.policy import Audits, Quality
 from littoral.domain.traffic import CachePolicy
 from littoral.domain.units import Seconds
 from littoral.gateway import request
@@ -392,13 +390,3 @@ def test_a_new_version_that_runs_beside_the_first_takes_its_share_of_first_answe
     two = Two(rig, kit, places=[*places, rig.endpoint(2, deployment=FAR, capabilities=ABLE)])
     engine = two.ask()
     assert (engine.port, asked(engine)["logprobs"]) == (1, True)
-
-
-@pytest.mark.parametrize(("tags", "ports"), [((), [2]), (("c",), [1])])
-def test_what_audits_hold_has_no_first_answer_of_the_candidate(two, tags, ports):
-    two.standings = (Standing(policy="c", candidate=NEAR, decided=True, tags=tags),)
-    audits = Audits(reference=FAR, candidate=NEAR)
-    two.declare({"quality": Quality(max_loss=0.02, audits=audits)}, below=0.6)
-    assert two.ask().port == ports[0]
-    assert two.open() == ports
-    assert two.rig.worker.counters["cascades"] == 0
