@@ -3,12 +3,13 @@
 import asyncio
 import copy
 import math
-import time
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rules import PRICED
-from world import SLOTS, World
+from traffic import TAGS
+from world import SLOTS, World, clock
 
 from littoral.placement.decide import Row
 from littoral.placement.harm import Flight, slope
@@ -21,7 +22,6 @@ LONGEST = 4.0
 """A caller is gone after so many deadlines."""
 BEAT_S, LOST = 0.5, 2
 """Beats that tell whether the link is there; after so many missed it is believed to be down."""
-MEAN_DELAY_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Play:
     async def run(self, made: Sequence[Ask], *, seed: int, span_s: float) -> Played:
         """Let all requests come, on time whatever happens to those before."""
         mine = [copy.copy(each) for each in made]
-        self._began = time.monotonic()
+        self._began = clock()
         beat = asyncio.create_task(self._beat())
         tasks = []
         for number, each in enumerate(mine):
@@ -85,7 +85,7 @@ class Play:
         )
 
     def _now(self) -> float:
-        return time.monotonic() - self._began
+        return clock() - self._began
 
     async def _beat(self) -> None:
         while True:
@@ -123,7 +123,7 @@ class Play:
         await self._serve(each, number, seed)
 
     async def _serve(self, each: Ask, number: int, seed: int) -> None:
-        place, since = each.place, time.monotonic()
+        place, since = each.place, clock()
         each.began, each.active = self._now(), self._loads[place]
         strain = self.world.strain(place)
         came = Seen(
@@ -140,7 +140,7 @@ class Play:
                 )
         except (OSError, TimeoutError):
             took = came._replace(
-                total_s=time.monotonic() - since, strained=self.world.mean_strain(place, since)
+                total_s=clock() - since, strained=self.world.mean_strain(place, since)
             )
             self.known.late(took, promised["ours"])
             return
@@ -172,7 +172,9 @@ class Play:
         return now._replace(harm=edge.harm), cloud
 
     def _harm(self, place: str) -> float:
-        now = self._now()
+        """As the gateway counts it: a newcomer holds the others up while it writes."""
+        now, row = self._now(), self.known.row(place, self.world.strain(place))
+        writes = statistics.fmean(self.known.usual(tag)[0] for tag in TAGS)
         flights = [
             Flight(
                 left_s=each.came + each.deadline - now,
@@ -182,4 +184,4 @@ class Play:
             for each in self._flying.values()
             if each.place == place
         ]
-        return slope(flights, delay_s=MEAN_DELAY_S)
+        return slope(flights, delay_s=row.t_crowd * writes)

@@ -1,6 +1,7 @@
 """Rules: the policies that are played on the engines."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from world import CLOUD_SLOTS, EDGE_SLOTS
 
@@ -16,6 +17,9 @@ from sim.policies import (
     p90_bare,
     threshold,
 )
+
+MISS_COST = 1e-4
+"""What a miss costs, USD: as much as about seven middling requests at the cloud."""
 
 
 @dataclass(slots=True)
@@ -61,8 +65,8 @@ def policies(limit: int) -> dict[str, Policy]:
         "load_heuristic": load_heuristic,
         "mean_prediction": mean_prediction,
         "p90_bare": p90_bare,
-        "p90_bound": ours,
-        "oracle": oracle,
+        "p90_bound": partial(ours, miss_cost=MISS_COST),
+        "oracle": partial(oracle, miss_cost=MISS_COST),
     }
 
 

@@ -5,10 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from playing import Played
-from rules import STATIC
+from rules import MISS_COST, STATIC
 from run import error, mean
-
-from sim.policies import MISS_COST
 
 MOST_COST = 0.60
 HEAVY = 0.9

@@ -4,7 +4,6 @@ import asyncio
 import math
 import random
 import statistics
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +22,11 @@ QUIET = ((16, 1), (100, 1), (16, 32), (30, 16), (80, 8), (100, 20), (50, 30), (2
 """Tokens in and out of the requests of the quiet calibration; the first three are the probes."""
 
 
+def clock() -> float:
+    """Seconds of the loop that plays, which may be virtual ones."""
+    return asyncio.get_running_loop().time()
+
+
 class World:
     """The engines, the other load, the link.
 
@@ -36,7 +40,7 @@ class World:
         self.deadlines: dict[str, float] = {}
         self.cut = False
         self._strains = {
-            name: (Strain(cores=(each.core,)), deque([(time.monotonic(), 1.0)], maxlen=2000))
+            name: (Strain(cores=(each.core,)), deque([(clock(), 1.0)], maxlen=2000))
             for name, each in engines.items()
         }
 
@@ -54,7 +58,7 @@ class World:
             for name, (reader, seen) in self._strains.items():
                 found = reader.read([self.engines[name].pid])
                 last = seen[-1][1]
-                seen.append((time.monotonic(), last + 0.5 * (found - last)))
+                seen.append((clock(), last + 0.5 * (found - last)))
             await asyncio.sleep(LOOK_S)
 
     def strain(self, name: str) -> float:
@@ -79,7 +83,7 @@ class World:
     @asynccontextmanager
     async def weather(self, weather: Weather) -> AsyncIterator[None]:
         """Let the other load work and the link be cut as told, and be calm afterwards."""
-        began = time.monotonic()
+        began = clock()
         tasks = [
             asyncio.create_task(_switch(self._spin, weather.bursts, began)),
             asyncio.create_task(_switch(self._sever, weather.cuts, began)),
@@ -111,9 +115,9 @@ class World:
 
 async def _switch(turn, times: Sequence[tuple[float, float]], began: float) -> None:  # noqa: ANN001  takes ``on``
     for begins, ends in times:
-        await asyncio.sleep(max(0.0, begins - (time.monotonic() - began)))
+        await asyncio.sleep(max(0.0, begins - (clock() - began)))
         turn(on=True)
-        await asyncio.sleep(max(0.0, ends - (time.monotonic() - began)))
+        await asyncio.sleep(max(0.0, ends - (clock() - began)))
         turn(on=False)
 
 
@@ -122,7 +126,7 @@ async def calibrate(world: World) -> tuple[Known, list[Seen]]:
     probes: list[Seen] = []
     for name in world.engines:
         for number, sizes in enumerate(QUIET * 2):
-            since = time.monotonic()
+            since = clock()
             found = await world.serve(name, sizes=sizes, seed=number + 1)
             strain = world.mean_strain(name, since)
             probes.append(

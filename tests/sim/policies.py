@@ -62,10 +62,10 @@ def least_loaded(view: View) -> str:
     return "edge" if view.loads[0] <= view.flying or not view.cloud_up else "cloud"
 
 
-def oracle(view: View) -> str:
+def oracle(view: View, *, miss_cost: float = MISS_COST) -> str:
     """Ours, with true sizes, speeds and link of this moment; it does not know the future."""
     known = replace(view, tokens_out=view.ask.tokens_out, length=0.0)
-    return _by_rank(known, view.truth, miss_cost=MISS_COST)
+    return _by_rank(known, view.truth, miss_cost=miss_cost)
 
 
 def _by_rank(view: View, rows: tuple[Row, ...], *, miss_cost: float) -> str:
@@ -96,9 +96,9 @@ def p90_bare(view: View) -> str:
     return _by_rank(view, view.rows, miss_cost=0.0)
 
 
-def ours(view: View) -> str:
+def ours(view: View, *, miss_cost: float = MISS_COST) -> str:
     """Misses and harm priced, refusal a candidate."""
-    return _by_rank(view, view.rows, miss_cost=MISS_COST)
+    return _by_rank(view, view.rows, miss_cost=miss_cost)
 
 
 POLICIES: dict[str, Policy] = {
