@@ -79,7 +79,10 @@ translations: dev ## bring docs/locale up to date with the English pages
 bench-engines bench-gateway bench-serving bench-start bench-outbox bench-footprint bench-traffic bench-overload bench-loadgen bench-memory bench-placement bench-delivery bench-fleet bench-records bench-audits: dev ## measure; figures go to bench/out
 	@$(PY) bench/$(@:bench-%=%)/run.py
 
-.PHONY: bench-placement-live
+.PHONY: bench-placement-live bench-placement-virtual
+bench-placement-virtual: dev ## placement as on the two real engines, in virtual time: half a minute
+	@$(PY) bench/placement/virtual.py
+
 bench-placement-live: dev ## placement on two real engines, 40 minutes: LIVE="--edge a.gguf --cloud b.gguf"
 	@$(PY) bench/placement/live.py $(LIVE)
 
