@@ -112,7 +112,9 @@ class Archive:
             last = lines[-1]
             here = Taken(number=last.number, request=last.usage.request, attempt=last.usage.attempt)
             parts.chunks.put(
-                [each for group in _groups(lines) for each in self._filled(group)], here
+                [each for group in _groups(lines) for each in self._filled(group)],
+                here,
+                today=parts.clock.wall() // DAY_US,
             )
         return lines
 

@@ -114,10 +114,11 @@ class ChunkStore(Protocol):
         """How far the ledger's lines are in chunks."""
         ...
 
-    def put(self, chunks: Sequence[Chunk], taken: Taken) -> None:
+    def put(self, chunks: Sequence[Chunk], taken: Taken, *, today: int) -> None:
         """Keep chunks, each in place of the one of its name, and move on; both or neither, synced.
 
-        What is older than is kept, and the oldest days of more bytes than may be, go.
+        What is older than is kept, and the oldest days of more bytes than may be, go. How old a day
+        is goes by ``today``: one record that is dated far ahead makes no other one old.
         """
         ...
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Final, TypeAlias, cast
 
 import msgspec
@@ -133,7 +133,7 @@ def passes(judge: Judge, text: str) -> float:
     return float(good and (not judge.schema or _fits(judge.schema, text)))
 
 
-@cache
+@lru_cache(maxsize=256)
 def _bounded(pattern: str) -> tuple[re.Pattern[str], int]:
     return re.compile(pattern), reach(pattern)
 

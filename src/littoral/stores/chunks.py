@@ -112,7 +112,7 @@ class SqliteChunks:
             attempt=cast("int", attempt),
         )
 
-    def put(self, chunks: Sequence[Chunk], taken: Taken) -> None:
+    def put(self, chunks: Sequence[Chunk], taken: Taken, *, today: int) -> None:
         """Keep chunks, each in place of the one of its name, and move on; both or neither."""
 
         def work(connection: apsw.Connection) -> None:
@@ -120,7 +120,7 @@ class SqliteChunks:
                 times = (each.first_us, each.last_us, each.count)
                 run(connection, PUT, (*each.id, *times, len(each.body), each.body))
             run(connection, MOVE, (taken.number, taken.request, taken.attempt))
-            drop = _surplus(run(connection, SIZES), self._kept)
+            drop = _surplus(run(connection, SIZES), self._kept, today)
             if drop is not None:
                 run(connection, DROP, (drop,))
 
@@ -187,9 +187,9 @@ def _chunk(row: Row) -> Chunk:
     )
 
 
-def _surplus(sizes: Sequence[Row], kept: Kept) -> int | None:
+def _surplus(sizes: Sequence[Row], kept: Kept, today: int) -> int | None:
     """The last day that goes, of days with their bytes, the latest first; None where none does."""
-    newest = cast("int", sizes[0][0]) if sizes else 0
+    newest = min(cast("int", sizes[0][0]), today) if sizes else 0
     whole = 0
     for day, size in cast("Sequence[tuple[int, int]]", sizes):
         whole += size

@@ -25,11 +25,11 @@ class MemoryChunks:
         """How far the ledger's lines are in chunks."""
         return self._taken
 
-    def put(self, chunks: Sequence[Chunk], taken: Taken) -> None:
+    def put(self, chunks: Sequence[Chunk], taken: Taken, *, today: int) -> None:
         """Keep chunks, each in place of the one of its name, and move on."""
         self._chunks |= {each.id: each for each in chunks}
         self._taken = taken
-        newest = max((each.day for each in self._chunks), default=0)
+        newest = min(max((each.day for each in self._chunks), default=0), today)
         whole = 0
         for day in sorted({each.day for each in self._chunks}, reverse=True):
             whole += sum(len(each.body) for each in self._chunks.values() if each.id.day == day)

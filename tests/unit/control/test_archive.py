@@ -167,7 +167,7 @@ async def test_a_chunk_that_cannot_be_read_is_named_and_left(desk):
     desk.book(record(1))
     await desk.archive.settle()
     (chunk,) = desk.chunks.chunks(ALL, after=FIRST, most=1)
-    desk.chunks.put([replace(chunk, body=chunk.body[:-3])], desk.chunks.taken())
+    desk.chunks.put([replace(chunk, body=chunk.body[:-3])], desk.chunks.taken(), today=0)
     desk.book(record(2))
     await desk.archive.settle()
     assert desk.sink.codes() == ["records.unreadable"]
@@ -259,7 +259,7 @@ async def test_records_that_cannot_be_read_are_counted(site):
     site.ledger.apply(NODE, "ob", usage_batch([record(1)]))
     assert (await site.ask("GET", "/records")).json()["unreadable"] == 0
     (chunk,) = site.chunks.chunks(ALL, after=FIRST, most=1)
-    site.chunks.put([replace(chunk, body=b"")], site.chunks.taken())
+    site.chunks.put([replace(chunk, body=b"")], site.chunks.taken(), today=0)
     told = (await site.ask("GET", "/records")).json()
     assert (told["records"], told["unreadable"]) == ([], 1)
 
@@ -269,7 +269,7 @@ async def test_an_answer_looks_at_one_page_of_chunks_however_few_are_wanted(site
     assert (await site.ask("GET", "/records")).status_code == 200
     chunks = site.chunks.chunks(ALL, after=FIRST, most=1 << 30)
     large = [replace(each, body=bytes(PAGE)) for each in chunks]
-    site.chunks.put(large, site.chunks.taken())
+    site.chunks.put(large, site.chunks.taken(), today=0)
     told = (await site.ask("GET", "/records", params={"tag": "none"})).json()
     assert (told["unreadable"], told["next"]) == (1, f"{DAY}/0/{NODE}/large")
 
@@ -331,8 +331,8 @@ async def test_the_archive_follows_by_itself_and_goes_on_after_an_error(desk):
     class Rung(MemoryChunks):
         """Says when it has something."""
 
-        def put(self, chunks, taken):
-            super().put(chunks, taken)
+        def put(self, chunks, taken, *, today):
+            super().put(chunks, taken, today=today)
             from_thread.run_sync(came.set)
 
     desk.ledger, desk.chunks = Once(), Rung()
