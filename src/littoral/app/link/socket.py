@@ -266,4 +266,6 @@ def _words(error: BaseException) -> str:
         return f"TLS: {(cause.reason or 'ended').lower().replace('_', ' ')}"
     if isinstance(cause, anyio.EndOfStream):
         return "the other end hung up"
-    return (isinstance(cause, OSError) and cause.strerror) or str(cause) or type(cause).__name__
+    return (
+        (isinstance(cause, OSError) and cause.strerror) or str(cause) or "the connection was lost"
+    )
