@@ -124,7 +124,8 @@ def test_what_was_acknowledged_survives_a_kill(client, site, role):
     names = [begin(client, site) for _ in range(2)]
     queued = client.responses.create(model="echo", input="queued", background=True).id
     site.kill(role)
-    assert [end(client, site, name).status for name in [*names, queued]] == ["completed"] * 3
+    ends = [end(client, site, name) for name in [*names, queued]]
+    assert [(each.status, each.error) for each in ends] == [("completed", None)] * 3
     assert [client.responses.retrieve(each.id) for each in kept] == kept
     booked = [row["status"] for row in site.ledger()]
     answered, cut = booked.count("ok"), len(booked) - booked.count("ok")

@@ -204,13 +204,17 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """Gateway to node: a run ended; or it may go on in ``again_s`` seconds, where that is set."""
+    """Gateway to node: a run ended; or it may go on in ``again_s`` seconds, where that is set.
+
+    ``counted`` says that an engine was asked in vain, so that it may not go on for ever.
+    """
 
     run: int
     status: ResponseStatus
     body: bytes = b""
     reason: str = ""
     again_s: Seconds | None = None
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from littoral.node.signal import Signal
 
 TICK = Seconds(1.0)
 RUNS = 3
-"""A response that was lost with its gateway so often has failed."""
+"""A response whose gateway or engine failed so often has failed."""
 PATIENCE_US = 3_600_000_000
 """How long one waits for an engine or a limit before it has failed, microseconds."""
 MOST_EVENTS = 8 * 1024 * 1024
@@ -252,8 +252,10 @@ class Background:
         self._changed.notify()
         response = running.response
         waited_us = self._clock.wall() - response.created_us
-        if ran.again_s is not None and waited_us < PATIENCE_US and not running.events:
-            back = replace(response, status="queued", runs=response.runs - 1)
+        spent = waited_us >= PATIENCE_US or (ran.counted and response.runs >= RUNS)
+        if ran.again_s is not None and not spent and not running.events:
+            runs = response.runs if ran.counted else response.runs - 1
+            back = replace(response, status="queued", runs=runs)
             self._closing.add(response.id)
             self._spawn(self._hand_back, back, ran.again_s)
             return

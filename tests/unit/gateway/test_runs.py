@@ -10,7 +10,7 @@ from littoral.domain.ids import KeyId, ProjectId
 from littoral.domain.response import StoredResponse
 from littoral.domain.session import Quit, Ran, Run, Told
 from littoral.domain.units import Micros
-from littoral.gateway.wire.runs import Runs
+from littoral.gateway.wire.runs import AGAIN_S, Runs
 
 ASKED = {"model": "m", "input": [{"role": "user", "content": "hi"}], "background": True}
 
@@ -106,6 +106,16 @@ def test_what_may_be_served_later_is_handed_back(make, kit):
     assert (ran.run, ran.status) == (2, "failed")
     assert ran.again_s > 0
     assert "minute" in ran.reason
+
+
+def test_a_run_whose_engine_failed_is_handed_back_and_counts(bench):
+    bench.run().protocol.connection_lost(None)
+    bench.run(2).protocol.data_received(b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n")
+    assert [(each.run, each.again_s, each.counted) for each in bench.heard] == [
+        (1, AGAIN_S, True),
+        (2, AGAIN_S, True),
+    ]
+    assert "it closed the connection" in bench.heard[0].reason
 
 
 def test_what_never_can_be_served_has_failed(bench):

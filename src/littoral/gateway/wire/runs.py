@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from littoral.domain.errors import LittoralError
+from littoral.domain.errors import BudgetExhausted, LittoralError, UpstreamFailed
 from littoral.domain.ids import KeyId
 from littoral.domain.response import ResponseStatus
 from littoral.domain.session import Frame, Quit, Ran, Run, Told
@@ -20,8 +20,7 @@ RUN_S: Final = 3600.0
 """Deadline of one run, seconds."""
 AGAIN_S: Final = 2.0
 """A run that could not begin is tried again after so long, where nobody says how long."""
-_LATER: Final = frozenset({429, 503})
-_NEVER: Final = frozenset({"budget_exhausted"})
+_LATER: Final = frozenset({429, 502, 503})
 _REVOKED: Final = "the API key that asked for it is unknown, revoked or expired"
 
 
@@ -64,12 +63,17 @@ class Runs:
             self._send(Ran(run=run, status="failed", reason=error.message))
 
     def refused(self, run: int, refusal: Refusal) -> None:
-        """Hand a run back where waiting may help, else it has failed."""
+        """Hand a run back where waiting may help, or an engine failed; else it has failed."""
         self._runs.pop(run, None)
-        wait = Seconds(refusal.retry_after_s or AGAIN_S)
-        later = refusal.status in _LATER and refusal.code not in _NEVER
-        again = wait if later else None
-        self._send(Ran(run=run, status="failed", reason=refusal.message, again_s=again))
+        later = refusal.status in _LATER and refusal.code != BudgetExhausted.code
+        ran = Ran(
+            run=run,
+            status="failed",
+            reason=refusal.message,
+            again_s=Seconds(refusal.retry_after_s or AGAIN_S) if later else None,
+            counted=refusal.code == UpstreamFailed.code,
+        )
+        self._send(ran)
 
     def _begin(self, frame: Run) -> None:
         worker, response = self._worker, frame.response
