@@ -15,6 +15,7 @@ from littoral.domain.ports import Channel, ChannelClosed, Clock
 from littoral.domain.session import Applied, Frame, Goodbye, PartPiece
 from littoral.domain.units import Seconds
 from littoral.domain.upkeep import Do, Done, Verb
+from littoral.trust.manifest import Issued
 
 BOOTS = 8
 """Starts of a node that are remembered."""
@@ -211,10 +212,19 @@ def refusal_of(this: Link, frame: Applied) -> str:
     return f"{this.node} does not serve snapshot {frame.version}: {frame.reason}"
 
 
-async def until_offered(this: Link, bell: Bell, heard: int) -> None:
-    """Wait for a change, or until what was refused may be offered again."""
+async def until_offered(
+    this: Link, bell: Bell, heard: int, *, issued: Issued, clock: Clock
+) -> None:
+    """Wait for a change, until what was refused may be offered again, or for an offer's extension.
+
+    When that is due is a date, and is looked at again and again: while everything was suspended,
+    dates went on and waits did not.
+    """
     while bell.count == heard and not this.again:
-        with anyio.move_on_after(OFFER_AGAIN_S):
+        left_s = issued.lasts(clock.wall())
+        if left_s <= 0:
+            return
+        with anyio.move_on_after(min(left_s, OFFER_AGAIN_S)):
             await bell.wait(heard)
 
 

@@ -298,8 +298,7 @@ class Sessions:
                     now = parts.clock.wall()
                     await this.channel.send(SnapshotOffer(manifest=issued.token, server_us=now))
                     sent = issued.number
-                with anyio.move_on_after(issued.lasts(parts.clock.wall())):
-                    await until_offered(this, parts.bell, heard)
+                await until_offered(this, parts.bell, heard, issued=issued, clock=parts.clock)
                 await anyio.sleep(parts.coalesce_s)
 
     def _stored(self, hello: Hello) -> Mapping[Lane, Mark]:

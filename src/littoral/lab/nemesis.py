@@ -198,16 +198,10 @@ class Nemesis:
         edge.box.clock.wrong_us = int((2.0 * self.chance.random() - 1.0) * day_us)
 
     def _leap(self) -> None:
-        """Every clock goes ahead at once, control's too, by more than a certificate's life.
-
-        Control waits on the monotonic clock until it extends snapshots, hence up to an hour longer
-        than it should: a change makes it look at once.
-        """
-        hours = 25.0 + 11.0 * self.chance.random()
+        """Every clock goes ahead at once, control's too, mostly by more than certificates last."""
+        hours = 36.0 * self.chance.random()
         self.trace.note(f"all clocks go ahead by {hours:.1f} h")
         leap(hours * HOUR)
-        if self.cloud.desk is not None:
-            self.cloud.desk.bell.ring()
 
     def _twist(self, edge: Edge) -> None:
         """The next messages come twice, in another order, changed, or not at all."""
