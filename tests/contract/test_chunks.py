@@ -107,6 +107,11 @@ def test_a_record_dated_far_ahead_makes_no_other_one_old(store):
     assert [each.id.day for each in every(store)] == [5, 900]
 
 
+def test_bytes_are_bounded_whatever_day_it_is_thought_to_be(store):
+    store.put([chunk(day, size=400) for day in (5, 6, 7, 8)], HERE, today=0)
+    assert [each.id.day for each in every(store)] == [7, 8]
+
+
 def test_everything_can_be_forgotten(store):
     store.put([chunk(1)], HERE, today=TODAY)
     store.clear()

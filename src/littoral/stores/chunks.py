@@ -189,11 +189,11 @@ def _chunk(row: Row) -> Chunk:
 
 def _surplus(sizes: Sequence[Row], kept: Kept, today: int) -> int | None:
     """The last day that goes, of days with their bytes, the latest first; None where none does."""
-    newest = min(cast("int", sizes[0][0]), today) if sizes else 0
-    whole = 0
+    latest = cast("int", sizes[0][0]) if sizes else 0
+    oldest, whole = min(latest, today) - kept.days, 0
     for day, size in cast("Sequence[tuple[int, int]]", sizes):
         whole += size
-        if day <= newest - kept.days or (whole > kept.most and day < newest):
+        if day <= oldest or (whole > kept.most and day < latest):
             return day
     return None
 

@@ -29,11 +29,11 @@ class MemoryChunks:
         """Keep chunks, each in place of the one of its name, and move on."""
         self._chunks |= {each.id: each for each in chunks}
         self._taken = taken
-        newest = min(max((each.day for each in self._chunks), default=0), today)
-        whole = 0
+        latest = max((each.day for each in self._chunks), default=0)
+        oldest, whole = min(latest, today) - self._days, 0
         for day in sorted({each.day for each in self._chunks}, reverse=True):
             whole += sum(len(each.body) for each in self._chunks.values() if each.id.day == day)
-            if day <= newest - self._days or (whole > self._most and day < newest):
+            if day <= oldest or (whole > self._most and day < latest):
                 self._chunks = {name: c for name, c in self._chunks.items() if name.day > day}
                 return
 
