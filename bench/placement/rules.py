@@ -50,7 +50,7 @@ def mixed(view: View) -> str:
     return "cloud" if view.cloud_up and _turn.count % 5 in {1, 3} else "edge"
 
 
-def policies(limit: int) -> dict[str, Policy]:
+def policies(limit: int, *, miss_cost: float = MISS_COST) -> dict[str, Policy]:
     """All that are played; ``limit`` is the best threshold in hindsight.
 
     ``p90_bound`` is the rule that serves: bound, price of a miss, harm, refusal; ``p90_bare`` has
@@ -65,8 +65,8 @@ def policies(limit: int) -> dict[str, Policy]:
         "load_heuristic": load_heuristic,
         "mean_prediction": mean_prediction,
         "p90_bare": p90_bare,
-        "p90_bound": partial(ours, miss_cost=MISS_COST),
-        "oracle": partial(oracle, miss_cost=MISS_COST),
+        "p90_bound": partial(ours, miss_cost=miss_cost),
+        "oracle": partial(oracle, miss_cost=miss_cost),
     }
 
 

@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench" / "placement")]
 
 from playing import Play, Played  # noqa: E402  the folders above must be known first
 from real import Answer  # noqa: E402  as above
-from rules import EVERYWHERE, policies  # noqa: E402  as above
+from rules import EVERYWHERE, MISS_COST, policies  # noqa: E402  as above
 from tables import show, table_of, verdict  # noqa: E402  as above
 from traffic import asks, short_weather  # noqa: E402  as above
 from twin import CONTENDED, LIMITS, kept, steps_of  # noqa: E402  as above
@@ -218,7 +218,8 @@ def compared(
         )  # fmt: skip
 
     limit = max(LIMITS, key=total)
-    rules = {name: rule for name, rule in policies(limit).items() if name in EVERYWHERE}
+    made = policies(limit, miss_cost=options.miss_cost)
+    rules = {name: rule for name, rule in made.items() if name in EVERYWHERE}
     runs = {
         name: [
             simulate(lambda: played(known, (name, rule), deadlines, rate=rate, seed=seed))  # noqa: B023  called at once
@@ -238,6 +239,7 @@ def main() -> int:
     parser.add_argument("--deadlines", default="chat=0.73,rag=0.93,sum=1.84", help="seconds")
     parser.add_argument("--pace", type=float, default=4.87, help="the edge's, requests a second")
     parser.add_argument("--loads", default="0.3,0.6,0.9", help="shares of that pace")
+    parser.add_argument("--miss-cost", type=float, default=MISS_COST, help="of a deadline, USD")
     parser.add_argument("--seeds", type=int, default=20)
     options = parser.parse_args()
     pairs = [each.split("=") for each in options.deadlines.split(",")]

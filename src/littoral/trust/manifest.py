@@ -34,8 +34,9 @@ KIND: Final = "littoral-snapshot"
 LARGEST: Final = 16 * 1024 * 1024
 """Most bytes of a part, compressed or not."""
 LEVEL: Final = 6
-ALIKE: Final = 64
-"""Parts that are kept compressed, as the next node's snapshot is likely to have them too."""
+ALIKE: Final = 32
+"""Parts that are kept compressed, as the next node's snapshot is likely to have them too: those
+of one site, some more than once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

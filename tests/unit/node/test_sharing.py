@@ -27,11 +27,12 @@ NAME = "project:p|total"
 HALF = Slice(amount=500, standing=500, rate=WHOLE // 2, open=2)
 
 
-EPOCH = Micros(1_800_000_000_000_000)
-
-
 class HostClock(LoopClock):
     """The loop's time, and its beginning where none runs yet."""
+
+    def __init__(self) -> None:
+        self.began = Micros(1_800_000_000_000_000)
+        super().__init__(self.began)
 
     def now(self) -> Seconds:
         try:
@@ -43,7 +44,7 @@ class HostClock(LoopClock):
         try:
             return super().wall()
         except RuntimeError:
-            return EPOCH
+            return self.began
 
 
 class Host:
@@ -52,9 +53,9 @@ class Host:
     def __init__(self, disk: MemoryDisk | None = None) -> None:
         self.disk = disk or MemoryDisk()
         self.sink = ListSink()
-        self.board = Board(clock=HostClock(EPOCH), sink=self.sink, report=lambda _: None)
+        self.board = Board(clock=HostClock(), sink=self.sink, report=lambda _: None)
         self.table = quota_table(mine=0)
-        self.rows = LimitRows(self.table, HostClock(EPOCH))
+        self.rows = LimitRows(self.table, HostClock())
         self.failpoints = ArmedFailpoints()
         self.sharing = Sharing(
             ME, self.rows, disk=self.disk, board=self.board, failpoints=self.failpoints
@@ -230,11 +231,11 @@ def test_who_is_refused_says_so_soon_and_how_much_it_wanted(host):
 
     async def work():
         await host.drawn()
-        began = HostClock(EPOCH).now()
+        began = HostClock().now()
         host.gateway.deny(row, 70)
         host.gateway.deny(row, 90)
         draw = (await host.drawn()).draws[NAME]
-        assert HostClock(EPOCH).now() - began <= LOOK + 0.1
+        assert HostClock().now() - began <= LOOK + 0.1
         assert (draw.tight, draw.want, draw.demand) == (True, 90, 2.0)
         assert host.table.words[host.table.at(row) + DENIED] == 2
         assert host.table.words[host.table.at(row) + WANT] == 90
@@ -248,13 +249,13 @@ def test_three_quarters_of_a_share_are_told_once_and_soon(host):
     async def work():
         await host.halved()
         host.gateway.reserve(row, 0, 380)
-        began = HostClock(EPOCH).now()
+        began = HostClock().now()
         draw = (await host.drawn()).draws[NAME]
         assert (draw.tight, draw.taken) == (True, 380)
-        assert HostClock(EPOCH).now() - began <= LOOK + 0.1
+        assert HostClock().now() - began <= LOOK + 0.1
         host.gateway.reserve(row, 0, 1)
         assert (await host.drawn()).draws[NAME].taken == 381
-        assert HostClock(EPOCH).now() - began >= TELL - LOOK
+        assert HostClock().now() - began >= TELL - LOOK
 
     talk(host, work)
 
@@ -265,9 +266,9 @@ def test_what_is_used_while_nothing_is_short_is_told_now_and_then(host):
     async def work():
         await host.drawn()
         host.sharing.booked([usage_record(1, project="p")])
-        began = HostClock(EPOCH).now()
+        began = HostClock().now()
         draw = (await host.drawn()).draws[NAME]
-        assert HostClock(EPOCH).now() - began >= TELL - LOOK
+        assert HostClock().now() - began >= TELL - LOOK
         assert (draw.tight, draw.demand) == (False, 1.0)
 
     talk(host, work)

@@ -61,10 +61,30 @@ async def echoing(cluster: Cluster, span: Span | None = None):
         yield address, pipes, listener
 
 
+def renewing(*shown: Shown) -> SocketCarrier:
+    """One that shows the next certificate with each connection."""
+    following = iter(shown)
+
+    async def told() -> Shown:
+        return next(following)
+
+    return SocketCarrier(CarrierParts(shown=told, clock=SystemClock(), name=NAME))
+
+
 async def speak(dialler: SocketCarrier, address: str) -> bytes:
     async with dialler.dial(address) as pipe:
         await pipe.send(b"hello")
         return await pipe.receive()
+
+
+async def test_a_renewed_certificate_is_shown_with_the_next_connection():
+    cluster = Cluster()
+    old, new = cluster.node("nd_1"), cluster.node("nd_2")
+    async with echoing(cluster) as (address, pipes, _listener):
+        dialler = renewing(old, old, new)
+        for _ in range(3):
+            await speak(dialler, address)
+        assert [pipe.peer.node for pipe in pipes] == ["nd_1", "nd_1", "nd_2"]
 
 
 async def test_both_ends_of_one_cluster_speak():
