@@ -23,8 +23,8 @@ ADDRESS = "wss://control.test"
 FAR_OFF = Micros(4_000_000_000_000_000)
 
 
-def peer(node: str = "nd_1", *, until_us: Micros = FAR_OFF) -> Peer:
-    return Peer(node=NodeId(node), serial="1", until_us=until_us)
+def peer(node: str = "nd_1", *, from_us: Micros = Micros(0), until_us: Micros = FAR_OFF) -> Peer:
+    return Peer(node=NodeId(node), serial="1", from_us=from_us, until_us=until_us)
 
 
 def network(

@@ -23,6 +23,7 @@ from littoral.domain.errors import (
 )
 from littoral.domain.ids import NodeId
 from littoral.domain.registrar import Registrar
+from littoral.domain.units import Micros
 from littoral.testing.entropy import SeededEntropy
 from littoral.testing.registrar import MemoryRegistrar
 from littoral.trust import certificate as trust
@@ -128,6 +129,34 @@ async def test_another_clusters_roots_find_nobody_to_trust(world):
     other = Cluster(name=world.trusted.cluster, seed=9, now=SystemClock().wall())
     with pytest.raises(WrongAuthority):
         await world.registrar.challenge(replace(world.trusted, roots=other.root), NodeId("nd_1"))
+
+
+class Apart(SystemClock):
+    """The clock of another host, so many days off ours."""
+
+    def __init__(self, days: float) -> None:
+        self._off_us = round(days * 86_400e6)
+
+    def wall(self):
+        return Micros(super().wall() + self._off_us)
+
+
+@pytest.mark.parametrize(("days", "ok"), [(4, True), (-40, False)])
+async def test_a_host_that_is_behind_joins_and_one_that_is_ahead_does_not(days, ok):
+    """What has not begun may be for our clock; what has ended may be in other hands."""
+    cloud = Cloud(clock=Apart(days)).start()
+    port = free_port()
+    async with served(cloud, port):
+        there = World(HttpRegistrar(), cloud, f"https://127.0.0.1:{port}")
+        if ok:
+            answer = await there.registrar.join(there.trusted, request_of(cloud.token()))
+            assert trust.holder(answer.chain).node == answer.node
+            foreign = Cluster(name=there.trusted.cluster, seed=9, now=cloud.clock.wall())
+            wrong = replace(there.trusted, roots=foreign.root)
+        else:
+            wrong = there.trusted
+        with pytest.raises(WrongAuthority):
+            await there.registrar.challenge(wrong, NodeId("nd_1"))
 
 
 async def test_a_server_of_another_name_is_not_control(world):

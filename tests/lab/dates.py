@@ -1,6 +1,7 @@
 """Wrong clocks: machines of 1970, of yesterday and of tomorrow join, serve, and are re-dated.
 
-The one of 1970 has no battery: it loses power while the WAN is cut, and starts in 1970 again.
+The one of 1970 has no battery: it loses power while the WAN is cut, and starts in 1970 again. At
+last everything is off for eight days, longer than any certificate holds.
 """
 
 import time
@@ -14,6 +15,7 @@ from lab.world import FAIR, World, chat
 DAY_S = 86_400.0
 BEGIN_S = 60.0
 """What the machine without a battery takes for the time when it starts, s after 1970 began."""
+OFF_DAYS = 8
 CALM_S = 15.0
 BACK_S = 65.0
 DATES_S = 30.0
@@ -44,6 +46,25 @@ def run(world: World, report: Report, *, rate: float) -> None:
     wrong = [r for r in rows if not began - DATES_S < r["at_us"] / 1e6 < time.time() + DATES_S]
     seen = f"{len(rows) - len(wrong)} of {len(rows)} rows"
     report.must("rows of the ledger have true dates", seen, holds=bool(rows) and not wrong)
+    _off(world, report)
+
+
+def _off(world: World, report: Report) -> None:
+    """Neither of two machines knows how long it was off; control's certificate is a new one."""
+    old, late, _ = world.edges
+    for machine in (*world.edges, world.cloud):
+        machine.power_off()
+    world.shift(OFF_DAYS * DAY_S)
+    old.clock.shift(BEGIN_S - time.time())
+    late.clock.shift(0.0)
+    world.cloud.start(timeout_s=60.0)
+    begin = time.monotonic()
+    for edge in world.edges:
+        edge.start(timeout_s=60.0)
+    what = f"after {OFF_DAYS} days off, one in 1970 and one where its clock stood, all are back"
+    world.until(world.all_connected, "every machine to be back", timeout_s=240.0)
+    back = time.monotonic() - begin
+    report.must(f"{what} within {BACK_S:.0f} s", f"{back:.1f} s", holds=back <= BACK_S)
 
 
 def _cut(world: World, report: Report, traffic: Traffic, *, rate: float) -> None:

@@ -27,6 +27,12 @@ CONNECT_S = 10.0
 MOST_BYTES = 256 * 1024
 NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME."""
+NOT_YET_VALID = 9
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID."""
+
+
+class _NotYet(WrongAuthority):
+    """The server's certificate does not hold yet by our clock."""
 
 
 class HttpRegistrar:
@@ -66,13 +72,19 @@ class HttpRegistrar:
         return await self._post(f"{node}/renew", trust, request, record=Issued)
 
     async def _post(self, path: str, trust: Trusted, body: object, *, record: type[T]) -> T:
-        return await self._ask(
-            f"{trust.url}/node/v1/{path}",
-            _context(trust),
-            record,
-            name=control_host(trust.cluster),
-            body=b"" if body is None else msgspec.json.encode(body),
-        )
+        """Ask; once more without regard to dates, where control's certificate does not hold yet.
+
+        Then our clock may be behind, as of a box without a battery. One that seems to have ended is
+        refused: an old key may be in other hands.
+        """
+        url, name = f"{trust.url}/node/v1/{path}", control_host(trust.cluster)
+        sent = b"" if body is None else msgspec.json.encode(body)
+        try:
+            return await self._ask(url, _context(trust), record, name=name, body=sent)
+        except _NotYet:
+            timeless = _context(trust)
+            timeless.verify_flags |= NO_CHECK_TIME
+            return await self._ask(url, timeless, record, name=name, body=sent)
 
     async def _ask(
         self,
@@ -133,8 +145,6 @@ def _context(trust: Trusted) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_verify_locations(cadata=trust.roots)
-    if trust.timeless:
-        context.verify_flags |= NO_CHECK_TIME
     return context
 
 
@@ -143,7 +153,6 @@ def _unreached(url: str, error: Exception) -> ControlUnreachable | WrongAuthorit
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
         cause = cause.__cause__ or cause.__context__
     if cause is not None:
-        return WrongAuthority(
-            f"who answers at {url} is not this cluster's control: {cause.verify_message}"
-        )
+        kind = _NotYet if cause.verify_code == NOT_YET_VALID else WrongAuthority
+        return kind(f"who answers at {url} is not this cluster's control: {cause.verify_message}")
     return ControlUnreachable(f"nobody answers at {url}: {error}")

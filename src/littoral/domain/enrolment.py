@@ -93,14 +93,12 @@ class Authorities:
 class Trusted:
     """Where control is said to be, and whom to trust to be it.
 
-    ``roots`` are PEM; the server must carry the name of ``cluster``, whatever its address. Where
-    ``timeless``, dates are not looked at: our own clock is known to be wrong.
+    ``roots`` are PEM; the server must carry the name of ``cluster``, whatever its address.
     """
 
     url: str
     roots: str
     cluster: str
-    timeless: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

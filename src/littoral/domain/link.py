@@ -33,13 +33,15 @@ HANDSHAKES: Final = 100.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """Who is at the other end, as its certificate says: verified by TLS."""
+    """Who is at the other end, as its certificate says: verified by TLS, but for the dates."""
 
     node: NodeId
     serial: str
     """Hexadecimal, lower case."""
     until_us: Micros
     """When the certificate ends, UTC microseconds."""
+    from_us: Micros = Micros(0)
+    """When it begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

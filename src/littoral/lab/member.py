@@ -87,7 +87,12 @@ class Member:
         if held is None:
             raise Waiting("it is no node")
         life = held.life
-        peer = Peer(node=held.identity.node, serial=f"{life.serial:x}", until_us=life.end_us)
+        peer = Peer(
+            node=held.identity.node,
+            serial=f"{life.serial:x}",
+            from_us=life.begin_us,
+            until_us=life.end_us,
+        )
         self._shown = chain, peer
         return peer
 

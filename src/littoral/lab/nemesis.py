@@ -16,7 +16,7 @@ from littoral.lab.edge import Edge
 from littoral.lab.life import Act, Killed
 from littoral.lab.trace import Trace
 from littoral.lab.wan import Twist
-from littoral.testing.loop import later, leap
+from littoral.testing.loop import LoopClock, later, leap
 
 WEIGHTS: Mapping[str, float] = {
     "cut": 4.0,
@@ -228,7 +228,7 @@ class Nemesis:
         """A second machine runs with a copy of this one's disk."""
         if edge not in self._cloned and edge.node is not None:
             both = [edge, self.clone(edge)]
-            edge.country.books.purse.copied(edge.link.wall())
+            edge.country.books.purse.copied(LoopClock().wall())
             self._cloned += both
             later(ALARMED * self.chance.random(), lambda: self._part(both))
 
@@ -246,5 +246,5 @@ class Nemesis:
         self.cloud.roll_back(self._backup)
         for edge in self.edges:
             if edge.node is not None and self._backup.value(f"node/{edge.node}") is None:
-                edge.country.books.purse.forgotten(edge.link.wall())
+                edge.country.books.purse.forgotten(LoopClock().wall())
                 edge.join_anew()  # nobody knows it any more: as its status says

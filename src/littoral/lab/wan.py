@@ -25,7 +25,7 @@ from littoral.lab.life import Life
 from littoral.lab.trace import Trace
 from littoral.node.signal import Signal
 from littoral.testing.chance import SeededChance
-from littoral.testing.loop import LoopClock, later
+from littoral.testing.loop import later
 
 GIVE_UP = Seconds(20.0)
 RESET_WITHIN = Seconds(15.0)
@@ -70,10 +70,6 @@ class Link:
     def delay(self, chance: Chance) -> float:
         """Draw one way's time."""
         return self._delay * (1.0 + chance.random())
-
-    def wall(self) -> Micros:
-        """The true time: what control compares certificates with."""
-        return LoopClock().wall()
 
     def chance(self) -> Chance:
         """Chance of its own for one end of a connection, whoever else draws meanwhile."""

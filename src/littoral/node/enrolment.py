@@ -82,7 +82,7 @@ class Joining:
         cluster = trust.cluster_of(root)
         key = self._store.next_key(self._entropy.bytes(trust.KEY_BYTES))
         request = self._request(wish, ticket, key=key, former=former)
-        trust_it = trusted(wish.url, root, cluster, now_us=self._clock.wall())
+        trust_it = Trusted(url=wish.url, roots=root, cluster=cluster)
         answer = await self._registrar.join(trust_it, request)
         if trust.pin(root) not in map(trust.pin, trust.split(answer.ca)):
             raise WrongAuthority("control does not trust the root that the join token names")
@@ -127,9 +127,7 @@ class Joining:
         return request
 
 
-async def renew_late(
-    credentials: Credentials, csr: str, *, registrar: Registrar, now_us: Micros
-) -> Issued:
+async def renew_late(credentials: Credentials, csr: str, *, registrar: Registrar) -> Issued:
     """Get a new certificate though the old one ran out: prove that we have its key.
 
     Raises:
@@ -139,7 +137,7 @@ async def renew_late(
     identity = credentials.identity
     error: LittoralError = ControlUnreachable("no address of control is known")
     for url in identity.public_urls:
-        trust_it = trusted(url, credentials.ca, identity.cluster, now_us=now_us)
+        trust_it = Trusted(url=url, roots=credentials.ca, cluster=identity.cluster)
         try:
             challenge = await registrar.challenge(trust_it, identity.node)
             nonce = bytes.fromhex(challenge.nonce)
@@ -155,12 +153,6 @@ async def renew_late(
         except (LittoralError, ValueError) as failed:
             error = failed if isinstance(failed, LittoralError) else error
     raise error
-
-
-def trusted(url: str, roots: str, cluster: str, *, now_us: Micros) -> Trusted:
-    """Whom to trust: where our clock is before the roots', it is wrong, and judges no dates."""
-    begins = (trust.life_of(root).begin_us for root in trust.split(roots))
-    return Trusted(url=url, roots=roots, cluster=cluster, timeless=now_us < min(begins))
 
 
 def _is_of(csr: str, key: str) -> bool:

@@ -53,7 +53,7 @@ class Joined:
 class RenewalParts:
     """What renewal needs. ``send`` sends control a frame, and says whether there is a session.
 
-    ``clock`` is the node's, corrected by control; ``machine`` the machine's own.
+    ``clock`` is the node's, corrected by control.
     ``say`` is told what became of the certificate: a code of an event, and a sentence.
     """
 
@@ -61,7 +61,6 @@ class RenewalParts:
     disk: Disk
     registrar: Registrar
     clock: Clock
-    machine: Clock
     chance: Chance
     entropy: Entropy
     send: Callable[[Renew], Awaitable[bool]]
@@ -99,16 +98,9 @@ class Renewal:
         self._doubt.notify()
 
     def failed(self) -> None:
-        """A session failed: where the certificate has run out, that is why; try with each dial.
-
-        Where only the machine's own clock says that it has, control's may have gone on as that did
-        while neither heard of the other: control is asked.
-        """
-        end = self.credentials.life.end_us
-        if self._parts.clock.wall() >= end:
+        """A session failed: where the certificate has run out, that is why; try with each dial."""
+        if self._parts.clock.wall() >= self.credentials.life.end_us:
             self._doubt.notify()
-        elif self._parts.machine.wall() >= end:
-            self.doubted()
 
     def ended(self) -> None:
         """Control said in an open session that this node is one no longer."""
@@ -186,9 +178,7 @@ class Renewal:
         """By proof of possession, at control's public address."""
         key = self._key(now)
         parts = self._parts
-        issued = await renew_late(
-            self.credentials, trust.request(key), registrar=parts.registrar, now_us=now
-        )
+        issued = await renew_late(self.credentials, trust.request(key), registrar=parts.registrar)
         self._take(key, issued, now)
 
     def _key(self, now: Micros) -> str:

@@ -265,7 +265,6 @@ class Tending:
                 disk=parts.disk,
                 registrar=joined.registrar,
                 clock=parts.clock,
-                machine=parts.machine,
                 chance=parts.chance,
                 entropy=joined.entropy,
                 send=send,

@@ -69,17 +69,17 @@ class Upkeep:
 
         Args:
             code: The reason that control gave; empty where it gave none.
-            welcomed: Whether control said it in a session that it had opened: then it is so.
-                Where it only refused one, the certificate may be to blame.
+            welcomed: Whether control said it in a session that it had opened: then a revocation
+                is one. Where it only refused a session, the certificate may be to blame.
         """
         if self._renewal is None:
             return
-        if code != "revoked":
-            self._renewal.failed()
-        elif welcomed:
+        if code == "revoked" and welcomed:
             self._renewal.ended()
-        else:
+        elif code in {"revoked", "certificate"}:
             self._renewal.doubted()
+        else:
+            self._renewal.failed()
 
     async def run(
         self, send: Callable[[Done], Awaitable[bool]], standing: Callable[[], tuple[bool, str]]

@@ -23,8 +23,7 @@ from littoral.domain.errors import (
     StorageFull,
     WrongAuthority,
 )
-from littoral.domain.units import Micros
-from littoral.node.enrolment import Joining, Wish, renew_late, trusted
+from littoral.node.enrolment import Joining, Wish, renew_late
 from littoral.node.identity import IdentityStore
 from littoral.testing.disk import MemoryDisk
 from littoral.testing.entropy import SeededEntropy
@@ -91,8 +90,7 @@ class Machine:
     async def renew(self):
         held = self.store.read()
         csr = trust.request(held.key)
-        now = self.cloud.clock.wall()
-        return await renew_late(held, csr, registrar=self.registrar, now_us=now)
+        return await renew_late(held, csr, registrar=self.registrar)
 
 
 @pytest.fixture
@@ -237,7 +235,7 @@ async def test_a_new_key_and_its_chain_change_together(machine, cloud):
     key = machine.store.next_key(b"n" * 48)
     assert machine.store.next_key(b"m" * 48) == key
     csr = trust.request(key)
-    issued = await renew_late(held, csr, registrar=machine.registrar, now_us=cloud.clock.wall())
+    issued = await renew_late(held, csr, registrar=machine.registrar)
     machine.failpoints.arm("identity.written")
     with pytest.raises(Crash):
         machine.store.take(held.identity, key=key, chain=issued.chain, ca=issued.ca)
@@ -283,10 +281,3 @@ async def test_a_machine_may_forget_that_it_was_a_node(machine, cloud):
     machine.store.forget()
     assert machine.store.read() is None
     assert machine.disk.files == {}
-
-
-def test_a_clock_before_the_roots_judges_no_dates():
-    cluster = Cluster()
-    wrong = trusted(URL, cluster.root, cluster.name, now_us=Micros(0))
-    right = trusted(URL, cluster.root, cluster.name, now_us=cluster.now)
-    assert (wrong.timeless, right.timeless) == (True, False)

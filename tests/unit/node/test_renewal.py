@@ -94,7 +94,6 @@ class Edge:
                 disk=self.disk,
                 registrar=self.registrar,
                 clock=self.clock,
-                machine=self.cloud.clock,
                 chance=SeededChance(3),
                 entropy=SeededEntropy(6),
                 send=self.send,
@@ -187,13 +186,17 @@ def test_a_session_that_fails_while_the_certificate_has_run_out_is_a_reason_to_r
     during(script)
 
 
-def test_control_is_asked_where_only_the_machines_clock_is_past_the_certificates_end():
+def test_a_certificate_that_has_ended_by_controls_clock_is_renewed_by_proof_at_once():
     async def script(edge):
-        edge.connected = False
+        board = Board(clock=edge.clock, sink=ListSink(), report=lambda _pids: None)
+        upkeep = Upkeep(None, edge.renewal, board=board, disk=edge.disk, clock=edge.clock)
+        edge.connected = welcomed = False
         await anyio.sleep(26 * HOUR)
         assert not edge.good
+        upkeep.lost("lost", welcomed)
+        await anyio.sleep(1)
         assert edge.codes == []
-        edge.renewal.failed()
+        upkeep.lost("certificate", welcomed)
         await anyio.sleep(1)
         assert edge.good
 

@@ -13,7 +13,7 @@ from websockets.uri import parse_uri
 
 from littoral.app.link.gate import Gate
 from littoral.app.link.proxy import connected
-from littoral.app.link.socket import PATH, SocketPipe, accepted, dialled, reset
+from littoral.app.link.socket import PATH, NotYet, SocketPipe, accepted, dialled, reset
 from littoral.app.link.tls import client_context, server_context, show
 from littoral.domain.link import Shown
 from littoral.domain.pipe import Pipe, PipeClosed
@@ -27,24 +27,20 @@ FRESH_S: Final = Seconds(6 * 3600.0)
 """How often a listener asks for what it shows: certificates live for a day or longer."""
 
 
-def _trusted() -> bool:
-    return False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarrierParts:
     """What connections of sessions need of the world.
 
     ``shown`` is asked anew for each connection that is dialled, and from time to time by a
     listener; ``name`` is what the listener's certificate must be for; ``lenient`` says whether this
-    host's clock is so wrong that dates of certificates are to be compared later; ``proxy`` is what
-    connections are dialled through, empty for none.
+    host's clock is so wrong that dates of certificates are to be compared later, and is None where
+    nobody tells the time later; ``proxy`` is what connections are dialled through, empty for none.
     """
 
     shown: Callable[[], Awaitable[Shown]]
     clock: Clock
     name: str
-    lenient: Callable[[], bool] = _trusted
+    lenient: Callable[[], bool] | None = None
     proxy: str = ""
 
 
@@ -68,7 +64,9 @@ class SocketCarrier:
                 pipe = await self._open(address)
         except TimeoutError:
             raise ChannelClosed(f"{address} does not answer within {CONNECT_S:.0f} s") from None
-        except (OSError, PipeClosed) as error:
+        except PipeClosed as error:
+            raise PipeClosed(error.reason, f"{address}: {error}") from error
+        except OSError as error:
             raise ChannelClosed(f"{address}: {error}") from error
         try:
             yield pipe
@@ -76,8 +74,20 @@ class SocketCarrier:
             await pipe.close("closed")
 
     async def _open(self, address: str) -> SocketPipe:
+        """Dial; once more with dates left for later, where ours seems to be before the listener's.
+
+        A certificate that seems to have ended is refused: an old key may be in other hands.
+        """
+        may = self._parts.lenient
+        if may is None:
+            return await self._secured(address, lenient=False)
+        try:
+            return await self._secured(address, lenient=may())
+        except NotYet:
+            return await self._secured(address, lenient=True)
+
+    async def _secured(self, address: str, *, lenient: bool) -> SocketPipe:
         parts, place = self._parts, parse_uri(address)
-        lenient = parts.lenient()
         context = self._context(await parts.shown(), lenient=lenient)
         stream = await connected(place.host, place.port, proxy=parts.proxy)
         try:

@@ -230,16 +230,27 @@ class LinkNetwork:
 
     async def _offered(self, pipe: Pipe) -> Offer | None:
         """What the other end asks for; None where it is turned away."""
-        refusal = "" if pipe.peer is None else self._parts.admit(pipe.peer)
+        reason, refusal = self._refusal(pipe.peer)
         try:
-            if refusal:
-                await pipe.close("revoked", refusal)
+            if reason:
+                await pipe.close(reason, refusal)
                 return None
             with anyio.fail_after(OPENING_S):
                 return read_offer(await pipe.receive())
         except (Damaged, PipeClosed, TimeoutError) as error:
             await pipe.close("protocol", str(error))
         return None
+
+    def _refusal(self, peer: Peer | None) -> tuple[str, str]:
+        """The reason of a close and why, in words, where this node gets no session; else empty."""
+        if peer is None:
+            return "", ""
+        refused = self._parts.admit(peer)
+        if refused:
+            return "revoked", refused
+        if not peer.from_us <= self._parts.clock.wall() < peer.until_us:
+            return "certificate", "the certificate of the node does not hold now"
+        return "", ""
 
     async def _carried(self, mux: Mux, pipe: Pipe, seen: tuple[int, ...], *, end: _End) -> None:
         """Let the connection carry the session, no longer than the node's certificate holds."""

@@ -78,7 +78,8 @@ def towards_control(  # noqa: PLR0913  what TLS, sessions and certificates need 
         clock: Measures the way.
         entropy: For ids of sessions.
         failpoints: Passed where a session goes on.
-        lenient: Whether this host's clock is too wrong to compare dates of certificates.
+        lenient: Whether this host's clock is too wrong to compare dates of certificates; control
+            tells the time afterwards.
         holds: When the node's certificate of the moment ends.
         proxy: Through which HTTP proxy it is dialled; empty: none.
     """

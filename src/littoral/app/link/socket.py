@@ -41,6 +41,12 @@ BROKEN: Final = (
     ssl.SSLError,
     OSError,
 )
+NOT_YET_VALID: Final = 9
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID."""
+
+
+class NotYet(PipeClosed):
+    """The listener's certificate does not hold yet by this host's clock: it may be behind."""
 
 
 class SocketPipe:
@@ -200,6 +206,7 @@ async def dialled(
 
     Raises:
         Shed: The listener turned us away before anything was said.
+        NotYet: The listener's certificate does not hold yet.
         PipeClosed: The listener is another one, refuses us, or is none.
     """
     try:
@@ -210,6 +217,9 @@ async def dialled(
     except BROKEN as error:
         if isinstance(error.__cause__, ConnectionResetError):
             raise Shed("control has too much to do, or something between resets") from error
+        cause = _cause(error)
+        if isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_code == NOT_YET_VALID:
+            raise NotYet("lost", _words(error)) from error
         raise PipeClosed("lost", _words(error)) from error
     try:
         frames = ClientProtocol(parse_uri(url), subprotocols=[SUBPROTOCOL], max_size=MOST_MESSAGE)
@@ -257,9 +267,14 @@ def _tune(stream: SocketStream) -> None:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
+def _cause(error: BaseException) -> BaseException:
+    """What the system or OpenSSL said, where they did."""
+    return error if isinstance(error, OSError) else error.__cause__ or error
+
+
 def _words(error: BaseException) -> str:
     """What went wrong, for people."""
-    cause = error if isinstance(error, OSError) else error.__cause__ or error
+    cause = _cause(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"the certificate is refused: {cause.verify_message}"
     if isinstance(cause, ssl.SSLError):

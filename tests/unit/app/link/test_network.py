@@ -10,6 +10,7 @@ from littoral.domain.errors import Damaged, TooLarge
 from littoral.domain.lane import MOST_CONTROL
 from littoral.domain.link import LIVELY, RESUME_S
 from littoral.domain.outbox import Mark
+from littoral.domain.pipe import PipeClosed
 from littoral.domain.ports import ChannelClosed, Shed
 from littoral.domain.session import Beat, Goodbye, Stored, Welcome
 from littoral.domain.units import Micros, Seconds
@@ -223,6 +224,25 @@ def test_who_is_not_admitted_is_told_why():
                 async with network(carrier, 2).dial(ADDRESS):
                     pass
             assert ends.channels == []
+
+    simulate(main)
+
+
+BEGIN = 1_800_000_000_000_000
+
+
+@pytest.mark.parametrize(
+    "off", [{"until_us": Micros(BEGIN - 1)}, {"from_us": Micros(BEGIN + 1_000_000)}]
+)
+def test_whose_certificate_does_not_hold_is_told_so(off):
+    carrier, ends = MemoryCarrier(peer=peer(**off)), Ends()
+
+    async def main():
+        async with listening(carrier, ends.serve):
+            with pytest.raises(PipeClosed) as caught:
+                async with network(carrier, 2).dial(ADDRESS):
+                    pass
+            assert (caught.value.reason, ends.channels) == ("certificate", [])
 
     simulate(main)
 

@@ -11,11 +11,15 @@ import pytest
 
 from cluster import NAME, Cluster, Span
 from littoral.app.link.carrier import CarrierParts, SocketCarrier
+from littoral.app.link.network import LinkNetwork, LinkParts
 from littoral.app.link.tls import client_context, peer_of
 from littoral.app.system import SystemClock
 from littoral.domain.link import Shown
 from littoral.domain.pipe import Pipe, PipeClosed
 from littoral.domain.ports import ChannelClosed, Shed
+from littoral.testing.chance import SeededChance
+from littoral.testing.entropy import SeededEntropy
+from littoral.testing.failpoints import ArmedFailpoints
 
 pytestmark = pytest.mark.anyio
 PAST = Span(
@@ -29,12 +33,17 @@ def anyio_backend():
     return "asyncio"
 
 
-def carrier(shown: Shown, *, name: str = NAME, lenient: bool = False) -> SocketCarrier:
+def carrier(shown: Shown, *, name: str = NAME, lenient: bool | None = False) -> SocketCarrier:
     async def told() -> Shown:
         return shown
 
     return SocketCarrier(
-        CarrierParts(shown=told, clock=SystemClock(), name=name, lenient=lambda: lenient)
+        CarrierParts(
+            shown=told,
+            clock=SystemClock(),
+            name=name,
+            lenient=None if lenient is None else lambda: lenient,
+        )
     )
 
 
@@ -71,6 +80,18 @@ def renewing(*shown: Shown) -> SocketCarrier:
     return SocketCarrier(CarrierParts(shown=told, clock=SystemClock(), name=NAME))
 
 
+def network(over: SocketCarrier) -> LinkNetwork:
+    return LinkNetwork(
+        LinkParts(
+            carrier=over,
+            clock=SystemClock(),
+            chance=SeededChance(1),
+            entropy=SeededEntropy(1),
+            failpoints=ArmedFailpoints(),
+        )
+    )
+
+
 async def speak(dialler: SocketCarrier, address: str) -> bytes:
     async with dialler.dial(address) as pipe:
         await pipe.send(b"hello")
@@ -101,8 +122,6 @@ REFUSED = {
     "a node that trusts another authority": lambda ours, theirs: replace(
         ours.node("nd_1"), roots=theirs.node("nd_1").roots
     ),
-    "a certificate that has ended": lambda ours, _theirs: ours.node("nd_1", PAST),
-    "a certificate that has not begun": lambda ours, _theirs: ours.node("nd_1", FUTURE),
     "control's own certificate": lambda ours, _theirs: ours.control(),
 }
 
@@ -141,8 +160,8 @@ async def test_a_listener_with_another_name_is_refused():
 async def test_a_clock_that_is_wrong_leaves_the_dates_for_later_and_nothing_else():
     ours, theirs = Cluster(), Cluster("other")
     node = ours.node("nd_1")
-    async with echoing(ours, FUTURE) as (address, _pipes, _listener):
-        with pytest.raises(ChannelClosed, match="not yet valid"):
+    async with echoing(ours, PAST) as (address, _pipes, _listener):
+        with pytest.raises(ChannelClosed, match="has expired"):
             await speak(carrier(node), address)
         lenient = carrier(node, lenient=True)
         async with lenient.dial(address) as pipe:
@@ -156,6 +175,34 @@ async def test_a_clock_that_is_wrong_leaves_the_dates_for_later_and_nothing_else
         ):
             with pytest.raises(ChannelClosed, match="certificate is refused"):
                 await speak(wrong, address)
+
+
+async def test_dates_that_have_not_begun_are_left_for_later_where_somebody_tells_the_time():
+    """A clock that stood still since the last power-off is within the node's own dates."""
+    ours = Cluster()
+    node = ours.node("nd_1")
+    async with echoing(ours, FUTURE) as (address, pipes, _listener):
+        async with carrier(node).dial(address) as pipe:
+            assert pipe.unchecked_us is not None
+            await pipe.send(b"hello")
+            assert await pipe.receive() == b"hello"
+        with pytest.raises(ChannelClosed, match="not yet valid"):
+            await speak(carrier(node, lenient=None), address)
+        assert len(pipes) == 1
+
+
+@pytest.mark.parametrize("span", [PAST, FUTURE])
+async def test_whose_certificate_does_not_hold_gets_no_session_and_is_told_why(span):
+    ours, address, served = Cluster(), free(), []
+
+    async def serve(channel) -> None:
+        served.append(channel)
+
+    async with network(carrier(ours.control())).listen(address, serve):
+        with pytest.raises(PipeClosed) as caught:
+            async with network(carrier(ours.node("nd_1", span))).dial(address):
+                pass
+    assert (caught.value.reason, served) == ("certificate", [])
 
 
 @pytest.mark.parametrize(
