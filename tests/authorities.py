@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from littoral.domain.ids import NodeId
-from littoral.domain.units import Micros
+from littoral.domain.units import DAY_US, Micros
 from littoral.testing.entropy import SeededEntropy
 from littoral.trust import certificate as trust
 
@@ -52,6 +52,6 @@ class Cluster:
         """Control's chain and key."""
         key = self.key()
         made = trust.server(
-            key, self.issuer, cluster=self.name, names=names, life=self.life(7 * trust.DAY_US)
+            key, self.issuer, cluster=self.name, names=names, life=self.life(7 * DAY_US)
         )
         return trust.Issuer(certificate=made + self.issuer.certificate, key=key)

@@ -11,7 +11,7 @@ from littoral.domain.ids import DeploymentName, EndpointId, KeyId, NodeId, Proje
 from littoral.domain.local import Carried, Carry, Defer, Look, Quit
 from littoral.domain.project import KeyGrant
 from littoral.domain.snapshot import Snapshot
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import HOUR_US, Micros, Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.testing.failpoints import Crash
 from littoral.testing.loop import simulate
@@ -19,7 +19,6 @@ from littoral.testing.outbox import MemoryOutbox
 from littoral.testing.usage import usage_record, usage_rows
 
 HOME = ProjectId("home")
-HOUR_US = 3_600_000_000
 
 
 CHAT = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'

@@ -4,9 +4,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from littoral.domain.chunk import ALL, DAY_US, FIRST, Chunk, ChunkId, ChunkLevel, Stretch, Taken
+from littoral.domain.chunk import ALL, FIRST, Chunk, ChunkId, ChunkLevel, Stretch, Taken
 from littoral.domain.ids import NodeId, RequestId
-from littoral.domain.units import Bytes
+from littoral.domain.units import DAY_US, Bytes
 from littoral.stores.chunks import Kept, SqliteChunks
 from littoral.testing.chunks import MemoryChunks
 from littoral.testing.clock import SettableClock

@@ -13,7 +13,7 @@ from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import KeyId, NodeId, ProjectId
 from littoral.domain.outbox import Batch, Mark, Row
 from littoral.domain.ports import Ledger
-from littoral.domain.units import Micros, Tokens
+from littoral.domain.units import DAY_US, Micros, Tokens
 from littoral.domain.usage import UsageRecord, UsageSum
 from littoral.stores.ledger import SqliteLedger
 from littoral.testing.failpoints import ArmedFailpoints
@@ -21,7 +21,6 @@ from littoral.testing.ledger import MemoryLedger
 from littoral.testing.usage import usage_record
 
 NODE, OTHER = NodeId("nd_1"), NodeId("nd_2")
-DAY_US = 86_400_000_000
 NOON = 20_000 * DAY_US + DAY_US // 2  # 2024-10-04
 
 

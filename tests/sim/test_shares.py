@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from littoral.control.holdings import PREFIX
 from littoral.control.shares import ShareBook
 from littoral.domain.ids import NodeId
-from littoral.domain.limits import HOUR_US, Budget, Limits, period_of
+from littoral.domain.limits import Budget, Limits, period_of
 from littoral.domain.share import (
     NOTHING,
     WHOLE,
@@ -28,7 +28,7 @@ from littoral.domain.share import (
     share_name,
     taken_up,
 )
-from littoral.domain.units import Micros
+from littoral.domain.units import HOUR_US, Micros
 from littoral.testing.clock import SettableClock
 from littoral.testing.failpoints import ArmedFailpoints
 from littoral.testing.state import MemoryState

@@ -8,12 +8,12 @@ from littoral.control.fleet import AWAY, Fleet
 from littoral.domain.ids import NodeId
 from littoral.domain.node import GONE, Event, Level, Node
 from littoral.domain.ports import Clock, Sink
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import DAY_US, Micros, Seconds
 
 EVERY = Seconds(5.0)
 GRACE = Seconds(120.0)
 """How long after its own start control waits for nodes before it misses them."""
-LATELY_US = 86_400_000_000
+LATELY_US = DAY_US
 """Nodes that were last heard longer ago than this, at control's start, are not missed anew."""
 NAMED = 5
 """Most nodes that one event names."""

@@ -13,21 +13,12 @@ import anyio
 
 from littoral.control.tally import Tally
 from littoral.control.worker import Workers
-from littoral.domain.chunk import (
-    DAY_US,
-    Chunk,
-    ChunkId,
-    ChunkLevel,
-    ChunkStore,
-    Line,
-    Stretch,
-    Taken,
-)
+from littoral.domain.chunk import Chunk, ChunkId, ChunkLevel, ChunkStore, Line, Stretch, Taken
 from littoral.domain.errors import Damaged, LittoralError
 from littoral.domain.ids import NodeId
 from littoral.domain.node import Event
 from littoral.domain.ports import Clock, Ledger, Sink
-from littoral.domain.units import Bytes, Seconds
+from littoral.domain.units import DAY_US, Bytes, Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.placement import columns
 from littoral.placement.history import Priced

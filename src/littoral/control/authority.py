@@ -15,11 +15,11 @@ from littoral.domain.enrolment import RootView
 from littoral.domain.errors import Conflict, InvalidInput
 from littoral.domain.ids import NodeId
 from littoral.domain.ports import Clock, Entropy, State
-from littoral.domain.units import Micros
+from littoral.domain.units import DAY_US, Micros
 from littoral.trust import certificate as trust
 
 _ROOTS, _MIDDLE = "ca/roots", "ca/intermediate"
-SERVER_US = 7 * trust.DAY_US
+SERVER_US = 7 * DAY_US
 LEAST_DAYS, MOST_DAYS = 2, 90
 """Days a new root may wait: nodes hear of it when they renew, at least each day."""
 
@@ -105,7 +105,7 @@ class Authority:
                 "two roots are known already: the older one is dropped as long after the newer one "
                 "began to sign as this one waited; see: littoral ca show"
             )
-        from_us = Micros(self._clock.wall() + days * trust.DAY_US)
+        from_us = Micros(self._clock.wall() + days * DAY_US)
         self._keep((*known, self._new_root(from_us)))
         return self.show()
 

@@ -30,7 +30,7 @@ from littoral.domain.errors import (
 from littoral.domain.ids import NAME, NodeId, new_id
 from littoral.domain.node import GONE, Enrolled, Event, Level, Node
 from littoral.domain.ports import Clock, Entropy, Failpoints, Sink, State
-from littoral.domain.units import Micros
+from littoral.domain.units import DAY_US, Micros
 from littoral.domain.upkeep import Issued
 from littoral.trust import certificate as trust
 from littoral.trust import nonce as trust_nonce
@@ -166,7 +166,7 @@ class Enrolments:
             raise NotOurs("this certificate is another node's")
         node = self._standing(NodeId(name), holder.life)
         days = agreed(self._parts.state, node.site).offline_days
-        if now > end + days * trust.DAY_US:
+        if now > end + days * DAY_US:
             raise NotOurs(
                 f"the certificate ran out more than {days} days ago: join anew with a new token"
             )

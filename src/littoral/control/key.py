@@ -10,13 +10,12 @@ from littoral.domain.ids import ProjectId, checked_name, checked_tag
 from littoral.domain.limits import NO_LIMITS, Limits
 from littoral.domain.ports import Clock, Entropy, State
 from littoral.domain.project import Key, KeyGrant, Principal
-from littoral.domain.units import Micros
+from littoral.domain.units import DAY_US, Micros
 from littoral.domain.view import KeyRequest, MintedKey
 from littoral.trust import key as trust_key
 from littoral.trust import role
 
 MOST_DAYS = 36_500
-_DAY_US = 86_400_000_000
 _OWN_PEPPER_BYTES = 32
 
 
@@ -62,7 +61,7 @@ class Keys:
             models=request.models,
             limits=request.limits,
             created_us=now,
-            expires_us=None if days is None else Micros(now + int(days * _DAY_US)),
+            expires_us=None if days is None else Micros(now + int(days * DAY_US)),
             survives=request.survives,
             tag=request.tag,
         )

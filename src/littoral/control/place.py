@@ -13,10 +13,10 @@ from littoral.domain.ports import Entropy, State
 from littoral.domain.selector import Position
 from littoral.domain.site import SiteSpec
 from littoral.domain.snapshot import HOME_SITE
+from littoral.domain.units import HOUR_US
 
 PEPPER_BYTES: Final = 32
 _PREFIX: Final = "site/pepper/"
-_HOUR_US: Final = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Places:
         return Place(
             position=position_of(found),
             pepper=self._pepper(found.site),
-            life_us=agreed.snapshot_hours * _HOUR_US if joined else None,
+            life_us=agreed.snapshot_hours * HOUR_US if joined else None,
         )
 
     def _pepper(self, site: str) -> bytes:

@@ -114,8 +114,8 @@ async def _watch(desk: Desk, report: Callable[[str, BaseException], None]) -> No
                 desk.fleet.agree(await desk.workers.state(partial(disconnects, desk.state)))
                 desk.bell.ring()
             if number != told:
-                told = number
                 await desk.workers.state(desk.events.flush)
+                told = number
         except LittoralError as error:
             report("watch", error)
         await anyio.sleep(WATCH_S)

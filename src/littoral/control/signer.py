@@ -8,10 +8,10 @@ import msgspec
 from littoral.control.vault import Vault
 from littoral.domain.errors import Conflict, Damaged
 from littoral.domain.ports import Clock, Entropy, State
-from littoral.domain.units import Micros
+from littoral.domain.units import DAY_US, Micros
 from littoral.trust.signature import SEED_BYTES, key_id, public_of
 
-ROTATE_AFTER_US = 31 * 86_400_000_000
+ROTATE_AFTER_US = 31 * DAY_US
 """A node that was away for this long still knows one of the two keys."""
 _VALUE = "site/signers"
 
@@ -59,7 +59,7 @@ class Signer:
         """
         since = self._clock.wall() - self.keys.changed_us
         if since < ROTATE_AFTER_US and not force:
-            days = (ROTATE_AFTER_US - since) / 86_400_000_000
+            days = (ROTATE_AFTER_US - since) / DAY_US
             raise Conflict(
                 f"these keys can be rotated in {days:.1f} days: until then a node that is away may "
                 "not have heard of the next one and would have to join again; force does it now"

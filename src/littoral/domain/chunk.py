@@ -12,8 +12,6 @@ from littoral.domain.outbox import LATEST_US
 from littoral.domain.units import Bytes
 from littoral.domain.usage import UsageRecord
 
-DAY_US: Final = 86_400_000_000
-
 
 class ChunkId(NamedTuple):
     """Names a chunk: the day since 1970 of its records, who sent them, of what, and which part."""

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from littoral.domain.floor import APART_US, SECOND_US, us
+from littoral.domain.floor import APART_US, us
 from littoral.domain.outbox import Batch, Redated, Row
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import SECOND_US, Micros, Seconds
 
 MOST = 256
 """Stretches that are remembered; of older ones the dates stay as they are."""

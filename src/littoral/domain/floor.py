@@ -8,18 +8,17 @@ agrees with control, and does not jump.
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import HOUR_US, SECOND_US, Micros, Seconds
 
-SECOND_US: Final = 1_000_000
 LEAST_US: Final = Micros(1_793_491_200_000_000)
 """1 November 2026: no clock that is right is below it."""
 APART_US: Final = 2 * SECOND_US
 """So far may the system's clock be from control's."""
-JUMP_US: Final = 3_600 * SECOND_US
+JUMP_US: Final = HOUR_US
 """A jump ahead that nothing expires by at once."""
 HOLD_S: Final = Seconds(600.0)
 """How long a jump ahead is not believed, unless control confirms it."""
-BOOT_US: Final = 3_600 * SECOND_US
+BOOT_US: Final = HOUR_US
 """What a start with a wrong clock and without control adds to the floor: time off counts too."""
 
 Doubt: TypeAlias = Literal["", "behind", "apart", "jumped"]

@@ -2,12 +2,11 @@
 
 from typing import Final, Literal, TypeAlias
 
-from littoral.domain.units import Micros
+from littoral.domain.units import DAY_US, HOUR_US, Micros
 
-DAY_US: Final = 86_400_000_000
 USUAL_US: Final = 3 * DAY_US
 """How long a snapshot holds where its site says nothing else."""
-EXTEND_US: Final = 3_600_000_000
+EXTEND_US: Final = HOUR_US
 """How old a snapshot may be before a new version extends its life."""
 
 Stage: TypeAlias = Literal["fresh", "half", "late", "ended"]

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
-from littoral.domain.units import Micros
+from littoral.domain.units import HOUR_US, Micros
 from littoral.domain.usage import UsageRecord
 
 Period: TypeAlias = Literal["hour", "day", "month", "total"]
 """Calendar periods in UTC; ``total`` never begins anew."""
 PERIODS: tuple[Period, ...] = ("total", "hour", "day", "month")
-HOUR_US = 3_600_000_000
 NEVER_US = (1 << 63) - 1
 NANO = 1_000_000_000
 _SPAN = {"hour": 1, "day": 24}

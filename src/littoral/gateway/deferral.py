@@ -22,6 +22,7 @@ from littoral.domain.errors import (
     UnknownModel,
     UpstreamFailed,
 )
+from littoral.domain.units import SECOND_US
 from littoral.gateway.dialect.responses import wish as wishes
 from littoral.gateway.refusal import Refusal, refuse
 from littoral.gateway.route import RESPONSES, ROUTES, Route
@@ -48,7 +49,6 @@ PATHS: Final = (
 DEFERRABLE: Final[Mapping[str, Route]] = {path: ROUTES[path.encode()] for path in PATHS}
 MOST_BODY: Final = 8 * 1024 * 1024
 MOST_OF_A_PAGE: Final = 100
-SECOND_US: Final = 1_000_000
 _WAITS: Final = frozenset(
     kind.code
     for kind in (

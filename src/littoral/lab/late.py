@@ -17,7 +17,7 @@ from littoral.domain.flight import GUEST
 from littoral.domain.local import LookAct
 from littoral.domain.project import KeyGrant
 from littoral.domain.session import Carried, Carry, Defer, Frame, Look, Quit, Shelved
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import HOUR_US, Micros, Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.wire.shelf import Shelf
@@ -31,7 +31,7 @@ ASKS_EVERY: Final = Seconds(600.0)
 """How often, at most, a client asks how its request stands."""
 LOOKS: Final = 2
 """How often it asks for one that has ended: it shall be the same each time."""
-EXPIRES_US: Final = 12 * 3_600_000_000
+EXPIRES_US: Final = 12 * HOUR_US
 AGAIN: Final = Seconds(2.0)
 SHARE: Final = 0.15
 """Of all clients, those that meet a busy engine and can wait."""

@@ -10,7 +10,7 @@ import anyio
 from littoral.domain.errors import LittoralError
 from littoral.domain.failpoint import FailpointName
 from littoral.domain.ports import Chance
-from littoral.domain.units import Seconds
+from littoral.domain.units import DAY_US, Seconds
 from littoral.lab.cloud import Cloud, SyncedState
 from littoral.lab.edge import Edge
 from littoral.lab.life import Act, Killed
@@ -194,8 +194,7 @@ class Nemesis:
 
     def _step(self, edge: Edge) -> None:
         """The wall clock jumps, up to a day to either side."""
-        day_us = 24 * 3_600_000_000
-        edge.box.clock.wrong_us = int((2.0 * self.chance.random() - 1.0) * day_us)
+        edge.box.clock.wrong_us = int((2.0 * self.chance.random() - 1.0) * DAY_US)
 
     def _leap(self) -> None:
         """Every clock goes ahead at once, control's too, mostly by more than certificates last."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from littoral.domain.deferral import AHEAD, Deferral
 from littoral.domain.ids import ProjectId
 from littoral.domain.ports import Ledger
+from littoral.domain.units import HOUR_US
 from littoral.domain.usage import UsageRecord
 from littoral.testing.loop import LoopClock
 
-KEPT_US = 48 * 3_600_000_000
+KEPT_US = 48 * HOUR_US
 """So long one must be found: nodes keep it for three days, and a clock may be one ahead."""
 
 

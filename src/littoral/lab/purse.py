@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from littoral.domain.ids import KeyId
 from littoral.domain.limits import Limits, nanos
+from littoral.domain.units import HOUR_US
 
-COPIED_US = 6 * 3_600_000_000
+COPIED_US = 6 * HOUR_US
 """For so long after a disk was copied nothing is compared: its slices count twice until both
 machines have met control again as nodes of their own."""
 

@@ -19,7 +19,7 @@ from littoral.domain.ports import Clock
 from littoral.domain.response import UNDER_WAY, ResponseStore, StoredResponse
 from littoral.domain.session import Frame, Heard, Quit, Ran, Run, Told
 from littoral.domain.snapshot import Snapshot
-from littoral.domain.units import Seconds
+from littoral.domain.units import HOUR_US, Seconds
 from littoral.node.board import Board
 from littoral.node.share import next_project, part_of, weights_of
 from littoral.node.signal import Signal
@@ -27,7 +27,7 @@ from littoral.node.signal import Signal
 TICK = Seconds(1.0)
 RUNS = 3
 """A response whose gateway or engine failed so often has failed."""
-PATIENCE_US = 3_600_000_000
+PATIENCE_US = HOUR_US
 """How long one waits for an engine or a limit before it has failed, microseconds."""
 MOST_EVENTS = 8 * 1024 * 1024
 """Bytes of one stream that are kept; the rest of a longer one is told to its followers only."""

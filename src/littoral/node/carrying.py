@@ -17,7 +17,7 @@ from littoral.domain.errors import Damaged, LittoralError, StorageFull
 from littoral.domain.ids import ProjectId
 from littoral.domain.local import Carried, Carry, Quit
 from littoral.domain.ports import Clock, Failpoints, Outbox
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import HOUR_US, Micros, Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.node.ahead import Ahead
 from littoral.node.background import Outlet
@@ -38,7 +38,7 @@ class DeferralBounds:
 
     running: int = 8
     room: Room = field(default_factory=Room)
-    keep_us: Micros = Micros(72 * 3_600_000_000)
+    keep_us: Micros = Micros(72 * HOUR_US)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

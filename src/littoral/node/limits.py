@@ -11,7 +11,6 @@ import anyio
 
 from littoral.domain.flight import Flight
 from littoral.domain.limits import (
-    HOUR_US,
     PERIODS,
     Limits,
     Spent,
@@ -37,7 +36,7 @@ from littoral.domain.quota import (
     rename,
 )
 from littoral.domain.share import Slice, share_name, whole
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import HOUR_US, Micros, Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.trust.bound import bound
 

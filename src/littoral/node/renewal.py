@@ -10,7 +10,7 @@ from littoral.domain.enrolment import REVOKED
 from littoral.domain.errors import LittoralError, Revoked
 from littoral.domain.ports import Chance, Clock, Disk, Entropy
 from littoral.domain.registrar import Registrar
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import DAY_US, Micros, Seconds
 from littoral.domain.upkeep import Issued, Renew
 from littoral.node.backoff import delay
 from littoral.node.enrolment import renew_late
@@ -25,7 +25,7 @@ AGAIN: Final = Seconds(1800.0)
 LATE_FIRST, LATE_CAP = 5.0, 600.0
 """Bounds of the waits between tries once the certificate has run out, seconds."""
 ANSWER_WITHIN: Final = Seconds(30.0)
-KEY_US: Final = 90 * trust.DAY_US
+KEY_US: Final = 90 * DAY_US
 """A key that is older is replaced with the next certificate."""
 EARLIEST, SPREAD = 0.4, 0.2
 """A certificate is renewed at half of its life, ten per cent of it sooner or later."""

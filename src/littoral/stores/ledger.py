@@ -16,14 +16,13 @@ from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import KeyId, NodeId, ProjectId
 from littoral.domain.outbox import Batch, Mark, Receipt, judge, receipt
 from littoral.domain.ports import Failpoints
-from littoral.domain.units import Micros
+from littoral.domain.units import DAY_US, Micros
 from littoral.domain.usage import UsageRecord, UsageSum
 from littoral.stores.body import NAMES
 from littoral.stores.database import Database
 from littoral.stores.schema import CURSOR, LEDGER_STEPS, LINE, compiled
 from littoral.stores.sqlite import Row, Value, run
 
-DAY_US = 86_400_000_000
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 GROUPS = ("project", "key", "model", "day", "node", "tag")
 SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "cost", "estimated")

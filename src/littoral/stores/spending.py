@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import apsw
 
-from littoral.domain.limits import HOUR_US, Spent, spendings
+from littoral.domain.limits import Spent, spendings
+from littoral.domain.units import HOUR_US
 from littoral.domain.usage import UsageRecord
 from littoral.stores.sqlite import Row, run, run_many
 

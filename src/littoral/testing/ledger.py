@@ -8,11 +8,10 @@ from littoral.domain.chunk import Line
 from littoral.domain.errors import InvalidInput
 from littoral.domain.ids import KeyId, NodeId, ProjectId
 from littoral.domain.outbox import Batch, Mark, Receipt, judge, receipt
-from littoral.domain.units import Micros
+from littoral.domain.units import DAY_US, Micros
 from littoral.domain.usage import UsageRecord, UsageSum
 
 GROUPS = ("project", "key", "model", "day", "node", "tag")
-DAY_US = 86_400_000_000
 
 
 class MemoryLedger:

@@ -22,11 +22,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from littoral.domain.enrolment import control_host, node_host
 from littoral.domain.errors import Denied, InvalidInput
 from littoral.domain.ids import NodeId
-from littoral.domain.units import Micros
+from littoral.domain.units import DAY_US, Micros
 
 KEY_BYTES: Final = 48
 SERIAL_BYTES: Final = 16
-DAY_US: Final = 86_400_000_000
 ROOT_US: Final = 3650 * DAY_US
 INTERMEDIATE_US: Final = 90 * DAY_US
 LEAF_US: Final = DAY_US

@@ -10,11 +10,11 @@ from littoral.control.archive import PAGE, Archive, ArchiveParts
 from littoral.control.exposition import Family, exposed
 from littoral.control.tally import PLACES, Tally
 from littoral.control.worker import Workers
-from littoral.domain.chunk import ALL, DAY_US, FIRST
+from littoral.domain.chunk import ALL, FIRST
 from littoral.domain.decided import decided
 from littoral.domain.errors import StorageFull, Unavailable
 from littoral.domain.ids import EndpointId, KeyId, NodeId, ProjectId
-from littoral.domain.units import Micros
+from littoral.domain.units import DAY_US, Micros
 from littoral.domain.usage import CACHE
 from littoral.placement import columns
 from littoral.placement.history import Priced

@@ -123,6 +123,8 @@ def test_what_cannot_be_asked_for_is_said(site):
     for params, words in (
         ({"after": "-1"}, "not a number"),
         ({"limit": "many"}, "not a number"),
+        ({"limit": "0"}, "not within 1 to 500"),
+        ({"limit": "501"}, "not within 1 to 500"),
         ({"level": "loud"}, "info, warning, error"),
     ):
         answer = site.call("GET", "/events", params=params)

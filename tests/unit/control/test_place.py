@@ -18,11 +18,10 @@ from littoral.domain.node import Enrolled, Node
 from littoral.domain.resource import Metadata, Resource
 from littoral.domain.selector import Where
 from littoral.domain.site import SiteSpec
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import HOUR_US, Micros, Seconds
 from littoral.domain.view import KeyRequest
 from littoral.trust.key import verify
 
-HOUR_US = 3_600_000_000
 ENROLLED = Enrolled(joined_us=Micros(1), serials=("1",), until_us=Micros(2))
 
 

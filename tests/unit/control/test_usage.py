@@ -3,10 +3,9 @@
 import pytest
 
 from littoral.domain.ids import DeploymentName, NodeId, ProjectId, RequestId
-from littoral.domain.units import Micros, Tokens
+from littoral.domain.units import DAY_US, Micros, Tokens
 from littoral.testing.usage import usage_batch, usage_record
 
-DAY_US = 86_400_000_000
 AT = Micros(1_800_000_000_000_000 // DAY_US * DAY_US)
 
 

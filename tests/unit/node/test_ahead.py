@@ -1,9 +1,8 @@
 """What waits at a node says when it is to be looked at again."""
 
 from littoral.domain.deferral import Deferral
+from littoral.domain.units import SECOND_US
 from littoral.node.ahead import Ahead
-
-SECOND_US = 1_000_000
 
 
 def waiting(name: str, *, expires_s: int) -> Deferral:

@@ -5,12 +5,12 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from deferred import HOME, HOUR_US, Gateway, House, usage
+from deferred import HOME, Gateway, House, usage
 from littoral.domain.errors import Unavailable, UnknownName
 from littoral.domain.ids import KeyId, ProjectId
 from littoral.domain.local import Quit
 from littoral.domain.project import KeyGrant
-from littoral.domain.units import Micros
+from littoral.domain.units import HOUR_US, Micros
 from littoral.testing.loop import simulate
 
 

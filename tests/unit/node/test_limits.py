@@ -3,9 +3,9 @@
 import pytest
 
 from littoral.domain.flight import CHARGED, OPEN, SETTLED, SLOT_BYTES, charge, identity, read, write
-from littoral.domain.limits import HOUR_US, Budget, Limits, Spent
+from littoral.domain.limits import Budget, Limits, Spent
 from littoral.domain.quota import INTERVAL, REQUESTS, TOKENS, Charge, QuotaTable, Use
-from littoral.domain.units import Micros
+from littoral.domain.units import HOUR_US, Micros
 from littoral.node.booking import Booking, FlightTable
 from littoral.node.limits import QUIET, LimitRows
 from littoral.testing.clock import SettableClock

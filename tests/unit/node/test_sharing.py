@@ -4,12 +4,12 @@ import anyio
 import pytest
 
 from littoral.domain.ids import NodeId
-from littoral.domain.limits import HOUR_US, Budget, Limits
+from littoral.domain.limits import Budget, Limits
 from littoral.domain.quota import DENIED, OPEN, WANT, QuotaTable, names
 from littoral.domain.session import Beat, Pulse
 from littoral.domain.share import NOTHING, WHOLE, Draw, Drawn, Shares, Slice, whole
 from littoral.domain.snapshot import Snapshot
-from littoral.domain.units import Micros, Seconds
+from littoral.domain.units import HOUR_US, Micros, Seconds
 from littoral.node.board import Board
 from littoral.node.limits import QUIET, LimitRows
 from littoral.node.sharing import FILE, LOOK, TELL, Sharing

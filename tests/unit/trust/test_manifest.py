@@ -12,14 +12,13 @@ from littoral.app.codec import pack, unpack
 from littoral.domain.deployment import Assignment
 from littoral.domain.errors import Damaged
 from littoral.domain.ids import DeploymentName, KeyId, NodeId, ProjectId
-from littoral.domain.life import DAY_US
 from littoral.domain.limits import Limits
 from littoral.domain.prior import FleetPrior, PriorsPart
 from littoral.domain.project import Keeping, KeyGrant
 from littoral.domain.session import Frame, Goodbye
 from littoral.domain.snapshot import Anchors, PartRef, Snapshot
 from littoral.domain.traffic import TrafficGrant
-from littoral.domain.units import Micros
+from littoral.domain.units import DAY_US, Micros
 from littoral.trust import manifest
 from littoral.trust.signature import key_id, public_of, sign
 

@@ -5,14 +5,13 @@ from contextlib import AbstractAsyncContextManager
 from littoral.app.settings import Settings
 from littoral.domain.deferral import DeferralStore, Holding, Room
 from littoral.domain.ports import Clock, Disk, Entropy, Sink
-from littoral.domain.units import Bytes, Micros
+from littoral.domain.units import HOUR_US, Bytes, Micros
 from littoral.node.carrying import DeferralBounds
 from littoral.stores.deferrals import DeferralFile, SqliteDeferrals
 from littoral.stores.disk import LocalDisk
 from littoral.trust import envelope
 
 KEY_FILE = "deferred.key"
-HOUR_US = 3_600_000_000
 
 
 def deferrals_of(

@@ -91,7 +91,7 @@ class FleetApi:
         """The events kept."""
         wanted = Wanted(
             after=number(call, "after", 0),
-            limit=min(max(1, number(call, "limit", MOST)), MOST),
+            limit=limit_of(call, usual=MOST, most=MOST),
             nodes=self._nodes_of(call),
             code=call.query.get("code", ""),
             level=_level(call),

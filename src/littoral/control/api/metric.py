@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from littoral.control.api.fleet import number
+from littoral.control.api.fleet import limit_of
 from littoral.control.api.usage import moment_of
 from littoral.control.desk import Desk
 from littoral.control.route import Call, Needs, Route
@@ -47,7 +47,7 @@ class MetricApi:
         wanted = partial(
             desk.events.rollups,
             node.id,
-            limit=min(max(1, number(call, "limit", MOST)), MOST),
+            limit=limit_of(call, usual=MOST, most=MOST),
             since_us=moment_of(call, "since") or 0,
             until_us=FAR_US if until is None else until,
         )

@@ -11,7 +11,7 @@ from littoral.domain.project import KEEPING, Keeping
 from littoral.domain.response import ResponseStatus, StoredResponse
 from littoral.domain.session import Frame, Keep, Look, Shelved
 from littoral.domain.traffic import CachePolicy
-from littoral.domain.units import Micros
+from littoral.domain.units import DAY_US, Micros
 from littoral.gateway import admission, reply
 from littoral.gateway.dialect.responses import kept
 from littoral.gateway.dialect.responses import wish as wishes
@@ -26,7 +26,6 @@ from littoral.gateway.wire.follower import Follower
 
 STORE_S: Final = 30.0
 """Longest wait for the store."""
-DAY_US: Final = 86_400_000_000
 _SLOW: Final = refuse(DeadlinePassed, "the node did not answer in time about stored responses")
 _NEVER: Final = refuse(
     Denied,
