@@ -61,6 +61,8 @@ from littoral.node.standing import Standing
 from littoral.node.taking import Taking
 
 WELCOME_WITHIN = Seconds(10.0)
+START = Seconds(5.0)
+"""Control may start beside this node: until then no event says that it cannot be reached."""
 SETTLE = Seconds(0.2)
 """Changes within this time are told together."""
 
@@ -117,6 +119,8 @@ class Uplink:
         self._hurry = Signal()
         self.connected = False
         self._gone: Seconds | None = None
+        self._begun = Seconds(0.0)
+        self._said: str = ""
         self.trouble: str = ""
         """Why there is no session, for people; empty while there is one."""
 
@@ -129,6 +133,7 @@ class Uplink:
     async def run(self) -> None:
         """Keep a session until cancelled."""
         parts = self._parts
+        self._begun = parts.clock.now()
         while True:
             began, failure = parts.clock.now(), None
             try:
@@ -179,8 +184,9 @@ class Uplink:
             board.say("session", "session_ended", text, level="warning")
             board.cut_off("control is not connected")
             self._parts.standing.lost()
-        elif reason != self.trouble:
+        elif reason != self._said and self._parts.clock.now() - self._begun >= START:
             board.say("session", "session_failed", reason, level="warning")
+            self._said = reason
         self.connected, self._channel, self.trouble = False, None, reason
         self._parts.lost(code, welcomed)
 
@@ -205,7 +211,7 @@ class Uplink:
             code = welcome.code if isinstance(welcome, Goodbye) else "protocol"
             raise PipeClosed(code, f"control said {welcome!r} instead of welcome")
         await self.flush.welcomed(welcome)
-        self.connected, self.trouble = True, ""
+        self.connected, self.trouble, self._said = True, "", ""
         self._redial.spread_s, self._suspect_s = welcome.spread_s, welcome.suspect_s
         ledger = (await parts.outbox.level()).lanes["ledger"]
         parts.standing.met(welcome.server_us, took_s, last=ledger.last)

@@ -304,6 +304,20 @@ def test_without_control_nothing_stops_and_dialling_goes_on_gently(node) -> None
     assert node.control.applied == ["r1"]
 
 
+def test_that_control_does_not_answer_is_told_once_and_not_while_it_may_be_starting(node) -> None:
+    def codes() -> list[str]:
+        return [event.code for event in node.around.sink.events]
+
+    async def script() -> None:
+        await anyio.sleep(4.0)
+        assert codes() == []
+        assert node.uplink.standing() != (True, "")
+        await anyio.sleep(600.0)
+        assert codes() == ["session_failed"]
+
+    node.during(script, listening=False)
+
+
 def rude(node, *answers: Frame) -> None:
     """Answer the first sessions with these, each with one, and then as usual."""
     left, welcome = list(answers), node.control.serve
