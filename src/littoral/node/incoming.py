@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from littoral.domain.errors import Damaged
 from littoral.domain.session import PartPiece
 from littoral.domain.snapshot import Manifest, PartRef
 from littoral.trust.manifest import check_part
@@ -30,8 +31,10 @@ class Incoming:
     def take(self, piece: PartPiece) -> bool:
         """Add bytes; say whether a part is complete with them.
 
-        What does not continue its part, or makes it longer than the manifest says, is dropped; a
-        whole part with another digest is, too.
+        What does not continue its part, or makes it longer than the manifest says, is dropped.
+
+        Raises:
+            Damaged: It is whole and has another digest; it is dropped, too.
         """
         ref = self._refs.get(piece.digest)
         if ref is None or piece.digest in self.parts:
@@ -45,7 +48,7 @@ class Incoming:
         if len(data) < ref.size:
             return False
         del self._pieces[piece.digest]
-        if check_part(ref, bytes(data)):
-            self.parts[piece.digest] = bytes(data)
-            return True
-        return False
+        if not check_part(ref, bytes(data)):
+            raise Damaged("a part of it is not what its manifest says")
+        self.parts[piece.digest] = bytes(data)
+        return True

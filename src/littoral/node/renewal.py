@@ -1,13 +1,14 @@
 """Renewal: keeps a joined node's certificate good, over the session, else by proof of its key."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 import anyio
 
 from littoral.domain.enrolment import REVOKED
-from littoral.domain.errors import LittoralError, Revoked
+from littoral.domain.errors import LittoralError, Revoked, StorageFull
 from littoral.domain.ports import Chance, Clock, Disk, Entropy
 from littoral.domain.registrar import Registrar
 from littoral.domain.units import DAY_US, Micros, Seconds
@@ -115,7 +116,7 @@ class Renewal:
         """
         while True:
             if self._ended:
-                self._parts.disk.write(REVOKED, GONE.encode())
+                self._write_down(GONE)
                 raise Revoked(GONE)
             now = self._parts.clock.wall()
             end = self.credentials.life.end_us
@@ -132,7 +133,7 @@ class Renewal:
         try:
             await (self._renew_late(now) if late else self._renew(now))
         except Revoked as error:
-            self._parts.disk.write(REVOKED, error.message.encode())
+            self._write_down(error.message)
             raise
         except LittoralError as error:
             return self._failed(error.message, late=late)
@@ -140,6 +141,11 @@ class Renewal:
         self._due = self._next_due()
         self._parts.say(*(LATE if late and not doubted else RENEWED))
         return LOOK
+
+    def _write_down(self, why: str) -> None:
+        """Let the next start know; where there is no room for it, control tells that one anew."""
+        with suppress(StorageFull):
+            self._parts.disk.write(REVOKED, why.encode())
 
     def _failed(self, reason: str, *, late: bool) -> Seconds:
         if not late:

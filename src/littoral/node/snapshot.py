@@ -57,6 +57,9 @@ class _Trial:
     deaths: int = 0
 
 
+STALLED = "its parts did not come"
+
+
 class HeldSnapshot:
     """The node's desired state.
 
@@ -116,11 +119,26 @@ class HeldSnapshot:
     def piece(self, piece: PartPiece) -> Applied | None:
         """Take bytes of a part; the answer comes with the last of them."""
         incoming = self._incoming
-        if incoming is None or not incoming.take(piece):
+        if incoming is None:
             return None
+        try:
+            if not incoming.take(piece):
+                return None
+        except Damaged as error:
+            return _answer(incoming.manifest, error.message)
         self._parts.failpoints.hit("snapshot.part")
         done = self._go_on(incoming)
         return done if isinstance(done, Applied) else None
+
+    @property
+    def gathers(self) -> bool:
+        """Whether parts of an offered snapshot are missing."""
+        return self._incoming is not None
+
+    def stalled(self) -> Applied | None:
+        """Nothing came for long: say so, that control offers it again; what comes still counts."""
+        incoming = self._incoming
+        return None if incoming is None else _answer(incoming.manifest, STALLED)
 
     def revoke(self, keys: Iterable[KeyId]) -> None:
         """Know keys as revoked at once, and in whatever snapshot is served later.

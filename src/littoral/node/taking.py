@@ -11,6 +11,8 @@ from littoral.node.board import Board
 from littoral.node.signal import Signal
 from littoral.node.snapshot import HeldSnapshot
 
+PARTS_WITHIN = Seconds(60.0)
+"""Where no more of an offered snapshot came for so long, control is to offer it again."""
 SERVED_WITHIN = Seconds(1.0)
 """A gateway that does not serve from a new snapshot by then is not waited for."""
 
@@ -39,10 +41,12 @@ class Taking:
     async def run(self, channel: Channel) -> None:
         """Answer until cancelled; that a snapshot is applied is said when gateways serve it."""
         while True:
-            if not self._frames:
-                await self._came.wait()
+            if self._frames:
+                answer = self._answer(self._frames.popleft())
+            elif await self._came.wait(at_most_s=PARTS_WITHIN if self._held.gathers else None):
                 continue
-            answer = self._answer(self._frames.popleft())
+            else:
+                answer = self._held.stalled()
             if isinstance(answer, Applied):
                 self._say(answer)
             if isinstance(answer, Applied) and answer.ok:

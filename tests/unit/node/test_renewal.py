@@ -267,6 +267,18 @@ def test_a_revoked_node_learns_it_by_proof_and_writes_it_down():
     simulate(main)
 
 
+def test_a_revoked_node_ends_though_its_disk_has_no_room_to_note_it():
+    async def main():
+        edge = Edge()
+        edge.disk.full = True
+        edge.renewal.ended()
+        with pytest.raises(Revoked):
+            await edge.renewal.run()
+        assert REVOKED not in edge.disk.files
+
+    simulate(main)
+
+
 def test_a_node_that_is_told_so_in_its_open_session_asks_nobody():
     async def main():
         edge = Edge()

@@ -183,10 +183,12 @@ def test_bytes_that_are_not_the_part_are_never_taken(holder) -> None:
         for piece in (
             PartPiece(digest=digest, at=3, piece=b"x"),
             PartPiece(digest=digest, at=0, piece=bytes(size + 1)),
-            PartPiece(digest=digest, at=0, piece=bytes(size)),
             PartPiece(digest="other", at=0, piece=bytes(size)),
         ):
             assert holder.held.piece(piece) is None
+        told = holder.held.piece(PartPiece(digest=digest, at=0, piece=bytes(size)))
+        assert (told.ok, told.version) == (False, FIRST.version)
+        assert "not what its manifest says" in told.reason
     assert holder.held.number == (0, 0)
     assert holder.offer(FIRST).ok
     assert holder.held.piece(PartPiece(digest="late", at=0, piece=b"")) is None
