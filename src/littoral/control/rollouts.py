@@ -29,7 +29,7 @@ from littoral.domain.rollout import NEXT, Arm, ExamScores, RolloutAct, RolloutSp
 from littoral.domain.units import Micros, Seconds
 from littoral.domain.usage import UsageRecord
 from littoral.domain.view import PlacedEndpoint, RolloutView
-from littoral.placement.canary import judge
+from littoral.placement.canary import Ruling, judge
 
 PREFIX: Final = "rollout/"
 LOOK_S: Final = Seconds(5.0)
@@ -86,6 +86,7 @@ class Rollouts:
     def __init__(self, parts: RolloutParts) -> None:
         self._parts = parts
         self._seen: dict[str, _Seen] = {}
+        self._ruled: dict[str, tuple[tuple[object, ...], Ruling]] = {}
         self._one_at_a_time = anyio.Lock()
         """Held from reading a rollout until it is written: nobody's decision is lost."""
 
@@ -197,8 +198,7 @@ class Rollouts:
         if dead:
             await self._put(name, _undone(rollout, dead[0]), code="rolled_back", level="error")
             return
-        old, new = (self._arm(each) for each in (name, name + NEXT))
-        ruling = judge(spec, old, new, diffs=_scored(rollout), chance=self._parts.chance)
+        ruling = self._ruling(name, rollout)
         self._parts.failpoints.hit("canary.verdict")
         if ruling.verdict == "reject":
             after = _undone(rollout, ruling.why)
@@ -206,7 +206,17 @@ class Rollouts:
         elif ruling.verdict == "accept" and self._waited(rollout, spec):
             await self._advance(name, rollout, ruling.why)
         elif ruling.why != rollout.why:
-            await self._put(name, replace(rollout, why=ruling.why), code="")
+            await self._keep(name, replace(rollout, why=ruling.why))
+
+    def _ruling(self, name: str, rollout: Rollout) -> Ruling:
+        """What its bounds say; asked anew only of other figures: a bound is not tried by luck."""
+        old, new = (self._arm(each) for each in (name, name + NEXT))
+        asked = _bounds(rollout), old, new, _scored(rollout)
+        if name not in self._ruled or self._ruled[name][0] != asked:
+            spec, before, after, diffs = asked
+            ruling = judge(spec, before, after, diffs=diffs, chance=self._parts.chance)
+            self._ruled[name] = asked, ruling
+        return self._ruled[name][1]
 
     async def _advance(self, name: str, rollout: Rollout, why: str) -> None:
         if rollout.step + 1 >= len(_bounds(rollout).steps) and rollout.wanted is not None:
@@ -219,11 +229,15 @@ class Rollouts:
     def _waited(self, rollout: Rollout, spec: RolloutSpec) -> bool:
         return self._now() - rollout.since_us >= spec.minutes * 60_000_000
 
-    async def _put(self, name: str, rollout: Rollout, *, code: str, level: Level = "info") -> None:
+    async def _keep(self, name: str, rollout: Rollout) -> None:
+        """Write it down; what nodes serve is as it was."""
         parts = self._parts
         value = msgspec.json.encode(rollout)
         await parts.workers.state(partial(parts.state.put_value, PREFIX + name, value))
-        parts.bell.ring()
+
+    async def _put(self, name: str, rollout: Rollout, *, code: str, level: Level = "info") -> None:
+        await self._keep(name, rollout)
+        self._parts.bell.ring()
         if not code:
             return
         share = f"{100 * share_of(rollout):.0f} % of requests"
@@ -267,6 +281,7 @@ class Rollouts:
         return self._seen[name].arm() if name in self._seen else Arm()
 
     def _forget(self, name: str) -> None:
+        self._ruled.pop(name, None)
         for each in (name, name + NEXT):
             self._seen.pop(each, None)
 
@@ -282,6 +297,10 @@ def kept_rollouts(state: State) -> Mapping[str, Rollout]:
     }
 
 
+DRAWN = 128
+"""Numbers that are drawn from the system at one time."""
+
+
 class EntropyChance:
     """Chance from unpredictable bytes.
 
@@ -291,10 +310,14 @@ class EntropyChance:
 
     def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy
+        self._drawn: list[bytes] = []
 
     def random(self) -> float:
         """A float in [0, 1)."""
-        return int.from_bytes(self._entropy.bytes(6), "big") / 2**48
+        if not self._drawn:
+            block = self._entropy.bytes(DRAWN * 6)
+            self._drawn = [block[at : at + 6] for at in range(0, len(block), 6)]
+        return int.from_bytes(self._drawn.pop(), "big") / 2**48
 
 
 def _differences(old: Sequence[float], new: Sequence[float]) -> tuple[float, ...]:

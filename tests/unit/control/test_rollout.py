@@ -107,13 +107,21 @@ class Fleet:
     def view(self):
         return anyio.run(self.rollouts.views)[0]
 
-    def serve(self, deployment: str, *, count: int = 100, slower: int = 1, failed: int = 0) -> None:
+    def serve(
+        self,
+        deployment: str,
+        *,
+        count: int = 100,
+        slower: int = 1,
+        failed: int = 0,
+        apart_us: int = 0,
+    ) -> None:
         self.rollouts.take(
             usage_record(
                 10 + at,
                 deployment=deployment,
                 status="failed" if at < failed else "ok",
-                first_us=slower * 100_000,
+                first_us=slower * 100_000 + apart_us * at,
                 total_us=slower * (1_000_000 + 100_000 * at),
             )
             for at in range(count)
@@ -169,6 +177,22 @@ def test_a_version_that_crashes_is_undone_without_a_request(fleet, given):
     fleet.look()
     assert fleet.view().why == "undone: nd_1: crashed 5 times"
     assert fleet.models() == ["one"]
+
+
+def test_looking_again_at_the_same_requests_says_the_same_and_tells_nobody(fleet):
+    """Each verdict draws resamples: asked often enough, chance would pass what is on the edge."""
+    fleet.apply("two")
+    fleet.serve("chat", count=40, apart_us=9_000)
+    fleet.serve("chat" + NEXT, count=40, apart_us=9_000)
+    fleet.look()
+    why, rung = fleet.view().why, fleet.site.control.desk.bell.count
+    assert "p90" in why
+    for _ in range(20):
+        fleet.look()
+    assert (fleet.view().why, fleet.site.control.desk.bell.count) == (why, rung)
+    fleet.serve("chat" + NEXT, count=40, apart_us=9_500)
+    fleet.look()
+    assert fleet.view().why != why
 
 
 def test_the_verdict_is_a_place_where_tests_can_stop_it(fleet):
