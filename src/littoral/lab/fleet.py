@@ -1,7 +1,9 @@
 """Fleet: run one seeded simulation from its first start to the comparison of all books."""
 
+import gc
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import anyio
@@ -330,4 +332,16 @@ def run_fleet(
         fleet = Fleet(plan, wire, broken=broken or Broken(), tell=tell)
         return await fleet.run(progress)
 
-    return simulate(main)
+    with _seldom_collected():
+        return simulate(main)
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Look for garbage less often: books and trace grow, and each look goes through all of them."""
+    usual = gc.get_threshold()
+    gc.set_threshold(50_000, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
