@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -337,7 +337,7 @@ def run_fleet(
 
 
 @contextmanager
-def _seldom_collected() -> Iterator[None]:
+def _seldom_collected() -> Generator[None]:
     """Look for garbage less often: books and trace grow, and each look goes through all of them."""
     usual = gc.get_threshold()
     gc.set_threshold(50_000, *usual[1:])
