@@ -7,7 +7,9 @@ import pytest
 from deferred import CHAT, deferral
 from littoral.domain.ids import KeyId
 from littoral.domain.session import Carried, Carry, Quit
+from littoral.gateway.table import Source
 from littoral.gateway.wire.carrier import MOST_ANSWER, Carriers
+from littoral.gateway.wire.runs import AGAIN_S
 
 
 class Bench:
@@ -78,15 +80,21 @@ def test_an_engine_that_fails_counts_and_a_limit_does_not(bench, make):
 
 def test_what_never_can_be_answered_has_failed(bench, make):
     bench.run(b'{"model":"m"}')
-    bench.run(key=KeyId("gone"))
     bench.run(path="/v1/gone")
-    assert [each.state for each in bench.heard] == ["failed"] * 3
+    assert [each.state for each in bench.heard] == ["failed"] * 2
     assert "messages" in bench.heard[0].reason
-    assert "revoked" in bench.heard[1].reason
-    assert "served no more" in bench.heard[2].reason
+    assert "served no more" in bench.heard[1].reason
     narrow = Bench(make(1, models=("other",)))
     narrow.run()
     assert [(each.state, each.again_s) for each in narrow.heard] == [("failed", None)]
+
+
+def test_a_key_that_is_not_known_here_yet_is_waited_for(bench, rig):
+    bench.run(key=KeyId("gone"))
+    rig.worker.source = Source("here")
+    bench.run(number=-2)
+    told = [(each.state, each.again_s, each.counted) for each in bench.heard]
+    assert told == [("queued", AGAIN_S, True), ("queued", AGAIN_S, False)]
 
 
 def test_stopping_a_run_stops_the_engine_and_says_what_was_used(bench, rig, kit):

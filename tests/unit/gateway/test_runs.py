@@ -10,6 +10,7 @@ from littoral.domain.ids import KeyId, ProjectId
 from littoral.domain.response import StoredResponse
 from littoral.domain.session import Quit, Ran, Run, Told
 from littoral.domain.units import Micros
+from littoral.gateway.table import Source
 from littoral.gateway.wire.runs import AGAIN_S, Runs
 
 ASKED = {"model": "m", "input": [{"role": "user", "content": "hi"}], "background": True}
@@ -120,10 +121,17 @@ def test_a_run_whose_engine_failed_is_handed_back_and_counts(bench):
 
 def test_what_never_can_be_served_has_failed(bench):
     bench.run(asked={"model": "absent"})
-    bench.run(2, key=KeyId("unknown"))
-    bench.run(3, asked={"tools": [{"type": "mcp"}]})
-    assert [(each.status, each.again_s) for each in bench.heard] == [("failed", None)] * 3
-    assert "revoked" in bench.heard[1].reason
+    bench.run(2, asked={"tools": [{"type": "mcp"}]})
+    assert [(each.status, each.again_s) for each in bench.heard] == [("failed", None)] * 2
+
+
+def test_a_key_that_is_not_known_here_yet_is_waited_for(bench, rig):
+    """A new gateway may be given a run before it is told whom it serves."""
+    bench.run(key=KeyId("unknown"))
+    rig.worker.source = Source("here")
+    bench.run(2)
+    told = [(each.again_s, each.counted) for each in bench.heard]
+    assert told == [(AGAIN_S, True), (AGAIN_S, False)]
 
 
 def test_the_key_of_a_run_must_still_be_good(bench, rig):

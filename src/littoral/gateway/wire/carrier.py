@@ -17,13 +17,14 @@ from littoral.gateway.route import Route
 from littoral.gateway.tally import Usage
 from littoral.gateway.wire.account import MEDIA
 from littoral.gateway.wire.inner import Inner, Unframed
+from littoral.gateway.wire.runs import AGAIN_S
 from littoral.gateway.wire.worker import Worker
 
 RUN_S: Final = 3600.0
 """Longest that one run may take, seconds."""
 MOST_ANSWER: Final = 12 * 1024 * 1024
 """Longest answer that is kept, bytes."""
-_REVOKED: Final = "the API key that asked for it is unknown or revoked"
+_UNKNOWN: Final = "the API key that asked for it is unknown"
 
 
 class _Load(Unframed):
@@ -82,8 +83,12 @@ class Carriers:
     def _begin(self, frame: Carry) -> None:
         worker, asked_for = self._worker, frame.deferral
         key, route = worker.source.tables.keys.get(asked_for.key), _route_of(asked_for.path)
-        if key is None or route is None:
-            reason = _REVOKED if key is None else f"{asked_for.path} is served no more"
+        if key is None:  # this gateway may not have heard yet of the key, or of any
+            carried = Carried(run=frame.run, state="queued", reason=_UNKNOWN, again_s=AGAIN_S)
+            self.end(replace(carried, counted=worker.source.served))
+            return
+        if route is None:
+            reason = f"{asked_for.path} is served no more"
             self.end(Carried(run=frame.run, state="failed", reason=reason))
             return
         asked = route.read(asked_for.body)
@@ -141,8 +146,7 @@ class _Ear:
             self._end("completed", "", self._record)
         else:
             reason = "the engine failed in the middle of its answer"
-            again_s = Seconds(2.0)
-            carried = Carried(run=self._run, state="queued", reason=reason, again_s=again_s)
+            carried = Carried(run=self._run, state="queued", reason=reason, again_s=AGAIN_S)
             self._carriers.end(replace(carried, counted=True))
 
     def stop(self) -> None:

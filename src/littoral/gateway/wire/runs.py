@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Final
 
 from littoral.domain.errors import BudgetExhausted, LittoralError, UpstreamFailed
-from littoral.domain.ids import KeyId
 from littoral.domain.response import ResponseStatus
 from littoral.domain.session import Frame, Quit, Ran, Run, Told
 from littoral.domain.units import Seconds
@@ -12,16 +11,16 @@ from littoral.gateway.dialect.responses import kept
 from littoral.gateway.dialect.responses.ask import asked_of
 from littoral.gateway.refusal import Refusal
 from littoral.gateway.route import RESPONSES
-from littoral.gateway.table import KeyRow
 from littoral.gateway.wire.inner import Inner
 from littoral.gateway.wire.worker import Worker
 
 RUN_S: Final = 3600.0
 """Deadline of one run, seconds."""
-AGAIN_S: Final = 2.0
+AGAIN_S: Final = Seconds(2.0)
 """A run that could not begin is tried again after so long, where nobody says how long."""
 _LATER: Final = frozenset({429, 502, 503})
-_REVOKED: Final = "the API key that asked for it is unknown, revoked or expired"
+_REVOKED: Final = "the API key that asked for it is revoked or expired"
+_UNKNOWN: Final = "the API key that asked for it is unknown"
 
 
 class Runs:
@@ -77,8 +76,11 @@ class Runs:
 
     def _begin(self, frame: Run) -> None:
         worker, response = self._worker, frame.response
-        key = self._key(response.key)
+        key = worker.source.tables.keys.get(response.key)
         if key is None:
+            self._unknown(frame.run)
+            return
+        if key.grant.revoked or worker.wall_us >= key.expires_us:
             self.end(frame.run, "failed", reason=_REVOKED)
             return
         name = response.id.removeprefix("resp_")
@@ -92,11 +94,11 @@ class Runs:
         self._runs[frame.run] = inner
         inner.ask(RESPONSES, asked, size=len(response.asked), total_s=RUN_S)
 
-    def _key(self, key: KeyId) -> KeyRow | None:
-        row = self._worker.source.tables.keys.get(key)
-        if row is None or row.grant.revoked or self._worker.wall_us >= row.expires_us:
-            return None
-        return row
+    def _unknown(self, run: int) -> None:
+        """Hand it back: this gateway may not have heard yet of the key, or of any."""
+        counted = self._worker.source.served
+        ran = Ran(run=run, status="failed", reason=_UNKNOWN, again_s=AGAIN_S, counted=counted)
+        self._send(ran)
 
 
 class _Ear:
