@@ -20,7 +20,7 @@ export PYTHON TRACES
 
 .DEFAULT_GOAL := help
 .PHONY: help up down test check lint static cover slow sim lab conformance docs translations wheel lock clean base dev \
-	bench-engines bench-gateway bench-serving bench-start bench-outbox bench-footprint bench-traffic bench-overload bench-loadgen bench-memory bench-placement bench-delivery bench-fleet bench-records bench-audits
+	bench-engines bench-gateway bench-serving bench-start bench-outbox bench-footprint bench-traffic bench-overload bench-loadgen bench-memory bench-placement bench-delivery bench-fleet bench-records bench-audits bench-simulation
 
 help:           ## list the recipes
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -76,7 +76,7 @@ translations: dev ## bring docs/locale up to date with the English pages
 	@cd docs/_build/gettext && rm -rf adr explanation reference performance.pot
 	@$(BIN)/sphinx-intl update -p docs/_build/gettext -d docs/locale -l zh_CN -w 0 --no-obsolete
 
-bench-engines bench-gateway bench-serving bench-start bench-outbox bench-footprint bench-traffic bench-overload bench-loadgen bench-memory bench-placement bench-delivery bench-fleet bench-records bench-audits: dev ## measure; figures go to bench/out
+bench-engines bench-gateway bench-serving bench-start bench-outbox bench-footprint bench-traffic bench-overload bench-loadgen bench-memory bench-placement bench-delivery bench-fleet bench-records bench-audits bench-simulation: dev ## measure; figures go to bench/out
 	@$(PY) bench/$(@:bench-%=%)/run.py
 
 .PHONY: bench-placement-live bench-placement-virtual

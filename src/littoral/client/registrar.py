@@ -20,15 +20,12 @@ from littoral.domain.enrolment import (
 from littoral.domain.errors import ControlUnreachable, WrongAuthority
 from littoral.domain.ids import NodeId
 from littoral.domain.upkeep import Issued
+from littoral.trust.dates import NO_CHECK_TIME, NOT_YET_VALID
 
 T = TypeVar("T")
 TIMEOUT_S = 30.0
 CONNECT_S = 10.0
 MOST_BYTES = 256 * 1024
-NO_CHECK_TIME = 0x200000
-"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME."""
-NOT_YET_VALID = 9
-"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID."""
 
 
 class _NotYet(WrongAuthority):

@@ -205,18 +205,16 @@ class Rollouts:
             await self._put(name, after, code="rolled_back", level="error")
         elif ruling.verdict == "accept" and self._waited(rollout, spec):
             await self._advance(name, rollout, ruling.why)
-        elif ruling.why != rollout.why:
-            await self._keep(name, replace(rollout, why=ruling.why))
 
     def _ruling(self, name: str, rollout: Rollout) -> Ruling:
         """What its bounds say; asked anew only of other figures: a bound is not tried by luck."""
+        spec, diffs = _bounds(rollout), _scored(rollout)
         old, new = (self._arm(each) for each in (name, name + NEXT))
-        asked = _bounds(rollout), old, new, _scored(rollout)
-        if name not in self._ruled or self._ruled[name][0] != asked:
-            spec, before, after, diffs = asked
-            ruling = judge(spec, before, after, diffs=diffs, chance=self._parts.chance)
-            self._ruled[name] = asked, ruling
-        return self._ruled[name][1]
+        asked, known = (spec, old, new, diffs), self._ruled.get(name)
+        if known is None or known[0] != asked:
+            known = asked, judge(spec, old, new, diffs=diffs, chance=self._parts.chance)
+            self._ruled[name] = known
+        return known[1]
 
     async def _advance(self, name: str, rollout: Rollout, why: str) -> None:
         if rollout.step + 1 >= len(_bounds(rollout).steps) and rollout.wanted is not None:
@@ -229,15 +227,12 @@ class Rollouts:
     def _waited(self, rollout: Rollout, spec: RolloutSpec) -> bool:
         return self._now() - rollout.since_us >= spec.minutes * 60_000_000
 
-    async def _keep(self, name: str, rollout: Rollout) -> None:
-        """Write it down; what nodes serve is as it was."""
+    async def _put(self, name: str, rollout: Rollout, *, code: str, level: Level = "info") -> None:
         parts = self._parts
         value = msgspec.json.encode(rollout)
         await parts.workers.state(partial(parts.state.put_value, PREFIX + name, value))
-
-    async def _put(self, name: str, rollout: Rollout, *, code: str, level: Level = "info") -> None:
-        await self._keep(name, rollout)
-        self._parts.bell.ring()
+        self._ruled.pop(name, None)
+        parts.bell.ring()
         if not code:
             return
         share = f"{100 * share_of(rollout):.0f} % of requests"
@@ -262,7 +257,7 @@ class Rollouts:
         return kept[name]
 
     def _view(self, name: str, rollout: Rollout) -> RolloutView:
-        new = self._arm(name + NEXT)
+        new, ruled = self._arm(name + NEXT), self._ruled.get(name)
         return RolloutView(
             deployment=name,
             state=rollout.state,
@@ -273,7 +268,7 @@ class Rollouts:
             requests=new.total,
             failed=new.failed,
             scored=len(_scored(rollout)),
-            why=rollout.why,
+            why=rollout.why if ruled is None else ruled[1].why,
             golden=_bounds(rollout).scores,
         )
 

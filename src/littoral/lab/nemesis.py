@@ -197,7 +197,7 @@ class Nemesis:
         edge.box.clock.wrong_us = int((2.0 * self.chance.random() - 1.0) * DAY_US)
 
     def _leap(self) -> None:
-        """Every clock goes ahead at once, control's too, mostly by more than certificates last."""
+        """All clocks go ahead, control's too: a third of the times certificates are over."""
         hours = 36.0 * self.chance.random()
         self.trace.note(f"all clocks go ahead by {hours:.1f} h")
         leap(hours * HOUR)

@@ -25,6 +25,7 @@ from littoral.domain.link import CLOSE_CODES, REASONS, Peer
 from littoral.domain.pipe import MOST_MESSAGE, PipeClosed
 from littoral.domain.ports import Shed
 from littoral.domain.units import Micros
+from littoral.trust.dates import NOT_YET_VALID
 
 PATH: Final = "/node/v1/session"
 SUBPROTOCOL: Final = Subprotocol("littoral.session.1")
@@ -41,8 +42,6 @@ BROKEN: Final = (
     ssl.SSLError,
     OSError,
 )
-NOT_YET_VALID: Final = 9
-"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID."""
 
 
 class NotYet(PipeClosed):

@@ -10,9 +10,8 @@ from typing import Final, cast
 from littoral.domain.ids import NodeId
 from littoral.domain.link import Peer, Shown
 from littoral.domain.units import Micros
+from littoral.trust.dates import NO_CHECK_TIME
 
-NO_CHECK_TIME: Final = 0x200000
-"""OpenSSL's flag: chains are verified, dates are not."""
 _NODE: Final = re.compile(r"spiffe://[^/]+/node/([a-z0-9_-]{1,63})")
 
 
